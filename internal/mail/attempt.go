@@ -1,0 +1,91 @@
+package mail
+
+import (
+	"context"
+	"time"
+)
+
+// State is what an attempt made of a recipient.
+type State uint8
+
+// The states. Deferred is the zero value: what nobody decided is tried again.
+const (
+	Deferred State = iota
+	Delivered
+	Failed
+)
+
+// Attempt is one try to deliver one message to its recipients at one destination.
+type Attempt struct {
+	Env   *Envelope // shared, read only
+	Body  Body
+	Dest  Dest
+	Rcpts []int // indexes into Env.Rcpts
+	// Active is when the message entered the active queue, Started when this attempt
+	// was handed out: the first two figures of the log's delays=.
+	Active, Started time.Time
+}
+
+// Result is the fate of one recipient in an attempt.
+type Result struct {
+	Rcpt   int // index into Envelope.Rcpts
+	State  State
+	Status Status // for the DSN: reply code (0: none), enhanced code
+	// Reason is the log's text in parentheses and the postqueue's delay reason:
+	// "250 2.0.0 Ok", "host mx[1.2.3.4] said: 550 ... (in reply to RCPT TO command)".
+	Reason string
+	Agent  string // who did it: smtp, lmtp, error, ...: the daemon name in the log
+	Relay  string // "mx.example.net[192.0.2.1]:25", or "none"
+	// RemoteMTA is the host whose reply Status is, "" when there was none.
+	RemoteMTA string
+	// RemoteReply is the reply as it came ("550 5.1.1 no such user"), "" when there was none.
+	RemoteReply string
+	ConnUse     int           // how many deliveries this connection has had, for conn_use=
+	Connected   time.Duration // set-up of the connection, third figure of delays=
+	Transmitted time.Duration // fourth figure
+}
+
+// Feedback says how the destination as a whole behaved, apart from single recipients.
+type Feedback uint8
+
+// Good: it answered. Bad: it could not be reached, broke down, or asked to be left
+// alone (connect, greeting, EHLO or TLS failure, 421, drop).
+const (
+	FeedbackGood Feedback = iota
+	FeedbackBad
+)
+
+// Source hands attempts to a connection. It is implemented by the queue's scheduler
+// and pulled by the delivery side, so that one connection can carry many messages.
+// All attempts of a Source are for one destination. It is used by one goroutine.
+type Source interface {
+	// Next returns the next attempt, or false when there is nothing more for this
+	// worker. It may wait a short while for one (the linger of an idle connection)
+	// when idle is positive; it never waits longer than ctx or idle.
+	Next(ctx context.Context, idle time.Duration) (*Attempt, bool)
+	// Done reports an attempt. Each attempt is reported exactly once, with a result for
+	// each of its recipients: one without a result counts as deferred.
+	Done(a *Attempt, results []Result, f Feedback)
+}
+
+// ReportKind is what a delivery status notification says.
+type ReportKind uint8
+
+// The kinds, RFC 3464 section 2.3.3 and RFC 3461 section 5.2.
+const (
+	ReportFailed ReportKind = iota
+	ReportDelayed
+	ReportDelivered
+	ReportRelayed
+	ReportExpanded
+)
+
+// Report is what the sender of a message is to be told.
+type Report struct {
+	Kind    ReportKind
+	Env     *Envelope
+	Body    Body
+	Results []Result
+	NewID   QueueID // of the notification
+	Now     time.Time
+}

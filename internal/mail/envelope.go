@@ -1,0 +1,103 @@
+package mail
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Dest says who serves a recipient: a transport and a next hop, as transport(5)
+// writes them: "smtp:dest.example", "smtp:[192.0.2.1]:25", "relay:dest.example",
+// "error:5.1.1 User unknown in virtual alias table", "lmtp:unix:/path". It is stable
+// without DNS, and is the key of everything that is kept per destination.
+type Dest string
+
+// MakeDest joins a transport and a next hop.
+func MakeDest(transport, nextHop string) Dest { return Dest(transport + ":" + nextHop) }
+
+// Transport is the part before the first colon.
+func (d Dest) Transport() string { t, _, _ := strings.Cut(string(d), ":"); return t }
+
+// NextHop is the part after the first colon.
+func (d Dest) NextHop() string { _, n, _ := strings.Cut(string(d), ":"); return n }
+
+// Notify says when the sender wants to hear of a recipient, RFC 3461 section 4.1.
+// The zero value is the default: failure and delay.
+type Notify uint8
+
+// The NOTIFY keywords.
+const (
+	NotifyNever Notify = 1 << iota
+	NotifySuccess
+	NotifyFailure
+	NotifyDelay
+)
+
+// Recipient is one final recipient of a message, with where it came from.
+type Recipient struct {
+	Final  Address // after expansion: what RCPT TO will say
+	Orig   Address // as the client or submitter wrote it; the log's orig_to
+	ORcpt  string  // original recipient "type;address", decoded; RFC 3461 section 4.2
+	Notify Notify
+	Dest   Dest
+}
+
+// OrigTo is what the log and reports show as orig_to: the address as given, or ""
+// when that is the final address itself.
+func (r *Recipient) OrigTo() string {
+	if o := r.Orig.Internal(); o != r.Final.Internal() {
+		return o
+	}
+	return ""
+}
+
+// Client is who handed us the message.
+type Client struct {
+	Name string     // verified host name, or "unknown"
+	Addr netip.Addr // zero for local submission
+	Port uint16
+	Helo string
+	// Protocol is the "with" keyword of Received (RFC 3848): SMTP, ESMTP, ESMTPS...;
+	// "" for local submission.
+	Protocol string
+	UID      int // of a local submitter; -1 otherwise
+}
+
+// Flags of a message, noted while it came in.
+type Flags uint32
+
+// What the body is, as the passing bytes showed it, and what MAIL asked for.
+const (
+	FlagEightBit     Flags = 1 << iota // holds bytes above 127
+	FlagDotLines                       // some line begins with a dot: the client must stuff
+	FlagLongLines                      // some line is longer than 998 octets
+	FlagBody8BitMIME                   // MAIL said BODY=8BITMIME
+	FlagSMTPUTF8                       // MAIL said SMTPUTF8, or the header needs it
+	FlagNotice                         // a report of our own
+	FlagSubmitted                      // came by the sendmail command
+)
+
+// Envelope is all that is kept with a message beside its body.
+type Envelope struct {
+	ID      QueueID
+	Arrived time.Time // when the transaction began
+	Sender  Address   // reverse-path
+	EnvID   string    // ENVID, decoded; RFC 3461 section 4.4
+	Ret     string    // RET: FULL, HDRS or ""
+	Flags   Flags
+	Client  Client
+	// Prepend is what stands above the message as it came: our Received field and
+	// what else was added on top, CRLF line ends.
+	Prepend []byte
+	Rcpts   []Recipient
+	Size    int64  // of the body, without Prepend, bytes with CRLF
+	CRC     uint32 // CRC32C of the body
+}
+
+// RcptRequest is one RCPT TO as the client gave it, already parsed.
+type RcptRequest struct {
+	Addr   Address
+	ORcpt  string
+	Notify Notify
+	Sender Address
+}

@@ -1,0 +1,199 @@
+// Package wire is SMTP as bytes, in both directions: lines, replies, the codecs of
+// DATA and BDAT, limits and deadlines. The server (smtpd) and the client (delivery)
+// both stand on it.
+//
+// Invariants. A failed read or write is final: what follows it is never parsed, so
+// that a body cut off by a time-out cannot become commands. Every wait has a
+// deadline. Nothing that comes from a peer grows memory beyond a stated bound.
+//
+// It knows no verb, no policy and no message; it logs nothing.
+package wire
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"time"
+)
+
+// ErrLineTooLong: the peer sent a line longer than it may. The rest of the line has
+// not been read; the connection is to be closed after the reply.
+var ErrLineTooLong = errors.New("line too long")
+
+const bufferSize = 16 << 10
+
+// Conn is one SMTP connection, from either end. It is used by one goroutine; only
+// Close and CloseRead may be called from another.
+type Conn struct {
+	nc      net.Conn
+	r       *bufio.Reader
+	w       *bufio.Writer
+	timeout time.Duration // for each wait, reading or writing
+	err     error         // sticky: the first failure of a read or write
+}
+
+// NewConn wraps a connection. Each single wait for the peer, in either direction, is
+// at most timeout long; SetTimeout changes it.
+func NewConn(nc net.Conn, timeout time.Duration) *Conn {
+	c := &Conn{timeout: timeout}
+	c.adopt(nc)
+	return c
+}
+
+func (c *Conn) adopt(nc net.Conn) {
+	c.nc = nc
+	c.r = bufio.NewReaderSize(waitReader{c}, bufferSize)
+	c.w = bufio.NewWriterSize(waitWriter{c}, bufferSize)
+}
+
+// SetTimeout sets how long each wait from now on may take.
+func (c *Conn) SetTimeout(d time.Duration) { c.timeout = d }
+
+// NetConn is the connection below, as it is now (a *tls.Conn after StartTLS).
+func (c *Conn) NetConn() net.Conn { return c.nc }
+
+// Err is the first failure of a read or write, nil as long as there was none.
+func (c *Conn) Err() error { return c.err }
+
+// Buffered is how many bytes have come that nobody has read yet: what a client has
+// pipelined. It does not wait.
+func (c *Conn) Buffered() int { return c.r.Buffered() }
+
+// HasLine tells whether a whole line is already here, so that reading it cannot wait.
+func (c *Conn) HasLine() bool {
+	b, _ := c.r.Peek(c.r.Buffered())
+	return bytes.IndexByte(b, '\n') >= 0
+}
+
+// ReadLine reads one line of at most max bytes and returns it without its CRLF or LF.
+// The slice is valid until the next read. A line cut off by the end of input is
+// io.ErrUnexpectedEOF; the end of input between lines is io.EOF.
+func (c *Conn) ReadLine(max int) ([]byte, error) {
+	line, err := c.r.ReadSlice('\n')
+	if err == bufio.ErrBufferFull {
+		return c.readLongLine(line, max)
+	}
+	if err != nil {
+		if err == io.EOF && len(line) > 0 {
+			err = io.ErrUnexpectedEOF
+		}
+		return nil, err
+	}
+	line = trimEOL(line)
+	if len(line) > max {
+		return nil, ErrLineTooLong
+	}
+	return line, nil
+}
+
+// readLongLine goes on where the buffer was too small for the line.
+func (c *Conn) readLongLine(begun []byte, max int) ([]byte, error) {
+	long := append([]byte(nil), begun...)
+	for len(long) <= max {
+		part, err := c.r.ReadSlice('\n')
+		long = append(long, part...)
+		switch {
+		case err == nil:
+			if long = trimEOL(long); len(long) > max {
+				return nil, ErrLineTooLong
+			}
+			return long, nil
+		case err != bufio.ErrBufferFull:
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, err
+		}
+	}
+	return nil, ErrLineTooLong
+}
+
+func trimEOL(line []byte) []byte {
+	line = line[:len(line)-1]
+	if n := len(line); n > 0 && line[n-1] == '\r' {
+		line = line[:n-1]
+	}
+	return line
+}
+
+// Reader gives the codecs of this package and of BDAT the raw bytes.
+func (c *Conn) Reader() *bufio.Reader { return c.r }
+
+// Writer collects what is to be sent; Flush sends it.
+func (c *Conn) Writer() *bufio.Writer { return c.w }
+
+// WriteString adds to what is to be sent. Errors come from Flush.
+func (c *Conn) WriteString(s string) { c.w.WriteString(s) }
+
+// Flush sends what was collected.
+func (c *Conn) Flush() error { return c.w.Flush() }
+
+// StartTLSServer turns the connection into TLS as its server. It is an error if
+// anything has come in the clear after STARTTLS: that is injection, not input
+// (RFC 3207 section 6).
+func (c *Conn) StartTLSServer(cfg *tls.Config, timeout time.Duration) error {
+	if c.r.Buffered() > 0 {
+		return errors.New("input in the clear after STARTTLS")
+	}
+	return c.handshake(tls.Server(c.nc, cfg), timeout)
+}
+
+// StartTLSClient turns the connection into TLS as its client.
+func (c *Conn) StartTLSClient(cfg *tls.Config, timeout time.Duration) error {
+	if c.r.Buffered() > 0 {
+		return errors.New("input in the clear after the reply to STARTTLS")
+	}
+	return c.handshake(tls.Client(c.nc, cfg), timeout)
+}
+
+func (c *Conn) handshake(t *tls.Conn, timeout time.Duration) error {
+	t.SetDeadline(time.Now().Add(timeout))
+	if err := t.Handshake(); err != nil {
+		c.err = err
+		return err
+	}
+	t.SetDeadline(time.Time{})
+	c.adopt(t)
+	return nil
+}
+
+// Close ends the connection without sending what was not flushed.
+func (c *Conn) Close() error { return c.nc.Close() }
+
+// waitReader and waitWriter put a deadline on each wait and make errors sticky.
+type waitReader struct{ c *Conn }
+
+func (r waitReader) Read(p []byte) (int, error) {
+	if r.c.err != nil {
+		return 0, r.c.err
+	}
+	r.c.nc.SetReadDeadline(time.Now().Add(r.c.timeout))
+	n, err := r.c.nc.Read(p)
+	if err != nil {
+		r.c.err = err
+	}
+	return n, err
+}
+
+type waitWriter struct{ c *Conn }
+
+func (w waitWriter) Write(p []byte) (int, error) {
+	if w.c.err != nil {
+		return 0, w.c.err
+	}
+	w.c.nc.SetWriteDeadline(time.Now().Add(w.c.timeout))
+	n, err := w.c.nc.Write(p)
+	if err != nil {
+		w.c.err = err
+	}
+	return n, err
+}
+
+// IsTimeout tells whether err is a deadline that passed.
+func IsTimeout(err error) bool {
+	ne, ok := errors.AsType[net.Error](err)
+	return ok && ne.Timeout()
+}

@@ -1,0 +1,125 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"aliasmx/internal/mail"
+)
+
+// Errors of a Store that callers branch on.
+var (
+	// ErrNoSpace: too little room on disk to accept anything; 452 4.3.1.
+	ErrNoSpace = errors.New("insufficient system storage")
+	// ErrNotFound: no such message, or it is gone by now.
+	ErrNotFound = errors.New("no such message in the queue")
+	// ErrCorrupt: the stored bytes are not those that were stored; the message has been
+	// moved to the corrupt queue.
+	ErrCorrupt = errors.New("corrupt queue entry")
+	// ErrInUse: another process has this queue open.
+	ErrInUse = errors.New("queue is in use by another process")
+)
+
+// Job is what is left to do of one message at one destination. A Job that Commit or
+// Claim returned is claimed: it is not given out again before Apply or Release.
+type Job struct {
+	ID       mail.QueueID
+	Dest     mail.Dest
+	Rcpts    []int // indexes into Envelope.Rcpts
+	Attempts int   // attempts made before this one
+	Due      time.Time
+	Arrived  time.Time // of the message
+	Expired  bool      // forced to expire by an operator
+}
+
+// DestHead is a destination with work, and when the first of it is due.
+type DestHead struct {
+	Dest    mail.Dest
+	NextDue time.Time
+}
+
+// Outcome is what became of a Job. It is applied whole or not at all, and applying it
+// twice changes nothing.
+type Outcome struct {
+	Job     Job
+	Results []mail.Result // of Job's recipients; one without a result is deferred
+	NextDue time.Time     // of those deferred
+	// Emit are reports born with this outcome (their envelopes with IDs, their bodies):
+	// they become messages in the queue in the same commit.
+	Emit []Emission
+}
+
+// Emission is a message of our own making, small enough to be in memory.
+type Emission struct {
+	Env  *mail.Envelope
+	Body []byte
+}
+
+// Applied is what Apply has done.
+type Applied struct {
+	Removed bool  // no recipient is left: the message is gone
+	Jobs    []Job // of the emitted messages, claimed
+	Err     error // nothing was recorded
+}
+
+// Store keeps messages on stable storage. It is safe for concurrent use.
+//
+// A message that is in the store is in exactly one of: incoming (never tried),
+// deferred, hold, corrupt. Jobs of held and corrupt messages are not given out.
+type Store interface {
+	// IDs makes queue IDs that were never used in this store.
+	IDs() *mail.IDSource
+
+	// Admit tells whether a message of about size bytes may be taken in now: nil,
+	// ErrNoSpace, or why the store takes nothing.
+	Admit(size int64) error
+
+	// Stage begins a message. Bytes count against the free space while it is under way.
+	Stage(ctx context.Context) (Staged, error)
+
+	// Apply records an outcome and calls done when it is on stable storage, or could not
+	// be put there. It may return before that; done is called from another goroutine.
+	Apply(o Outcome, done func(Applied))
+
+	// Heads yields every destination with jobs that are not claimed, in no order.
+	Heads(ctx context.Context, yield func(DestHead) bool) error
+
+	// Claim returns at most max unclaimed jobs of a destination that are due at now, the
+	// longest due first, and the due time of the next one after them (zero: none).
+	Claim(ctx context.Context, dest mail.Dest, now time.Time, max int) ([]Job, time.Time, error)
+
+	// Release gives claimed jobs back unchanged.
+	Release(jobs []Job)
+
+	// Load returns envelope and body of a message, checked against their checksums.
+	Load(ctx context.Context, id mail.QueueID) (*mail.Envelope, mail.Body, error)
+
+	// List yields all messages, oldest first, without stopping anything meanwhile.
+	// Jobs that are claimed are shown as the active queue.
+	List(ctx context.Context, yield func(mail.Listed) bool) error
+
+	// The operator's hand. Each returns ErrNotFound for a message that is not there, or
+	// not in a state to which it applies. A message whose job is claimed is changed at
+	// once: what its attempt reports later is ignored as far as it no longer applies.
+	Hold(ctx context.Context, id mail.QueueID) error
+	Unhold(ctx context.Context, id mail.QueueID) (heads []DestHead, err error)
+	Remove(ctx context.Context, id mail.QueueID) error
+	// MakeDue makes all jobs of a message due now. ForceExpire also makes them expire at
+	// their next attempt (postsuper -e).
+	MakeDue(ctx context.Context, id mail.QueueID) (heads []DestHead, err error)
+	ForceExpire(ctx context.Context, id mail.QueueID) (heads []DestHead, err error)
+	// Requeue gives each unfinished recipient the destination that route says (and, when
+	// route returns other recipients, those in its place), due now: postsuper -r.
+	Requeue(ctx context.Context, id mail.QueueID, route func(mail.Recipient) []mail.Recipient) (heads []DestHead, err error)
+
+	Close() error
+}
+
+// Staged is a message being written into a Store: a mail.Draft whose Commit also
+// tells the jobs, claimed.
+type Staged interface {
+	Write(p []byte) (int, error)
+	Commit(ctx context.Context, env *mail.Envelope) ([]Job, error)
+	Abort()
+}

@@ -2,7 +2,10 @@ module aliasmx
 
 go 1.26.0
 
-require github.com/emersion/go-smtp v0.25.1
+require (
+	github.com/emersion/go-smtp v0.25.1
+	github.com/miekg/dns v1.1.73
+)
 
 require (
 	github.com/DataDog/zstd v1.5.7 // indirect
@@ -28,7 +31,6 @@ require (
 	github.com/kr/pretty v0.3.1 // indirect
 	github.com/kr/text v0.2.0 // indirect
 	github.com/matttproud/golang_protobuf_extensions v1.0.4 // indirect
-	github.com/miekg/dns v1.1.73 // indirect
 	github.com/minio/minlz v1.0.1-0.20250507153514-87eb42fe8882 // indirect
 	github.com/pkg/errors v0.9.1 // indirect
 	github.com/prometheus/client_golang v1.16.0 // indirect

@@ -19,12 +19,19 @@ var (
 	ErrCorrupt = errors.New("corrupt queue entry")
 	// ErrInUse: another process has this queue open.
 	ErrInUse = errors.New("queue is in use by another process")
+	// ErrClosed: the store has been closed.
+	ErrClosed = errors.New("queue is closed")
 )
+
+// DestinationRecipientLimit is how many recipients a job has at most, unless a store
+// is told otherwise (postconf(5): default_destination_recipient_limit).
+const DestinationRecipientLimit = 50
 
 // Job is what is left to do of one message at one destination. A Job that Commit or
 // Claim returned is claimed: it is not given out again before Apply or Release.
 type Job struct {
 	ID       mail.QueueID
+	N        int // which of the message's jobs this is; set and read by the store alone
 	Dest     mail.Dest
 	Rcpts    []int // indexes into Envelope.Rcpts
 	Attempts int   // attempts made before this one
@@ -40,7 +47,9 @@ type DestHead struct {
 }
 
 // Outcome is what became of a Job. It is applied whole or not at all, and applying it
-// twice changes nothing.
+// twice changes nothing. An outcome that no longer applies (the message was removed,
+// the attempt was recorded before) is answered by a zero Applied, and what it would
+// have emitted is dropped. Times are kept to the millisecond.
 type Outcome struct {
 	Job     Job
 	Results []mail.Result // of Job's recipients; one without a result is deferred
@@ -79,7 +88,8 @@ type Store interface {
 	Stage(ctx context.Context) (Staged, error)
 
 	// Apply records an outcome and calls done when it is on stable storage, or could not
-	// be put there. It may return before that; done is called from another goroutine.
+	// be put there. It may return before that; done is called from another goroutine,
+	// but for a closed store: there Apply itself calls it. The job is claimed until then.
 	Apply(o Outcome, done func(Applied))
 
 	// Heads yields every destination with jobs that are not claimed, in no order.

@@ -22,3 +22,11 @@ type Notifier interface {
 	// reverse-path, NOTIFY=NEVER). It does not wait for the network.
 	Notify(ctx context.Context, r mail.Report) (*mail.Envelope, []byte, error)
 }
+
+// Copier is what a Notifier may be beside: it writes the copy of a report that the
+// postmaster is to have (postconf(5): notify_classes). It is asked after Notify, about
+// failures and delays; a nil envelope means that there is to be no copy. A copy that
+// cannot be written is forgotten.
+type Copier interface {
+	Copy(ctx context.Context, r mail.Report) (*mail.Envelope, []byte, error)
+}

@@ -27,8 +27,7 @@ func SplitAddress(s string) Address {
 // IsNull tells whether a is the null reverse-path.
 func (a Address) IsNull() bool { return a.Local == "" && a.Domain == "" }
 
-// Internal returns the unquoted form, local@domain, that tables are asked for and
-// the log shows.
+// Internal returns the unquoted form, local@domain.
 func (a Address) Internal() string {
 	if a.Domain == "" {
 		return a.Local
@@ -37,9 +36,14 @@ func (a Address) Internal() string {
 }
 
 // String returns the external form of RFC 5321 section 4.1.2, without angle
-// brackets: the local part is quoted where it is not a dot-string.
+// brackets: the local part is quoted where it is not a dot-string. Tables are asked
+// for it and the log shows it. A Local that ends in @ without a Domain is an address
+// whose domain is empty ("user@"), and is shown as that.
 func (a Address) String() string {
 	local := a.Local
+	if user, ok := strings.CutSuffix(local, "@"); ok && a.Domain == "" && isDotString(user) {
+		return local
+	}
 	if !isDotString(local) && !a.IsNull() {
 		local = quoteLocal(local)
 	}

@@ -40,6 +40,9 @@ type Result struct {
 	RemoteMTA string
 	// RemoteReply is the reply as it came ("550 5.1.1 no such user"), "" when there was none.
 	RemoteReply string
+	// DSNPassed tells that the next hop knows DSN (RFC 3461) and was given the
+	// recipient's NOTIFY: a success is its to report.
+	DSNPassed   bool
 	ConnUse     int           // how many deliveries this connection has had, for conn_use=
 	Connected   time.Duration // set-up of the connection, third figure of delays=
 	Transmitted time.Duration // fourth figure

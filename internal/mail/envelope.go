@@ -31,6 +31,10 @@ const (
 	NotifySuccess
 	NotifyFailure
 	NotifyDelay
+	// NotifyExpanded is no keyword: success was asked for, and an alias led elsewhere. It
+	// is answered with the report "expanded" as soon as the message is in the queue, and
+	// not asked of the next hop (RFC 3461 section 5.2.7.3).
+	NotifyExpanded
 )
 
 // Recipient is one final recipient of a message, with where it came from.
@@ -42,11 +46,12 @@ type Recipient struct {
 	Dest   Dest
 }
 
-// OrigTo is what the log and reports show as orig_to: the address as given, or ""
-// when that is the final address itself.
+// OrigTo is what the log and reports show as orig_to: the address as given, in external
+// form (postconf(5): info_log_address_format), or "" when that is the final address
+// itself.
 func (r *Recipient) OrigTo() string {
-	if o := r.Orig.Internal(); o != r.Final.Internal() {
-		return o
+	if r.Orig != r.Final {
+		return r.Orig.String()
 	}
 	return ""
 }

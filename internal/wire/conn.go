@@ -16,6 +16,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,13 +28,20 @@ var ErrLineTooLong = errors.New("line too long")
 const bufferSize = 16 << 10
 
 // Conn is one SMTP connection, from either end. It is used by one goroutine; only
-// Close and CloseRead may be called from another.
+// Close and Interrupt may be called from another.
 type Conn struct {
 	nc      net.Conn
 	r       *bufio.Reader
 	w       *bufio.Writer
 	timeout time.Duration // for each wait, reading or writing
 	err     error         // sticky: the first failure of a read or write
+
+	budget      budget      // for several waits together, see budget.go
+	interrupted atomic.Bool // see Interrupt
+
+	buffers *Buffers // where r and w come from, nil: they are the connection's own
+	ahead   []byte   // read by Await while there was no r
+	small   [512]byte
 }
 
 // NewConn wraps a connection. Each single wait for the peer, in either direction, is
@@ -40,6 +49,14 @@ type Conn struct {
 func NewConn(nc net.Conn, timeout time.Duration) *Conn {
 	c := &Conn{timeout: timeout}
 	c.adopt(nc)
+	return c
+}
+
+// NewPooledConn is NewConn with buffers that are given back while nothing is under way
+// (Await), so that an idle connection costs little.
+func NewPooledConn(nc net.Conn, timeout time.Duration, b *Buffers) *Conn {
+	c := &Conn{nc: nc, timeout: timeout, buffers: b}
+	c.borrow()
 	return c
 }
 
@@ -160,6 +177,16 @@ func (c *Conn) handshake(t *tls.Conn, timeout time.Duration) error {
 	return nil
 }
 
+// Farewell sends what was collected although a read has failed: the reply that says
+// why the connection ends. Nothing is read any more.
+func (c *Conn) Farewell() error {
+	failure := c.err
+	c.err = nil
+	err := c.w.Flush()
+	c.err = failure
+	return err
+}
+
 // Close ends the connection without sending what was not flushed.
 func (c *Conn) Close() error { return c.nc.Close() }
 
@@ -167,13 +194,33 @@ func (c *Conn) Close() error { return c.nc.Close() }
 type waitReader struct{ c *Conn }
 
 func (r waitReader) Read(p []byte) (int, error) {
-	if r.c.err != nil {
-		return 0, r.c.err
+	c := r.c
+	if len(c.ahead) > 0 {
+		n := copy(p, c.ahead)
+		c.ahead = c.ahead[n:]
+		return n, nil
 	}
-	r.c.nc.SetReadDeadline(time.Now().Add(r.c.timeout))
-	n, err := r.c.nc.Read(p)
+	if c.err != nil {
+		return 0, c.err
+	}
+	start := time.Now()
+	wait := c.budget.allow(c.timeout)
+	if wait <= 0 {
+		c.err = os.ErrDeadlineExceeded
+		return 0, c.err
+	}
+	c.nc.SetReadDeadline(start.Add(wait))
+	if c.interrupted.Load() { // after the deadline is set: Interrupt sets its own after the flag
+		c.err = ErrInterrupted
+		return 0, c.err
+	}
+	n, err := c.nc.Read(p)
+	c.budget.spend(time.Since(start), n)
 	if err != nil {
-		r.c.err = err
+		if c.interrupted.Load() {
+			err = ErrInterrupted
+		}
+		c.err = err
 	}
 	return n, err
 }

@@ -1,0 +1,112 @@
+package alias
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"aliasmx/internal/mail"
+)
+
+// Expansion by virtual_alias_maps: recursive and bounded (virtual(5); postconf(5):
+// virtual_alias_recursion_limit, virtual_alias_expansion_limit,
+// virtual_alias_address_length_limit).
+//
+// The result is a list that starts as the address itself. Each element is looked up;
+// the first address of what is found takes its place and is looked up in its turn, the
+// others go to the end of the list and wait. So the recursion limit counts how often
+// one place was replaced, the expansion limit how long the list grew, and nothing
+// recurses. An address that leads to itself is looked up no more.
+
+// expansion is what expand found.
+type expansion struct {
+	targets []mail.Address // at least one
+	matched bool           // some table knows the address itself
+}
+
+// expand replaces a by its targets. An error is a *mail.Status, always temporary.
+func (r *Resolver) expand(ctx context.Context, a mail.Address, tr *trace) (expansion, error) {
+	x := expansion{targets: make([]mail.Address, 1, 4)}
+	x.targets[0] = a
+	var self map[string]bool // those that lead to themselves, folded
+	for i := 0; i < len(x.targets); i++ {
+		for depth := 0; ; depth++ {
+			at := x.targets[i]
+			if len(self) > 0 && self[folded(at)] {
+				break
+			}
+			if depth >= r.o.RecursionLimit {
+				return x, r.unreasonable(tr, "map nesting for "+a.Internal(), "virtual_alias_recursion_limit")
+			}
+			if err := ctx.Err(); err != nil {
+				return x, lookupFailure()
+			}
+			h, found, err := r.find(ctx, r.aliases, at)
+			if err != nil {
+				tr.failed(at)
+				return x, err
+			}
+			if !found {
+				break
+			}
+			x.matched = x.matched || i == 0 && depth == 0
+			results, err := r.results(at, h, tr)
+			if err != nil {
+				return x, err
+			}
+			x.targets[i] = results[0]
+			x.targets = append(x.targets, results[1:]...)
+			if len(x.targets) > r.o.ExpansionLimit {
+				return x, r.unreasonable(tr, "map expansion size for "+a.Internal(), "virtual_alias_expansion_limit")
+			}
+			if slices.ContainsFunc(results, func(b mail.Address) bool { return equalFold(at, b) }) {
+				if self == nil {
+					self = make(map[string]bool)
+				}
+				self[folded(at)] = true
+			}
+		}
+	}
+	return x, nil
+}
+
+// results reads what a table said of an address.
+func (r *Resolver) results(at mail.Address, h hit, tr *trace) ([]mail.Address, error) {
+	value := h.value
+	if strings.HasPrefix(value, "@") {
+		// @otherdomain: the same user there. Only the first address of a list can be meant;
+		// of a list with more Postfix makes one odd address, and so do we.
+		user := strings.TrimSuffix(at.Local, h.extension)
+		value = external(splitInternal(user + value))
+	}
+	results := r.targets(value, h.extension)
+	tr.found(at, h, results, r.propagate)
+	if len(results) == 0 {
+		r.log.Warn(fmt.Sprintf("virtual_alias_maps lookup of %s returns non-address result %q", at.Internal(), h.value))
+		return nil, lookupFailure()
+	}
+	for _, t := range results {
+		if len(t.Local)+len("@")+len(t.Domain) > r.o.AddressLengthLimit {
+			return nil, r.unreasonable(tr, fmt.Sprintf("result %.300s...", t.Internal()), "virtual_alias_address_length_limit")
+		}
+	}
+	return results, nil
+}
+
+// unreasonable is the answer when a limit is reached. It is temporary: the fault is in
+// the tables, not in the mail.
+func (r *Resolver) unreasonable(tr *trace, what, limit string) *mail.Status {
+	tr.limited(what, limit)
+	r.log.Warn("unreasonable virtual_alias_maps " + what + " -- message not accepted, try again later")
+	return &mail.Status{
+		Code: 451, Enhanced: mail.Code(4, 6, 0),
+		Text: "Recipient address rejected: Alias expansion error",
+	}
+}
+
+func equalFold(a, b mail.Address) bool {
+	return strings.EqualFold(a.Local, b.Local) && strings.EqualFold(a.Domain, b.Domain)
+}
+
+func folded(a mail.Address) string { return strings.ToLower(a.Internal()) }

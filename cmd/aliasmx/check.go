@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"aliasmx/internal/maillog"
+)
+
+// checkCommand proves a configuration: it does what start does up to the first port
+// and the first byte on disk.
+func checkCommand(args []string, env environ) int {
+	var flags struct {
+		Config  string `short:"c" placeholder:"DIR" help:"Configuration directory."`
+		Verbose bool   `short:"v" help:"Also say what was found in order."`
+	}
+	if done, status := parseFlags("check", "Prove configuration and tables. Exit status 78 when the daemon would not start.", &flags, args, env); done {
+		return status
+	}
+	cfg, err := loadConfig(configDir(flags.Config, env), env)
+	if err != nil {
+		return fail(env, "aliasmx", exitConfig, err)
+	}
+	warnings := 0
+	warn := func(text string) {
+		warnings++
+		fmt.Fprintf(env.stderr, "aliasmx: warning: %s\n", text)
+	}
+	for _, w := range cfg.Warnings() {
+		warn(w)
+	}
+	v, err := newView(cfg, slog.New(maillog.New(maillog.Options{Name: "aliasmx", Out: warningLines{warn}})))
+	if err != nil {
+		return fail(env, "aliasmx", exitConfig, err)
+	}
+	defer v.close()
+	for _, w := range operatorWarnings(cfg) {
+		warn(w)
+	}
+	for _, l := range v.listeners {
+		fmt.Fprintf(env.stdout, "listens on %s (%s)\n", strings.Join(l.addrs, ", "), l.where)
+	}
+	for _, s := range cfg.Services() {
+		if flags.Verbose {
+			fmt.Fprintf(env.stdout, "service %s\n", s)
+		}
+	}
+	fmt.Fprintf(env.stdout, "%s: ok", cfg.Dir())
+	if warnings > 0 {
+		fmt.Fprintf(env.stdout, ", with %d warnings", warnings)
+	}
+	fmt.Fprintln(env.stdout)
+	return exitOK
+}
+
+// warningLines turns log lines of opening tables into warnings of check.
+type warningLines struct{ warn func(string) }
+
+var _ io.Writer = warningLines{}
+
+func (w warningLines) Write(p []byte) (int, error) {
+	_, text, found := strings.Cut(strings.TrimSpace(string(p)), "warning: ")
+	if found {
+		w.warn(text)
+	}
+	return len(p), nil
+}

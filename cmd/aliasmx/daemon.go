@@ -1,0 +1,288 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"aliasmx/delivery"
+	"aliasmx/internal/admin"
+	"aliasmx/internal/bounce"
+	"aliasmx/internal/mail"
+	"aliasmx/internal/pickup"
+	"aliasmx/internal/postconf"
+	"aliasmx/internal/sock"
+	"aliasmx/queue"
+	"aliasmx/queue/pebblestore"
+	"aliasmx/smtpd"
+)
+
+// stopLimit is how long transfers under way may take once the daemon is to end.
+const stopLimit = 8 * time.Second
+
+type daemonOptions struct {
+	cfg   *postconf.Config
+	env   environ
+	logTo io.Writer // instead of where the configuration says
+}
+
+// daemon is all rooms put together.
+type daemon struct {
+	env     environ
+	dir     string
+	started time.Time
+	as      account
+	manager serviceManager
+
+	log      *mailLog
+	store    *pebblestore.Store
+	queue    *queue.Queue
+	delivery *delivery.Client
+	reports  *reports
+	pickup   *pickup.Server
+	local    *smtpd.Server // sendmail -bs
+	admin    *admin.Server
+
+	control, submit net.Listener
+	end             context.CancelFunc // ends run
+	failure         chan error         // a room that broke down
+
+	mu    sync.Mutex // guards view, old and ports: reload
+	view  *view
+	old   *view // kept open for transactions that began under it
+	ports map[string]*port
+	wg    sync.WaitGroup // every Serve
+}
+
+// startDaemon does all that can fail, in the order in which it can be undone: prove
+// the configuration, bind the ports, give up root, open the log and the queue. Nothing
+// is served before run.
+func startDaemon(o daemonOptions) (_ *daemon, err error) {
+	d := &daemon{
+		env: o.env, dir: o.cfg.Dir(), started: time.Now(), failure: make(chan error, 8), end: func() {},
+		manager: serviceManager{o.env.getenv("NOTIFY_SOCKET")},
+	}
+	defer func() {
+		if err != nil {
+			d.undo()
+		}
+	}()
+	if d.as, err = runAs(o.cfg); err != nil {
+		return nil, err
+	}
+	early := slog.New(slog.NewTextHandler(io.Discard, nil))
+	trial, err := newView(o.cfg, early)
+	if err != nil {
+		return nil, err
+	}
+	d.ports, err = bind(trial, nil)
+	trial.close()
+	if err != nil {
+		return nil, err
+	}
+	if err := prepareSpool(o.cfg, d.as); err != nil {
+		return nil, err
+	}
+	if d.log, err = openLog(o.cfg, o.logTo, d.as); err != nil {
+		return nil, err
+	}
+	if err := d.as.become(); err != nil {
+		return nil, fmt.Errorf("become mail_owner %s: %w", d.as.name, err)
+	}
+	// Opened again as the user who will have to read them at the next reload.
+	if d.view, err = newView(o.cfg, d.log.Logger.With(mail.KeyDaemon, "cleanup")); err != nil {
+		return nil, err
+	}
+	if err := d.openQueue(o.cfg); err != nil {
+		return nil, err
+	}
+	return d, d.openDoors(o.cfg)
+}
+
+func (d *daemon) openQueue(cfg *postconf.Config) error {
+	var err error
+	d.store, err = pebblestore.Open(pebblestore.Options{
+		Dir:              storeDir(cfg),
+		InlineLimit:      cfg.Int64("queue_inline_limit"),
+		MinFree:          cfg.Int64("queue_minfree"),
+		MessageSizeLimit: cfg.Int64("message_size_limit"),
+		RecipientLimit:   cfg.Int("default_destination_recipient_limit"),
+		BodyMemory:       cfg.Int64("smtpd_data_memory_limit"),
+		Node:             uint16(cfg.Int("queue_node")),
+		Now:              time.Now,
+		Log:              d.log.Logger,
+		Fatal:            d.diskFailed,
+	})
+	if err != nil {
+		return err
+	}
+	d.delivery = delivery.New(d.view.delivery)
+	d.reports = &reports{}
+	d.reports.current.Store(d.view.bounce)
+	d.queue, err = queue.New(queue.Options{
+		Store:         d.store,
+		Transport:     d.delivery,
+		Notifier:      d.reports,
+		Log:           d.log.Logger,
+		Now:           time.Now,
+		ShutdownGrace: stopLimit,
+		Params:        d.view.queue,
+	})
+	return err
+}
+
+// diskFailed ends the process at once: after a failed sync nobody knows what is on
+// disk, and a 250 said now could be a lie.
+func (d *daemon) diskFailed(err error) {
+	d.log.With(mail.KeyDaemon, "master").Error(fmt.Sprintf("fatal: queue: %v; ending so that nothing is accepted that is not on disk", err))
+	fmt.Fprintf(d.env.stderr, "aliasmx: fatal: queue: %v\n", err)
+	os.Exit(exitSoftware)
+}
+
+// openDoors makes the servers and their local sockets.
+func (d *daemon) openDoors(cfg *postconf.Config) (err error) {
+	wanted := d.view.wanted()
+	for addr, p := range d.ports {
+		p.server = smtpd.NewServer(d.withQueue(wanted[addr]))
+	}
+	d.local = smtpd.NewServer(d.withQueue(d.view.local))
+	d.pickup = pickup.NewServer(d.pickupOptions(d.view))
+	if d.admin, err = d.newAdmin(cfg); err != nil {
+		return err
+	}
+	if d.submit, err = sock.Listen(pickupSocket(cfg), 0o666); err != nil {
+		return err
+	}
+	if d.control, err = sock.Listen(controlSocket(cfg), 0o666); err != nil {
+		return err
+	}
+	return os.WriteFile(pidFile(cfg), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644)
+}
+
+func (d *daemon) withQueue(o smtpd.Options) smtpd.Options {
+	o.Queue = d.queue
+	return o
+}
+
+func (d *daemon) pickupOptions(v *view) pickup.Options {
+	o := v.pickup
+	o.Queue = d.queue
+	o.ServeSMTP = func(conn net.Conn, uid int) {
+		d.local.ServeConn(conn, smtpd.Peer{Name: "localhost", Addr: loopback, Local: true, UID: uid})
+	}
+	return o
+}
+
+// run serves until ctx ends or a room breaks down, and returns when everything that
+// was under way has come to an end.
+func (d *daemon) run(ctx context.Context) error {
+	ctx, d.end = context.WithCancel(ctx)
+	defer d.end()
+	queueDone := make(chan error, 1)
+	// The queue outlives the doors: what they accept last is still handed to it.
+	go func() { queueDone <- d.queue.Run(context.Background()) }()
+	d.mu.Lock()
+	for _, p := range d.ports {
+		d.serve(p)
+	}
+	d.mu.Unlock()
+	d.wg.Go(func() { d.broke("control socket", d.admin.Serve(d.control)) })
+	d.wg.Go(func() { d.broke("submission socket", d.pickup.Serve(d.submit)) })
+	master := d.log.With(mail.KeyDaemon, "master")
+	master.Info(fmt.Sprintf("daemon started -- version %s, configuration %s", version(), d.dir))
+	d.manager.ready()
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-d.failure:
+	case err = <-queueDone:
+		queueDone <- nil
+	}
+	d.manager.stopping()
+	master.Info("terminating")
+	d.shutdown(queueDone)
+	return err
+}
+
+func (d *daemon) serve(p *port) {
+	d.wg.Go(func() { d.broke("listener "+p.where, p.server.Serve(p.ln)) })
+}
+
+// broke reports a door that closed by itself. Those that were closed end in silence.
+func (d *daemon) broke(what string, err error) {
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		d.failure <- fmt.Errorf("%s: %w", what, err)
+	}
+}
+
+// shutdown closes the doors, lets transactions and deliveries under way finish within
+// stopLimit, and closes the queue last.
+func (d *daemon) shutdown(queueDone <-chan error) {
+	limit, cancel := context.WithTimeout(context.Background(), stopLimit)
+	defer cancel()
+	var doors sync.WaitGroup
+	d.mu.Lock()
+	for _, p := range d.ports {
+		doors.Go(func() { p.server.Shutdown(limit) })
+	}
+	d.mu.Unlock()
+	doors.Go(func() { d.local.Shutdown(limit) })
+	doors.Go(func() { d.pickup.Shutdown(limit) })
+	// Connections out come to their end at the same time; what comes in meanwhile is on
+	// disk and waits for the next start.
+	go d.queue.Close()
+	doors.Wait()
+	<-queueDone
+	d.admin.Shutdown(limit)
+	d.wg.Wait()
+	d.delivery.Close()
+	os.Remove(pidFile(d.view.cfg))
+	if err := d.store.Close(); err != nil {
+		d.log.Error("close queue: " + err.Error())
+	}
+	d.view.close()
+	if d.old != nil {
+		d.old.close()
+	}
+	d.log.stop()
+}
+
+// undo takes back what startDaemon has done so far.
+func (d *daemon) undo() {
+	for _, p := range d.ports {
+		p.ln.Close()
+	}
+	for _, l := range []net.Listener{d.submit, d.control} {
+		if l != nil {
+			l.Close()
+		}
+	}
+	if d.delivery != nil {
+		d.delivery.Close()
+	}
+	if d.store != nil {
+		d.store.Close()
+	}
+	if d.view != nil {
+		d.view.close()
+	}
+	if d.log != nil {
+		d.log.stop()
+	}
+}
+
+// reports is the queue's Notifier over reloads.
+type reports struct{ current atomic.Pointer[bounce.Writer] }
+
+func (r *reports) Notify(ctx context.Context, report mail.Report) (*mail.Envelope, []byte, error) {
+	return r.current.Load().Notify(ctx, report)
+}

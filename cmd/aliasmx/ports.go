@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"aliasmx/smtpd"
+)
+
+// port is one bound address and the server behind it.
+type port struct {
+	where  string // the line of master.cf
+	ln     net.Listener
+	server *smtpd.Server
+	served chan error
+}
+
+// bind binds every address of a view that is not bound yet. When one cannot be had,
+// none of the new ones stays.
+func bind(v *view, have map[string]*port) (fresh map[string]*port, err error) {
+	fresh = map[string]*port{}
+	defer func() {
+		if err != nil {
+			for _, p := range fresh {
+				p.ln.Close()
+			}
+		}
+	}()
+	for _, l := range v.listeners {
+		for _, addr := range l.addrs {
+			if have[addr] != nil || fresh[addr] != nil {
+				continue
+			}
+			ln, err := net.Listen(networkOf(addr), addr)
+			if err != nil {
+				return fresh, fmt.Errorf("%s: cannot listen on %s: %w; stop what uses the port or choose another", l.where, addr, err)
+			}
+			fresh[addr] = &port{where: l.where, ln: ln}
+		}
+	}
+	return fresh, nil
+}
+
+// networkOf keeps IPv4 and IPv6 apart: "[::]" is not to take IPv4 connections too,
+// since 0.0.0.0 stands beside it.
+func networkOf(addr string) string {
+	if host, _, err := net.SplitHostPort(addr); err == nil && net.ParseIP(host).To4() == nil && net.ParseIP(host) != nil {
+		return "tcp6"
+	}
+	return "tcp4"
+}
+
+// wanted are the addresses of a view, with the options of each.
+func (v *view) wanted() map[string]smtpd.Options {
+	all := map[string]smtpd.Options{}
+	for _, l := range v.listeners {
+		for _, addr := range l.addrs {
+			if _, twice := all[addr]; !twice {
+				all[addr] = l.smtpd
+			}
+		}
+	}
+	return all
+}
+
+// retire ends a server whose port is no longer in the configuration.
+func (d *daemon) retire(s *smtpd.Server) {
+	limit, cancel := context.WithTimeout(context.Background(), stopLimit)
+	defer cancel()
+	s.Shutdown(limit)
+}

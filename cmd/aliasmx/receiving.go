@@ -1,0 +1,110 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+
+	"aliasmx/internal/dns"
+	"aliasmx/internal/postconf"
+	"aliasmx/internal/wire"
+	"aliasmx/smtpd"
+)
+
+// smtpdOptions is what a server of one listener is told: cfg has the listener's own
+// overrides. The queue is added when there is one.
+func (v *view) smtpdOptions(cfg *postconf.Config, names *dns.Resolver, log *slog.Logger) (smtpd.Options, error) {
+	t := &tables{cfg: cfg, opts: v.tables.opts}
+	defer func() { v.tables.opened = append(v.tables.opened, t.opened...) }()
+	own := ownAddresses(cfg)
+	o := smtpd.Options{
+		MyHostname: cfg.Get("myhostname"),
+		MailName:   cfg.Get("mail_name"),
+		Banner:     cfg.Get("smtpd_banner"),
+		Recipients: v.resolver,
+		Log:        log,
+
+		OwnAddr:     func(a netip.Addr) bool { return slices.Contains(own, a.Unmap()) },
+		DelayReject: cfg.Bool("smtpd_delay_reject"),
+
+		RelayRejectCode: cfg.Int("relay_domains_reject_code"),
+		SoftBounce:      cfg.Bool("soft_bounce"),
+
+		DisableVRFY:            cfg.Bool("disable_vrfy_command"),
+		HeloRequired:           cfg.Bool("smtpd_helo_required"),
+		StrictEnvelopes:        cfg.Bool("strict_rfc821_envelopes"),
+		SMTPUTF8Enable:         cfg.Bool("smtputf8_enable"),
+		DiscardEhloKeywords:    cfg.List("smtpd_discard_ehlo_keywords"),
+		ForbiddenCommands:      cfg.List("smtpd_forbidden_commands"),
+		ForbidUnauthPipelining: cfg.Bool("smtpd_forbid_unauth_pipelining"),
+		ForbidBareNewline:      bareNewline(cfg.Get("smtpd_forbid_bare_newline")),
+
+		MessageSizeLimit:     cfg.Int64("message_size_limit"),
+		HeaderSizeLimit:      cfg.Int("header_size_limit"),
+		HopcountLimit:        cfg.Int("hopcount_limit"),
+		MessageDropHeaders:   cfg.List("message_drop_headers"),
+		OneDeliveryPerTarget: !cfg.Bool("enable_original_recipient"),
+		DuplicateFilterLimit: cfg.Int("duplicate_filter_limit"),
+
+		RecipientLimit:   cfg.Int("smtpd_recipient_limit"),
+		OvershootLimit:   cfg.Int("smtpd_recipient_overshoot_limit"),
+		LineLengthLimit:  cfg.Int("line_length_limit"),
+		Timeout:          cfg.Duration("smtpd_timeout"),
+		MinDataRate:      cfg.Int("smtpd_min_data_rate"),
+		SoftErrorLimit:   cfg.Int("smtpd_soft_error_limit"),
+		HardErrorLimit:   cfg.Int("smtpd_hard_error_limit"),
+		ErrorSleep:       cfg.Duration("smtpd_error_sleep_time"),
+		JunkCommandLimit: cfg.Int("smtpd_junk_command_limit"),
+
+		ClientConnectionLimit: cfg.Int("smtpd_client_connection_count_limit"),
+		ClientConnectionRate:  cfg.Int("smtpd_client_connection_rate_limit"),
+		RateTimeUnit:          cfg.Duration("anvil_rate_time_unit"),
+		ClientIPv4Prefix:      cfg.Int("smtpd_client_ipv4_prefix_length"),
+		ClientIPv6Prefix:      cfg.Int("smtpd_client_ipv6_prefix_length"),
+		MaxConnections:        cfg.Int("smtpd_client_limit_total"),
+		DataMemoryLimit:       cfg.Int64("smtpd_data_memory_limit"),
+	}
+	if !cfg.Bool("smtpd_reject_unlisted_recipient") {
+		o.Recipients = v.resolver.AcceptUnlisted()
+	}
+	if cfg.Bool("smtpd_peername_lookup") {
+		o.ClientName = names.ClientName
+	}
+	// A nil list must stay a nil interface.
+	if l := t.addrs("mynetworks"); l != nil {
+		o.MyNetworks = l
+	}
+	if l := t.addrs("smtpd_client_event_limit_exceptions"); l != nil {
+		o.ClientLimitExceptions = l
+	}
+	if t.err != nil {
+		return o, t.err
+	}
+	for parameter, list := range map[string]*[]smtpd.Restriction{
+		"smtpd_client_restrictions":      &o.Client,
+		"smtpd_helo_restrictions":        &o.Helo,
+		"smtpd_sender_restrictions":      &o.Sender,
+		"smtpd_relay_restrictions":       &o.Relay,
+		"smtpd_recipient_restrictions":   &o.Recipient,
+		"smtpd_data_restrictions":        &o.Data,
+		"smtpd_end_of_data_restrictions": &o.EndOfData,
+		"local_header_rewrite_clients":   &o.LocalClients,
+	} {
+		var err error
+		if *list, err = smtpd.ParseRestrictions(cfg.List(parameter)); err != nil {
+			return o, fmt.Errorf("%s (%s): %w", parameter, cfg.Where(parameter), err)
+		}
+	}
+	return o, nil
+}
+
+func bareNewline(setting string) wire.BareLF {
+	switch setting {
+	case "reject":
+		return wire.BareLFReject
+	case "no":
+		return wire.BareLFAllow
+	}
+	return wire.BareLFNormalize
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+
+	"aliasmx/internal/mail"
+	"aliasmx/smtpd"
+)
+
+// reload reads configuration and tables again and puts them in force as a whole, or
+// leaves everything as it is and says why. Connections stay; a transaction that has
+// begun ends under the tables it began with.
+func (d *daemon) reload() error {
+	d.manager.reloading()
+	defer d.manager.ready()
+	log := d.log.With(mail.KeyDaemon, "master")
+	if err := d.tryReload(); err != nil {
+		log.Error(fmt.Sprintf("reload: %v; the old configuration stays in force", err))
+		return err
+	}
+	d.log.reopen()
+	log.Info(fmt.Sprintf("reload -- version %s, configuration %s", version(), d.dir))
+	return nil
+}
+
+func (d *daemon) tryReload() error {
+	cfg, err := loadConfig(d.dir, d.env)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, fixed := range []string{"queue_directory", "mail_owner", "maillog_file", "queue_node"} {
+		if cfg.Get(fixed) != d.view.cfg.Get(fixed) {
+			return fmt.Errorf("%s (%s) has changed, which takes a restart", fixed, cfg.Where(fixed))
+		}
+	}
+	v, err := newView(cfg, d.log.With(mail.KeyDaemon, "cleanup"))
+	if err != nil {
+		return err
+	}
+	fresh, err := bind(v, d.ports)
+	if err != nil {
+		v.close()
+		return err
+	}
+	// From here on nothing can fail.
+	wanted := v.wanted()
+	for addr, p := range d.ports {
+		if o, keep := wanted[addr]; keep {
+			p.server.Update(d.withQueue(o))
+			continue
+		}
+		delete(d.ports, addr)
+		d.wg.Go(func() { d.retire(p.server) })
+	}
+	for addr, p := range fresh {
+		p.server = smtpd.NewServer(d.withQueue(wanted[addr]))
+		d.ports[addr] = p
+		d.serve(p)
+	}
+	d.local.Update(d.withQueue(v.local))
+	d.pickup.Update(d.pickupOptions(v))
+	d.delivery.Update(v.delivery)
+	d.queue.Update(v.queue)
+	d.reports.current.Store(v.bounce)
+	if d.old != nil {
+		d.old.close()
+	}
+	d.old, d.view = d.view, v
+	return nil
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"log/slog"
+	"net/netip"
+	"strings"
+
+	"aliasmx/alias"
+	"aliasmx/internal/postconf"
+	"aliasmx/internal/table"
+)
+
+// newResolver builds the address resolver of a configuration, and what closes its
+// tables.
+func newResolver(cfg *postconf.Config, warn func(string)) (*alias.Resolver, func(), error) {
+	t := &tables{cfg: cfg, opts: table.Options{Warn: warn}}
+	r, err := buildResolver(t, nil)
+	if err != nil {
+		t.close()
+		return nil, nil, err
+	}
+	return r, t.close, nil
+}
+
+// buildResolver opens what address resolution needs through t.
+func buildResolver(t *tables, log *slog.Logger) (*alias.Resolver, error) {
+	cfg := t.cfg
+	o := alias.Options{
+		MyHostname: cfg.Get("myhostname"),
+		MyOrigin:   cfg.Get("myorigin"),
+		MyDomain:   cfg.Get("mydomain"),
+
+		MyDestination:         t.domains("mydestination"),
+		VirtualAliasDomains:   t.domains("virtual_alias_domains"),
+		VirtualMailboxDomains: t.domains("virtual_mailbox_domains"),
+		RelayDomains:          t.domains("relay_domains"),
+		OwnAddresses:          ownAddresses(cfg),
+
+		VirtualAliasMaps:   t.maps("virtual_alias_maps"),
+		VirtualMailboxMaps: t.maps("virtual_mailbox_maps"),
+		RelayRecipientMaps: t.maps("relay_recipient_maps"),
+
+		RecursionLimit:     cfg.Int("virtual_alias_recursion_limit"),
+		ExpansionLimit:     cfg.Int("virtual_alias_expansion_limit"),
+		AddressLengthLimit: cfg.Int("virtual_alias_address_length_limit"),
+
+		AppendAtMyOrigin:  cfg.Bool("append_at_myorigin"),
+		AppendDotMyDomain: cfg.Bool("append_dot_mydomain"),
+		AllowPercentHack:  cfg.Bool("allow_percent_hack"),
+		SwapBangpath:      cfg.Bool("swap_bangpath"),
+
+		RecipientDelimiter:           cfg.Get("recipient_delimiter"),
+		PropagateUnmatchedExtensions: cfg.List("propagate_unmatched_extensions"),
+		DoubleBounceSender:           cfg.Get("double_bounce_sender"),
+
+		UnknownVirtualAliasCode:   cfg.Int("unknown_virtual_alias_reject_code"),
+		UnknownLocalCode:          cfg.Int("unknown_local_recipient_reject_code"),
+		UnknownRelayCode:          cfg.Int("unknown_relay_recipient_reject_code"),
+		UnknownVirtualMailboxCode: cfg.Int("unknown_virtual_mailbox_reject_code"),
+
+		RelayHost:        cfg.Get("relayhost"),
+		DefaultTransport: cfg.Get("default_transport"),
+		RelayTransport:   cfg.Get("relay_transport"),
+		LocalTransport:   cfg.Get("local_transport"),
+		VirtualTransport: cfg.Get("virtual_transport"),
+
+		EmptyAddressRecipient:   cfg.Get("empty_address_recipient"),
+		DuplicateFilterLimit:    cfg.Int("duplicate_filter_limit"),
+		EnableOriginalRecipient: cfg.Bool("enable_original_recipient"),
+		EquateLabels:            true,
+		Log:                     log,
+	}
+	if t.err != nil {
+		return nil, t.err
+	}
+	return alias.New(o)
+}
+
+// ownAddresses are the addresses in inet_interfaces and proxy_interfaces that are
+// written as such; the machine's own when it listens everywhere.
+func ownAddresses(cfg *postconf.Config) []netip.Addr {
+	var own []netip.Addr
+	for _, word := range append(cfg.List("inet_interfaces"), cfg.List("proxy_interfaces")...) {
+		if a, err := netip.ParseAddr(strings.Trim(word, "[]")); err == nil {
+			own = append(own, a)
+			continue
+		}
+		switch word {
+		case "all":
+			own = append(own, machineAddresses(false)...)
+		case "loopback-only", "localhost":
+			own = append(own, machineAddresses(true)...)
+		}
+	}
+	return own
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"aliasmx/delivery"
+	"aliasmx/internal/dns"
+	"aliasmx/internal/postconf"
+	"aliasmx/queue"
+)
+
+// What each room is told of the configuration.
+
+func queueParams(cfg *postconf.Config) queue.Params {
+	return queue.Params{
+		MinimalBackoff:              cfg.Duration("minimal_backoff_time"),
+		MaximalBackoff:              cfg.Duration("maximal_backoff_time"),
+		MaximalQueueLifetime:        cfg.Duration("maximal_queue_lifetime"),
+		BounceQueueLifetime:         cfg.Duration("bounce_queue_lifetime"),
+		DelayWarningTime:            cfg.Duration("delay_warning_time"),
+		QueueRunDelay:               cfg.Duration("queue_run_delay"),
+		SoftBounce:                  cfg.Bool("soft_bounce"),
+		MessageActiveLimit:          cfg.Int("qmgr_message_active_limit"),
+		ProcessLimit:                cfg.Int("default_process_limit"),
+		DestinationConcurrencyLimit: cfg.Int("default_destination_concurrency_limit"),
+		TransportConcurrency:        map[string]int{"smtp": cfg.Int("smtp_destination_concurrency_limit")},
+		InitialConcurrency:          cfg.Int("initial_destination_concurrency"),
+		ConnectionReuseCount:        cfg.Int("smtp_connection_reuse_count_limit"),
+		ConnectionReuseTime:         cfg.Duration("smtp_connection_reuse_time_limit"),
+	}
+}
+
+func deliveryOptions(cfg *postconf.Config, resolver *dns.Resolver, log *slog.Logger) (delivery.Options, error) {
+	roots, err := authorities(cfg)
+	if err != nil {
+		return delivery.Options{}, err
+	}
+	level, err := clientTLSLevel(cfg)
+	if err != nil {
+		return delivery.Options{}, err
+	}
+	own := ownAddresses(cfg)
+	bind4, _ := netip.ParseAddr(cfg.Get("smtp_bind_address"))
+	bind6, _ := netip.ParseAddr(cfg.Get("smtp_bind_address6"))
+	return delivery.Options{
+		MyHostname:         cfg.Get("myhostname"),
+		HeloName:           cfg.Get("smtp_helo_name"),
+		OwnAddrs:           func(a netip.Addr) bool { return slices.Contains(own, a.Unmap()) },
+		Resolver:           resolver,
+		DNSEnabled:         cfg.Get("smtp_dns_support_level") != "disabled" && !cfg.Bool("disable_dns_lookups"),
+		HostLookup:         cfg.List("smtp_host_lookup"),
+		InetProtocols:      cfg.List("inet_protocols"),
+		AddressPreference:  cfg.Get("smtp_address_preference"),
+		RandomizeAddresses: cfg.Bool("smtp_randomize_addresses"),
+		MXAddressLimit:     noLimit(cfg.Int("smtp_mx_address_limit")),
+		MXSessionLimit:     noLimit(cfg.Int("smtp_mx_session_limit")),
+		RelayHost:          cfg.Get("relayhost"),
+		DefaultPort:        uint16(cfg.Int("smtp_tcp_port")),
+		BindAddress:        bind4,
+		BindAddress6:       bind6,
+		QueueDirectory:     cfg.Get("queue_directory"),
+		Timeouts: delivery.Timeouts{
+			Connect:  cfg.Duration("smtp_connect_timeout"),
+			StartTLS: cfg.Duration("smtp_starttls_timeout"),
+			Helo:     cfg.Duration("smtp_helo_timeout"),
+			Mail:     cfg.Duration("smtp_mail_timeout"),
+			Rcpt:     cfg.Duration("smtp_rcpt_timeout"),
+			DataInit: cfg.Duration("smtp_data_init_timeout"),
+			DataXfer: cfg.Duration("smtp_data_xfer_timeout"),
+			DataDone: cfg.Duration("smtp_data_done_timeout"),
+			Rset:     cfg.Duration("smtp_rset_timeout"),
+			Quit:     cfg.Duration("smtp_quit_timeout"),
+		},
+		TLSLevel:        level,
+		RootCAs:         roots,
+		TLSLogLevel:     cfg.Int("smtp_tls_loglevel"),
+		MinimalBackoff:  cfg.Duration("minimal_backoff_time"),
+		Skip5xxGreeting: cfg.Bool("smtp_skip_5xx_greeting"),
+		LineLengthLimit: cfg.Int("smtp_line_length_limit"),
+		SendEightBit:    cfg.Bool("disable_mime_output_conversion"),
+		ReuseCount:      cfg.Int("smtp_connection_reuse_count_limit"),
+		ReuseTime:       cfg.Duration("smtp_connection_reuse_time_limit"),
+		CacheTime:       cfg.Duration("smtp_connection_cache_time_limit"),
+		Log:             log,
+	}, nil
+}
+
+// noLimit turns Postfix's 0 for "no limit" into the rooms' -1: their 0 is the default.
+func noLimit(n int) int {
+	if n == 0 {
+		return -1
+	}
+	return n
+}
+
+// clientTLSLevel is the TLS level of the client. A level that promises more than
+// there is must not quietly become less.
+func clientTLSLevel(cfg *postconf.Config) (string, error) {
+	switch level := cfg.Get("smtp_tls_security_level"); level {
+	case "none", "may", "encrypt":
+		return level, nil
+	case "":
+		if cfg.Bool("smtp_use_tls") {
+			return "may", nil
+		}
+		return "none", nil
+	default:
+		return "", fmt.Errorf("smtp_tls_security_level (%s): %q is not supported; choose none, may or encrypt",
+			cfg.Where("smtp_tls_security_level"), level)
+	}
+}
+
+// authorities are those whose certificates make a server Trusted; nil: none.
+func authorities(cfg *postconf.Config) (*x509.CertPool, error) {
+	file, dir := cfg.Get("smtp_tls_CAfile"), cfg.Get("smtp_tls_CApath")
+	if file == "" && dir == "" {
+		return nil, nil
+	}
+	pool := x509.NewCertPool()
+	add := func(parameter, path string) error {
+		pem, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("%s (%s): %w", parameter, cfg.Where(parameter), err)
+		}
+		pool.AppendCertsFromPEM(pem)
+		return nil
+	}
+	if file != "" {
+		if err := add("smtp_tls_CAfile", file); err != nil {
+			return nil, err
+		}
+	}
+	if dir != "" {
+		paths, err := filepath.Glob(filepath.Join(dir, "*"))
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range paths {
+			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+				if err := add("smtp_tls_CApath", path); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	return pool, nil
+}

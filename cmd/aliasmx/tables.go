@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+
+	"aliasmx/internal/postconf"
+	"aliasmx/internal/table"
+)
+
+// tables opens the tables and lists that parameters name, and keeps what is to be
+// closed. The first failure stays; after it nothing more is opened.
+type tables struct {
+	cfg    *postconf.Config
+	opts   table.Options
+	opened []io.Closer
+	err    error
+}
+
+func (t *tables) failed(parameter string, err error) {
+	t.err = fmt.Errorf("%s (%s): %w", parameter, t.cfg.Where(parameter), err)
+}
+
+// maps opens the tables of a parameter such as virtual_alias_maps; nil when it is empty.
+func (t *tables) maps(parameter string) table.Maps {
+	list := t.cfg.List(parameter)
+	if t.err != nil || len(list) == 0 {
+		return nil
+	}
+	m, err := table.OpenMaps(list, t.opts)
+	if err != nil {
+		t.failed(parameter, err)
+		return nil
+	}
+	t.opened = append(t.opened, m)
+	return m
+}
+
+// domains opens a list of domains such as relay_domains; nil when it is empty.
+func (t *tables) domains(parameter string) *table.DomainList {
+	list := t.cfg.List(parameter)
+	if t.err != nil || len(list) == 0 {
+		return nil
+	}
+	l, err := table.ParseDomainList(list, t.listOptions(parameter))
+	if err != nil {
+		t.failed(parameter, err)
+		return nil
+	}
+	t.opened = append(t.opened, l)
+	return l
+}
+
+// addrs opens a list of client addresses such as mynetworks; nil when it is empty.
+func (t *tables) addrs(parameter string) *table.AddrList {
+	list := t.cfg.List(parameter)
+	if t.err != nil || len(list) == 0 {
+		return nil
+	}
+	l, err := table.ParseAddrList(list, t.listOptions(parameter))
+	if err != nil {
+		t.failed(parameter, err)
+		return nil
+	}
+	t.opened = append(t.opened, l)
+	return l
+}
+
+// listOptions says whether a domain in the list of a parameter stands for its
+// subdomains too: by parent_domain_matches_subdomains, never for our own domains.
+func (t *tables) listOptions(parameter string) table.Options {
+	o := t.opts
+	switch parameter {
+	case "mydestination", "virtual_alias_domains", "virtual_mailbox_domains":
+		o.Subdomains = table.NoSubdomains
+	default:
+		if slices.Contains(t.cfg.List("parent_domain_matches_subdomains"), parameter) {
+			o.Subdomains = table.ParentSubdomains
+		}
+	}
+	return o
+}
+
+func (t *tables) close() {
+	for _, c := range t.opened {
+		c.Close()
+	}
+}

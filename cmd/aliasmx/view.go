@@ -1,0 +1,140 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"aliasmx/alias"
+	"aliasmx/delivery"
+	"aliasmx/internal/bounce"
+	"aliasmx/internal/dns"
+	"aliasmx/internal/pickup"
+	"aliasmx/internal/postconf"
+	"aliasmx/internal/table"
+	"aliasmx/queue"
+	"aliasmx/smtpd"
+)
+
+// view is one configuration with its tables open, and what every room is told of it.
+// It is made whole or not at all, and never changes: a reload makes another.
+type view struct {
+	cfg       *postconf.Config
+	tables    *tables
+	resolver  *alias.Resolver
+	listeners []listenerView
+	queue     queue.Params
+	delivery  delivery.Options
+	bounce    *bounce.Writer
+	pickup    pickup.Options
+	local     smtpd.Options // for sendmail -bs
+}
+
+// listenerView is one service of master.cf.
+type listenerView struct {
+	where string
+	addrs []string
+	smtpd smtpd.Options
+}
+
+// newView opens the tables of a configuration and makes the rooms' options. It has no
+// effect on anything else, so that "check" is the same as a start that stops there.
+func newView(cfg *postconf.Config, log *slog.Logger) (_ *view, err error) {
+	v := &view{cfg: cfg}
+	v.tables = &tables{cfg: cfg, opts: table.Options{Warn: func(msg string) { log.Warn(msg) }, NoUTF8: !cfg.Bool("smtputf8_enable")}}
+	defer func() {
+		if err != nil {
+			v.close()
+		}
+	}()
+	if v.resolver, err = buildResolver(v.tables, log); err != nil {
+		return nil, err
+	}
+	names := dns.New(dns.Options{Servers: cfg.List("dns_servers")})
+	listeners, err := cfg.Listeners()
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range listeners {
+		if err := neverOpenRelay(l.Config, l.Where); err != nil {
+			return nil, err
+		}
+		o, err := v.smtpdOptions(l.Config, names, log)
+		if err != nil {
+			return nil, err
+		}
+		v.listeners = append(v.listeners, listenerView{where: l.Where, addrs: l.Addrs, smtpd: o})
+	}
+	if v.local, err = v.smtpdOptions(cfg, names, log); err != nil {
+		return nil, err
+	}
+	v.queue = queueParams(cfg)
+	if v.delivery, err = deliveryOptions(cfg, names, log); err != nil {
+		return nil, err
+	}
+	v.bounce = bounce.New(bounce.Options{
+		MyHostname:            cfg.Get("myhostname"),
+		MyOrigin:              cfg.Get("myorigin"),
+		MailName:              cfg.Get("mail_name"),
+		SizeLimit:             cfg.Int64("bounce_size_limit"),
+		HeaderLimit:           cfg.Int64("header_size_limit"),
+		DelayWarning:          cfg.Duration("delay_warning_time"),
+		QueueLifetime:         cfg.Duration("maximal_queue_lifetime"),
+		NotifyClasses:         cfg.List("notify_classes"),
+		BounceRecipient:       cfg.Get("bounce_notice_recipient"),
+		DelayRecipient:        cfg.Get("delay_notice_recipient"),
+		DoubleBounceRecipient: cfg.Get("2bounce_notice_recipient"),
+		DoubleBounceSender:    cfg.Get("double_bounce_sender"),
+		Resolve:               v.resolver.AcceptUnlisted().Expand,
+		Location:              time.Local,
+		Log:                   log,
+	})
+	return v, v.pickupOptions(log)
+}
+
+func (v *view) close() { v.tables.close() }
+
+func (v *view) pickupOptions(log *slog.Logger) error {
+	cfg := v.cfg
+	submit, err := userList(cfg, "authorized_submit_users")
+	if err != nil {
+		return err
+	}
+	v.pickup = pickup.Options{
+		Recipients:              v.resolver.AcceptUnlisted(),
+		MyHostname:              cfg.Get("myhostname"),
+		MailName:                cfg.Get("mail_name"),
+		MessageSizeLimit:        cfg.Int64("message_size_limit"),
+		HopcountLimit:           cfg.Int("hopcount_limit"),
+		HeaderSizeLimit:         cfg.Int("header_size_limit"),
+		MessageDropHeaders:      cfg.List("message_drop_headers"),
+		DuplicateFilterLimit:    cfg.Int("duplicate_filter_limit"),
+		EnableOriginalRecipient: cfg.Bool("enable_original_recipient"),
+		SMTPUTF8Autodetect:      cfg.Bool("smtputf8_enable"),
+		Authorized:              submit,
+		Log:                     log,
+	}
+	return nil
+}
+
+// neverOpenRelay refuses a listener whose restrictions would pass mail on for
+// strangers. Postfix asks for one restriction that refuses; here it must also come
+// before whatever permits everybody.
+func neverOpenRelay(cfg *postconf.Config, where string) error {
+	refuses := []string{"reject_unauth_destination", "defer_unauth_destination", "reject", "defer"}
+	for _, parameter := range []string{"smtpd_relay_restrictions", "smtpd_recipient_restrictions"} {
+		for _, word := range cfg.List(parameter) {
+			if slices.Contains(refuses, strings.ToLower(word)) {
+				return nil
+			}
+			if strings.EqualFold(word, "permit") {
+				break
+			}
+		}
+	}
+	return fmt.Errorf("smtpd_relay_restrictions (%s; listener at %s): nothing refuses mail to other domains, "+
+		"which would be an open relay; add reject_unauth_destination to smtpd_relay_restrictions or smtpd_recipient_restrictions",
+		cfg.Where("smtpd_relay_restrictions"), where)
+}

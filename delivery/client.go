@@ -1,0 +1,73 @@
+package delivery
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"aliasmx/internal/mail"
+)
+
+// errStopping ends what is under way when the Client is closed.
+var errStopping = errors.New("the mail system is stopping")
+
+// Client delivers. It implements queue.Transport and is safe for concurrent use.
+type Client struct {
+	set      atomic.Pointer[settings]
+	tlsCache tls.ClientSessionCache // sessions to resume, for all workers
+
+	ctx  context.Context // ends with Close
+	stop context.CancelCauseFunc
+
+	mu      sync.Mutex // guards closed, and working from being added to after it
+	closed  bool
+	working sync.WaitGroup
+}
+
+// tlsSessions is how many TLS sessions are remembered, to be resumed.
+const tlsSessions = 512
+
+// New makes a Client.
+func New(o Options) *Client {
+	c := &Client{tlsCache: tls.NewLRUClientSessionCache(tlsSessions)}
+	c.ctx, c.stop = context.WithCancelCause(context.Background())
+	c.set.Store(newSettings(o))
+	return c
+}
+
+// Update replaces the options. Attempts under way end under the old ones, and so do
+// connections: the next attempt opens a new one.
+func (c *Client) Update(o Options) { c.set.Store(newSettings(o)) }
+
+// Close cuts off what is under way, which is then deferred, and returns when all calls
+// of Work have. Whoever can wait ends the context of Work before, and attempts end in
+// peace.
+func (c *Client) Close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.stop(errStopping)
+	c.working.Wait()
+}
+
+// Work is queue.Transport.
+func (c *Client) Work(ctx context.Context, dest mail.Dest, src mail.Source) {
+	c.mu.Lock()
+	if !c.closed {
+		c.working.Add(1)
+		defer c.working.Done()
+	}
+	c.mu.Unlock()
+
+	w := &worker{c: c, dest: dest}
+	switch dest.Transport() {
+	case "smtp", "relay":
+		w.proto = protoSMTP
+	case "lmtp":
+		w.proto = protoLMTP
+	}
+	w.use(c.set.Load())
+	w.work(ctx, src)
+}

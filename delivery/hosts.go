@@ -1,0 +1,304 @@
+package delivery
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"aliasmx/internal/dns"
+	"aliasmx/internal/mail"
+)
+
+// Where a next hop's hosts are: MX records, addresses, and in which order they are
+// tried (RFC 5321 section 5.1; the failures and their texts as Postfix has them).
+
+// host is one address of a next hop.
+type host struct {
+	name string
+	addr netip.Addr
+	path string // of a Unix socket, in place of the address
+	port uint16
+	pref uint16 // of the MX record
+	best bool   // of the best preference there is
+}
+
+// place is "name[address]", as the log and reasons show it.
+func (h *host) place() string {
+	if h.path != "" {
+		return h.name + "[" + h.path + "]"
+	}
+	return h.name + "[" + h.addr.String() + "]"
+}
+
+// relay is the place with its port.
+func (h *host) relay() string {
+	if h.path != "" {
+		return h.place()
+	}
+	return fmt.Sprintf("%s:%d", h.place(), h.port)
+}
+
+// search finds the hosts of next hops.
+type search struct {
+	*settings
+	warn    func(msg string, args ...any)
+	mayLoop bool // mail could come back to us: SMTP to port 25, as in Postfix
+	amMX    bool // one of the hosts is ourselves
+	soft    bool // some lookup failed for now: nothing after it is permanent
+	why     *failure
+}
+
+// hosts returns the addresses of a next hop, in the order in which they are to be tried.
+// When there is none, s.why says so.
+func (s *search) hosts(ctx context.Context, hop nextHop) []host {
+	var hosts []host
+	switch {
+	case hop.path != "":
+		return []host{{name: s.MyHostname, path: hop.path, best: true}}
+	case hop.direct || !s.DNSEnabled:
+		hosts = s.hostHosts(ctx, hop.domain, hop)
+	default:
+		hosts = s.domainHosts(ctx, hop)
+	}
+	if len(hosts) > 0 {
+		best := hosts[0].pref
+		for i := range hosts {
+			hosts[i].port, hosts[i].best = hop.port, hosts[i].pref == best
+		}
+	} else if s.why == nil {
+		s.why = siteFailure(mail.Code(4, 4, 4), hop.domain+": host not found")
+	}
+	return hosts
+}
+
+// domainHosts follows RFC 5321 section 5.1.
+func (s *search) domainHosts(ctx context.Context, hop nextHop) []host {
+	mxs, err := s.Resolver.MX(ctx, hop.domain)
+	switch {
+	case errors.Is(err, dns.ErrNullMX):
+		s.why = local(mail.Code(5, 1, 0), err.Error())
+		return nil
+	case errors.Is(err, dns.ErrNotFound):
+		return s.hostHosts(ctx, hop.domain, hop) // implicit MX
+	case err != nil:
+		s.why = siteFailure(mail.Code(4, 4, 3), err.Error())
+		return nil
+	}
+	var all []host
+	for _, mx := range mxs {
+		for _, a := range s.addrs(ctx, mx.Host) {
+			all = append(all, host{name: mx.Host, addr: a, pref: mx.Pref})
+		}
+	}
+	if len(all) == 0 {
+		s.warn("no MX host for " + hop.domain + " has a valid address record")
+		if s.DeferNoMXAddress && s.why != nil {
+			s.why.status.Enhanced[0] = 4
+		}
+		return nil
+	}
+	if i := slices.IndexFunc(all, s.isSelf); s.mayLoop && i >= 0 {
+		// Hosts that are no better than ourselves would send it back (RFC 5321 section 5.1).
+		s.amMX = true
+		self := all[i].pref
+		all = slices.DeleteFunc(all, func(h host) bool { return h.pref >= self })
+		if len(all) == 0 {
+			s.why = loop(5, hop.domain)
+			if self != mxs[0].Pref {
+				s.why = siteFailure(mail.Code(4, 4, 4), "unable to find primary relay for "+hop.domain)
+			}
+			return nil
+		}
+	}
+	return s.order(all)
+}
+
+// hostHosts are the addresses of a host.
+func (s *search) hostHosts(ctx context.Context, name string, hop nextHop) []host {
+	var all []host
+	for _, a := range s.addrs(ctx, name) {
+		all = append(all, host{name: name, addr: a})
+	}
+	if s.mayLoop && slices.ContainsFunc(all, s.isSelf) {
+		s.why = loop(5, hop.domain)
+		return nil
+	}
+	return s.order(all)
+}
+
+func loop(class uint16, domain string) *failure {
+	return siteFailure(mail.Code(class, 4, 6), "mail for "+domain+" loops back to myself")
+}
+
+// isSelf recognises ourselves by address, as Postfix does, and by name, as RFC 5321
+// section 5.1 wants: behind address translation only the name is known here.
+func (s *search) isSelf(h host) bool {
+	return s.OwnAddrs(h.addr) || slices.ContainsFunc(s.selfNames, func(n string) bool { return n != "" && strings.EqualFold(n, h.name) })
+}
+
+// addrs looks up one host. What goes wrong is kept in s.why, where a soft error is not
+// displaced by a later one.
+func (s *search) addrs(ctx context.Context, name string) []netip.Addr {
+	if a, err := netip.ParseAddr(name); err == nil && s.speaks(a) {
+		return []netip.Addr{a}
+	}
+	var err error
+	if s.dnsLookup {
+		var addrs []netip.Addr
+		if addrs, err = s.Resolver.Addrs(ctx, name, s.family); err == nil {
+			return addrs
+		}
+		if !errors.Is(err, dns.ErrNotFound) {
+			s.unresolved(mail.Code(4, 4, 3), err.Error())
+			return nil
+		}
+	}
+	if s.native {
+		addrs, nerr := s.Resolver.Native(ctx, name, s.family)
+		if nerr == nil {
+			return addrs
+		}
+		err = nerr
+		s.unresolved(mail.Code(notFoundClass(nerr), 4, 4), "unable to look up host "+name+": "+nativeText(nerr))
+		return nil
+	}
+	s.unresolved(mail.Code(5, 4, 4), err.Error())
+	return nil
+}
+
+func (s *search) unresolved(code mail.Enhanced, reason string) {
+	if s.soft && code[0] != 4 {
+		return
+	}
+	s.soft = s.soft || code[0] == 4
+	s.why = siteFailure(code, reason)
+}
+
+func notFoundClass(err error) uint16 {
+	if errors.Is(err, dns.ErrNotFound) {
+		return 5
+	}
+	return 4
+}
+
+// nativeText is what getaddrinfo(3) says.
+func nativeText(err error) string {
+	e, ok := errors.AsType[*dns.Error](err)
+	switch {
+	case !ok || e.Kind == dns.Temporary:
+		return "Temporary failure in name resolution"
+	case e.Kind == dns.NoData:
+		return "No address associated with hostname"
+	}
+	return "Name or service not known"
+}
+
+func (s *search) speaks(a netip.Addr) bool {
+	return s.family == dns.Any || (s.family == dns.IPv4) == a.Is4()
+}
+
+// order sorts hosts by preference. Among equals chance decides, and then the families
+// take turns, so that a family that does not work costs one time-out and not all that
+// the address limit allows (postconf(5): smtp_balance_inet_protocols).
+func (s *search) order(hosts []host) []host {
+	if s.RandomizeAddresses {
+		rand.Shuffle(len(hosts), func(i, k int) { hosts[i], hosts[k] = hosts[k], hosts[i] })
+	}
+	slices.SortStableFunc(hosts, func(a, b host) int {
+		return cmp.Or(cmp.Compare(a.pref, b.pref), s.byFamily(a, b))
+	})
+	if !strings.EqualFold(s.AddressPreference, "ipv4") && !strings.EqualFold(s.AddressPreference, "ipv6") {
+		for rest := hosts; len(rest) > 0; {
+			n := slices.IndexFunc(rest, func(h host) bool { return h.pref != rest[0].pref })
+			if n < 0 {
+				n = len(rest)
+			}
+			takeTurns(rest[:n])
+			rest = rest[n:]
+		}
+	}
+	return balance(hosts, s.MXAddressLimit)
+}
+
+func (s *search) byFamily(a, b host) int {
+	var liked bool // IPv6
+	switch strings.ToLower(s.AddressPreference) {
+	case "ipv6":
+		liked = true
+	case "ipv4":
+	default:
+		return 0
+	}
+	rank := func(h host) int {
+		if h.addr.Is6() == liked {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Compare(rank(a), rank(b))
+}
+
+// takeTurns lets the families alternate, beginning with that of the first host.
+func takeTurns(hosts []host) {
+	if len(hosts) < 3 {
+		return
+	}
+	var same, other []host
+	for _, h := range hosts {
+		if h.addr.Is4() == hosts[0].addr.Is4() {
+			same = append(same, h)
+		} else {
+			other = append(other, h)
+		}
+	}
+	for i := 0; i < len(hosts); {
+		for _, of := range []*[]host{&same, &other} {
+			if len(*of) > 0 {
+				hosts[i] = (*of)[0]
+				*of = (*of)[1:]
+				i++
+			}
+		}
+	}
+}
+
+// balance cuts a list at the address limit so that neither family crowds out the other:
+// each keeps half of the places if it has that many.
+func balance(hosts []host, limit int) []host {
+	if limit <= 0 || len(hosts) <= limit {
+		return hosts
+	}
+	v4 := 0
+	for _, h := range hosts {
+		if h.addr.Is4() {
+			v4++
+		}
+	}
+	v6 := len(hosts) - v4
+	keep4, keep6 := v4, v6
+	switch half := limit / 2; {
+	case v6 <= half:
+		keep4 = limit - v6
+	case v4 <= half:
+		keep6 = limit - v4
+	default:
+		keep4 = half
+		if hosts[0].addr.Is4() {
+			keep4 = (limit + 1) / 2
+		}
+		keep6 = limit - keep4
+	}
+	return slices.DeleteFunc(hosts, func(h host) bool {
+		n := &keep6
+		if h.addr.Is4() {
+			n = &keep4
+		}
+		*n--
+		return *n < 0
+	})
+}

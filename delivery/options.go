@@ -1,0 +1,197 @@
+package delivery
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"aliasmx/internal/dns"
+)
+
+// Options of a Client; names of parameters are those of postconf(5). The zero value
+// can be used: what is zero has the default that is named, and switches are off.
+type Options struct {
+	// MyHostname is myhostname, HeloName smtp_helo_name ("" is MyHostname).
+	MyHostname string
+	HeloName   string
+	// MyNames are further names of this system: a host of a next hop that has one of
+	// them, or introduces itself with it, is ourselves. OwnAddrs tells our addresses
+	// (inet_interfaces, proxy_interfaces). Both matter only on port 25, as in Postfix.
+	MyNames  []string
+	OwnAddrs func(netip.Addr) bool
+
+	// Resolver finds hosts; nil is one that reads /etc/resolv.conf.
+	Resolver Resolver
+	// DNSEnabled is smtp_dns_support_level other than disabled. Without DNS there are no
+	// MX records, and hosts are looked up by HostLookup native.
+	DNSEnabled bool
+	// HostLookup is smtp_host_lookup: dns, native, or both; none is dns.
+	HostLookup []string
+	// InetProtocols is inet_protocols: ipv4, ipv6, all; none is all.
+	InetProtocols []string
+	// AddressPreference is smtp_address_preference: any, ipv4 or ipv6; "" is any.
+	AddressPreference string
+	// RandomizeAddresses is smtp_randomize_addresses.
+	RandomizeAddresses bool
+	// MXAddressLimit is smtp_mx_address_limit, MXSessionLimit smtp_mx_session_limit; 0 is
+	// 5 and 2, less than 0 no limit.
+	MXAddressLimit, MXSessionLimit int
+	// DeferNoMXAddress is smtp_defer_if_no_mx_address_found.
+	DeferNoMXAddress bool
+	// RelayHost is relayhost: what is wrong with it is an error of the configuration, for
+	// which no mail is returned. FallbackRelay is smtp_fallback_relay.
+	RelayHost     string
+	FallbackRelay []string
+
+	// DefaultPort is smtp_tcp_port, LMTPPort lmtp_tcp_port; 0 is 25 and 24.
+	DefaultPort, LMTPPort uint16
+	// BindAddress is smtp_bind_address, BindAddress6 smtp_bind_address6.
+	BindAddress, BindAddress6 netip.Addr
+	// QueueDirectory is where a relative path of lmtp:unix:path begins.
+	QueueDirectory string
+
+	Timeouts Timeouts
+	// MinDataRate is smtp_min_data_rate in bytes per second: the content may take as long
+	// as Timeouts.DataXfer and its size at this rate. 0 is 500, less than 0 no limit.
+	MinDataRate int
+
+	// TLSLevel is smtp_tls_security_level: none, may or encrypt; "" is none. RootCAs are
+	// smtp_tls_CAfile and smtp_tls_CApath; nil trusts nobody.
+	TLSLevel string
+	RootCAs  *x509.CertPool
+	// TLSServerName is smtp_tls_servername: "" sends no name, hostname the host's, nexthop
+	// the domain's, and anything else itself.
+	TLSServerName string
+	// TLSLogLevel is smtp_tls_loglevel: from 1 on, connections with TLS are logged.
+	TLSLogLevel int
+	// MinimalBackoff is minimal_backoff_time: where TLS is not required but fails, mail
+	// that waited this long before is sent in plain text; younger mail is deferred. With
+	// 0 plain text is tried at once.
+	MinimalBackoff time.Duration
+	// TLSPolicy, when not nil, knows more than TLSLevel.
+	TLSPolicy TLSPolicy
+
+	// Skip5xxGreeting is smtp_skip_5xx_greeting: a host that greets with 5xx is as good
+	// as one that is down, no reason to return mail.
+	Skip5xxGreeting bool
+	// LineLengthLimit is smtp_line_length_limit; 0 is none, which keeps signatures whole
+	// (Postfix's default is 998).
+	LineLengthLimit int
+	// SendEightBit sends 8-bit content also to hosts without 8BITMIME
+	// (disable_mime_output_conversion = yes). Otherwise it is returned with 5.6.3: we do
+	// not convert it, as that would break signatures.
+	SendEightBit bool
+
+	// ReuseCount is smtp_connection_reuse_count_limit, 0 is no limit; ReuseTime is
+	// smtp_connection_reuse_time_limit, 0 is 300 s. CacheTime is
+	// smtp_connection_cache_time_limit, how long an idle connection waits for more mail:
+	// 0 is 2 s, and less than 0 uses each connection once.
+	ReuseCount           int
+	ReuseTime, CacheTime time.Duration
+
+	// SenderRewriter and Signer, when not nil, have a say in each message.
+	SenderRewriter SenderRewriter
+	Signer         Signer
+
+	// Log gets events (package mail); nil drops them.
+	Log *slog.Logger
+	// Now is the clock for what is measured; nil is time.Now.
+	Now func() time.Time
+	// Dial connects; networks are tcp4, tcp6 and unix. nil does it for real.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Timeouts are smtp_*_timeout; zeros are Postfix's defaults, and Helo is also the wait
+// for the greeting.
+type Timeouts struct {
+	Connect  time.Duration // 30 s
+	StartTLS time.Duration // 300 s
+	Helo     time.Duration // 300 s
+	Mail     time.Duration // 300 s
+	Rcpt     time.Duration // 300 s
+	DataInit time.Duration // 120 s
+	DataXfer time.Duration // 180 s
+	DataDone time.Duration // 600 s
+	Rset     time.Duration // 20 s
+	Quit     time.Duration // 300 s
+}
+
+// Resolver is what the client asks of DNS: *dns.Resolver. Errors that are not
+// dns.ErrNotFound or dns.ErrNullMX are temporary.
+type Resolver interface {
+	MX(ctx context.Context, domain string) ([]dns.MX, error)
+	Addrs(ctx context.Context, host string, family dns.Family) ([]netip.Addr, error)
+	Native(ctx context.Context, host string, family dns.Family) ([]netip.Addr, error)
+}
+
+// settings are Options with the defaults filled in.
+type settings struct {
+	Options
+	family    dns.Family
+	dnsLookup bool
+	native    bool
+	selfNames []string
+}
+
+func newSettings(o Options) *settings {
+	s := &settings{Options: o}
+	s.HeloName = cmp.Or(s.HeloName, s.MyHostname, "localhost")
+	s.selfNames = append([]string{s.MyHostname}, s.MyNames...)
+	if s.Resolver == nil {
+		s.Resolver = dns.New(dns.Options{})
+	}
+	if s.OwnAddrs == nil {
+		s.OwnAddrs = func(netip.Addr) bool { return false }
+	}
+	s.MXAddressLimit = cmp.Or(s.MXAddressLimit, 5)
+	s.MXSessionLimit = cmp.Or(s.MXSessionLimit, 2)
+	s.DefaultPort = cmp.Or(s.DefaultPort, 25)
+	s.LMTPPort = cmp.Or(s.LMTPPort, 24)
+	s.MinDataRate = cmp.Or(s.MinDataRate, 500)
+	s.ReuseTime = cmp.Or(s.ReuseTime, 300*time.Second)
+	s.CacheTime = cmp.Or(s.CacheTime, 2*time.Second)
+	s.TLSLevel = cmp.Or(s.TLSLevel, levelNone)
+	if s.Now == nil {
+		s.Now = time.Now
+	}
+	if s.Log == nil {
+		s.Log = slog.New(slog.DiscardHandler)
+	}
+	if s.Dial == nil {
+		s.Dial = s.dial
+	}
+	s.Timeouts.fill()
+	s.hostLookup()
+	return s
+}
+
+func (t *Timeouts) fill() {
+	for d, seconds := range map[*time.Duration]int{
+		&t.Connect: 30, &t.StartTLS: 300, &t.Helo: 300, &t.Mail: 300, &t.Rcpt: 300,
+		&t.DataInit: 120, &t.DataXfer: 180, &t.DataDone: 600, &t.Rset: 20, &t.Quit: 300,
+	} {
+		*d = cmp.Or(*d, time.Duration(seconds)*time.Second)
+	}
+}
+
+func (s *settings) hostLookup() {
+	has := func(list []string, word string) bool {
+		return slices.ContainsFunc(list, func(w string) bool { return strings.EqualFold(w, word) })
+	}
+	v4 := has(s.InetProtocols, "ipv4")
+	v6 := has(s.InetProtocols, "ipv6")
+	switch {
+	case v4 && !v6:
+		s.family = dns.IPv4
+	case v6 && !v4:
+		s.family = dns.IPv6
+	}
+	s.native = !s.DNSEnabled || has(s.HostLookup, "native")
+	s.dnsLookup = s.DNSEnabled && (len(s.HostLookup) == 0 || has(s.HostLookup, "dns"))
+}

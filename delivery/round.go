@@ -1,0 +1,110 @@
+package delivery
+
+import (
+	"context"
+
+	"aliasmx/internal/mail"
+)
+
+// round is one message going from host to host of one next hop, until nobody is left or
+// the limits are reached: smtp_mx_address_limit counts the hosts, smtp_mx_session_limit
+// those of them that a conversation came about with.
+type round struct {
+	w       *worker
+	j       *job
+	hosts   []host
+	domain  string // the next hop's
+	mayLoop bool
+	lastHop bool     // no other next hop comes after this
+	open    *session // to the first host, when it is there already
+}
+
+// run tells whether the connection that was there already turned out to be stale; then
+// whoever is left is to be tried anew.
+func (r *round) run(ctx context.Context) (stale bool) {
+	j, set := r.j, r.w.set
+	plain := false // this host once more, without TLS
+	tried, talks := 0, 0
+	for i := 0; i < len(r.hosts); {
+		tried++
+		last := i == len(r.hosts)-1 || tried == set.MXAddressLimit
+		s, ready := r.session(ctx, i, plain, r.lastHop && last)
+		if ready {
+			if talks++; talks == set.MXSessionLimit {
+				last = true
+			}
+			s.final = r.lastHop && last
+			s.transfer(ctx, j)
+		}
+		if plain = s != nil && s.plainNext; plain {
+			tried--
+			if ready {
+				talks--
+			}
+		}
+		j.nextHost()
+		done := len(j.left) == 0 || last && !plain
+		switch {
+		case s == nil:
+		case ready && done && !plain && s.mayServe() && ctx.Err() == nil:
+			r.keep(s, i)
+		default:
+			s.end()
+		}
+		if s != nil && s.stale {
+			return true
+		}
+		if done {
+			return false
+		}
+		if !plain {
+			i++
+		}
+	}
+	return false
+}
+
+// session gives a connection to a host, ready for mail or not: then the job has been
+// told why. It is nil when there was none at all.
+func (r *round) session(ctx context.Context, i int, plain, final bool) (s *session, ready bool) {
+	if s, r.open = r.open, nil; s != nil {
+		return s, true
+	}
+	w, h := r.w, r.hosts[i]
+	if ctx.Err() != nil {
+		r.j.note(stopping())
+		return nil, false
+	}
+	choice, err := w.tlsFor(ctx, r.domain, h.name)
+	if err != nil {
+		w.log.Warn("TLS policy lookup for " + r.domain + "/" + h.name + ": " + err.Error())
+		f := ofError(err, err.Error())
+		if f.status.Enhanced == mail.Code(4, 3, 0) {
+			f.status.Enhanced = mail.Code(4, 7, 5)
+		}
+		f.site = true
+		r.j.note(f)
+		return nil, false
+	}
+	if plain {
+		choice = tlsChoice{level: levelNone}
+	}
+	nc, err := w.set.connect(ctx, &h)
+	if err != nil {
+		text := errorText(err)
+		r.j.note(siteFailure(mail.Code(4, 4, 1), "connect to "+h.relay()+": "+text))
+		w.log.Info(mail.EventConnectErr, mail.KeyRelay, h.relay(), mail.KeyReason, text)
+		return nil, false
+	}
+	s = newSession(ctx, w, h, r.domain, nc)
+	s.mayLoop, s.final = r.mayLoop, final
+	return s, s.hello(r.j, choice)
+}
+
+// keep leaves the connection open for the next message, which may find it refused here
+// and then goes to the other hosts.
+func (r *round) keep(s *session, i int) {
+	route := append(make([]host, 0, len(r.hosts)), r.hosts[i])
+	route = append(append(route, r.hosts[:i]...), r.hosts[i+1:]...)
+	r.w.sess, r.w.route, r.w.lastHop = s, route, r.lastHop
+}

@@ -1,0 +1,253 @@
+package delivery
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"aliasmx/internal/mail"
+	"aliasmx/internal/wire"
+)
+
+type protocol uint8
+
+const (
+	protoNone protocol = iota
+	protoSMTP
+	protoLMTP
+)
+
+func (p protocol) String() string {
+	if p == protoLMTP {
+		return "lmtp"
+	}
+	return "smtp"
+}
+
+// The extensions we use when they are offered.
+type extension uint16
+
+const (
+	extPipelining extension = 1 << iota
+	extSize
+	ext8BitMIME
+	extSMTPUTF8
+	extDSN
+	extStartTLS
+)
+
+// extensionWords are the EHLO keywords, in upper case.
+var extensionWords = map[string]extension{
+	"PIPELINING": extPipelining,
+	"SIZE":       extSize,
+	"8BITMIME":   ext8BitMIME,
+	"SMTPUTF8":   extSMTPUTF8,
+	"DSN":        extDSN,
+	"STARTTLS":   extStartTLS,
+}
+
+// session is one connection, from the greeting to QUIT. It is used by one goroutine;
+// only detach's function, called when the Client is closed, comes from another.
+type session struct {
+	set    *settings
+	log    *slog.Logger
+	resume tls.ClientSessionCache
+	proto  protocol
+	host   host
+	domain string // the next hop's
+	place  string // name[address]
+	relay  string // name[address]:port
+	// mayLoop: the host may be ourselves under another address.
+	mayLoop bool
+
+	conn   *wire.Conn
+	detach func() bool // ends the watch for the Client's end
+	reply  wire.Reply
+	cmd    []byte // the command being built
+	dots   wire.DotWriter
+	buffer []byte // for bodies that are read
+
+	extensions extension
+	sizeLimit  int64 // the server's, 0: not told
+	level      string
+	overTLS    bool
+	born       time.Time
+	uses       int // transactions begun
+
+	final     bool // no other host is left for what fails here
+	plainNext bool // TLS failed: try this host again without
+	stale     bool // reused, and the server had given it up: try again anew
+	inContent bool // the server has said 354 and gets, or got, the message
+	needReset bool // a transaction is open that will not go on
+	noReuse   bool // what happened forbids further mail
+	dead      bool // no further bytes, not even QUIT
+}
+
+func newSession(ctx context.Context, w *worker, h host, domain string, nc net.Conn) *session {
+	s := &session{
+		set: w.set, log: w.log, resume: w.c.tlsCache, proto: w.proto, host: h, domain: domain,
+		place: h.place(), relay: h.relay(), born: w.set.Now(),
+		conn: wire.NewConn(nc, w.set.Timeouts.Helo),
+	}
+	s.detach = context.AfterFunc(ctx, func() { nc.Close() })
+	return s
+}
+
+func (s *session) offers(e extension) bool { return s.extensions&e == e }
+
+// mayServe tells whether the connection can take another message.
+func (s *session) mayServe() bool {
+	limit := s.set.ReuseCount
+	return !s.dead && !s.noReuse && s.conn.Err() == nil && s.set.CacheTime >= 0 &&
+		(limit <= 0 || s.uses < limit) && s.set.Now().Sub(s.born) < s.set.ReuseTime
+}
+
+// end says QUIT, if that can still be said, and closes. Like Postfix
+// (smtp_skip_quit_response) it does not wait for the answer.
+func (s *session) end() {
+	if !s.dead && s.conn.Err() == nil {
+		s.conn.SetTimeout(s.set.Timeouts.Quit)
+		s.conn.WriteString("QUIT\r\n")
+		s.conn.Flush()
+	}
+	s.dead = true
+	s.detach()
+	s.conn.Close()
+}
+
+// ask sends what was written and reads one reply.
+func (s *session) ask(timeout time.Duration) error {
+	s.conn.SetTimeout(timeout)
+	if err := s.conn.Flush(); err != nil {
+		return err
+	}
+	return s.read(timeout)
+}
+
+// read reads one reply. After lines that are no reply nobody knows any more to which
+// command a reply belongs: the connection is not used for further mail.
+func (s *session) read(timeout time.Duration) error {
+	s.conn.SetTimeout(timeout)
+	if err := s.conn.ReadReply(&s.reply); err != nil {
+		return err
+	}
+	if s.reply.Garbage {
+		s.noReuse = true
+		s.log.Warn("non-" + strings.ToUpper(s.proto.String()) + " response from " + s.relay + ": " + s.reply.Text())
+	}
+	return nil
+}
+
+// hello begins the session: greeting, EHLO, TLS as level says. When it fails it has
+// told the job.
+func (s *session) hello(j *job, choice tlsChoice) bool {
+	s.level = choice.level
+	if err := s.read(s.set.Timeouts.Helo); err != nil {
+		s.lost(j, err, "receiving the initial server greeting")
+		return false
+	}
+	if s.reply.Class() != 2 {
+		f := s.refusal()
+		if s.reply.Class() == 5 && s.set.Skip5xxGreeting {
+			f.status.Enhanced[0] = 4
+		}
+		j.fail(f, s)
+		return false
+	}
+	return s.ehlo(j) && s.secure(j, choice)
+}
+
+// refusal is a host that does not want to talk.
+func (s *session) refusal() *failure {
+	s.checkCode()
+	f := remote(s.host.name, &s.reply, "host "+s.place+" refused to talk to me: "+s.reply.Text())
+	f.site = true
+	return f
+}
+
+// ehlo introduces us and learns what the server can do, by HELO if need be.
+func (s *session) ehlo(j *job) bool {
+	verb, timeout := "EHLO", s.set.Timeouts.Helo
+	if s.proto == protoLMTP {
+		verb = "LHLO"
+	}
+	s.extensions, s.sizeLimit = 0, 0
+	s.conn.WriteString(verb + " " + s.set.HeloName + "\r\n")
+	if err := s.ask(timeout); err != nil {
+		s.lost(j, err, "performing the "+verb+" handshake")
+		return false
+	}
+	if s.reply.Class() != 2 && s.reply.Code != 421 && s.proto == protoSMTP {
+		s.conn.WriteString("HELO " + s.set.HeloName + "\r\n")
+		if err := s.ask(timeout); err != nil {
+			s.lost(j, err, "performing the HELO handshake")
+			return false
+		}
+		verb = "HELO"
+	}
+	if s.reply.Class() != 2 {
+		j.fail(s.refusal(), s)
+		return false
+	}
+	if verb == "HELO" {
+		return true
+	}
+	return s.learn(j)
+}
+
+// learn reads the reply to EHLO: RFC 5321 section 4.1.1.1.
+func (s *session) learn(j *job) bool {
+	for i, line := range s.reply.Lines() {
+		// "KEY=value" comes from servers that follow an old draft of AUTH.
+		words := strings.FieldsFunc(line, func(c rune) bool { return c == ' ' || c == '\t' || c == '=' })
+		switch {
+		case len(words) == 0:
+		case i == 0:
+			if s.mayLoop && slices.ContainsFunc(s.set.selfNames, func(n string) bool { return n != "" && strings.EqualFold(n, words[0]) }) {
+				s.log.Warn("host " + s.relay + " replied to HELO/EHLO with my own hostname " + words[0])
+				class := uint16(4)
+				if s.host.best {
+					class = 5
+				}
+				j.fail(loop(class, s.domain), s)
+				return false
+			}
+		default:
+			ext := extensionWords[strings.ToUpper(words[0])]
+			s.extensions |= ext
+			if ext == extSize && len(words) > 1 {
+				s.sizeLimit, _ = strconv.ParseInt(words[1], 10, 64)
+			}
+		}
+	}
+	if s.offers(extSMTPUTF8) {
+		s.extensions |= ext8BitMIME // RFC 6531 section 3.1 requires it
+	}
+	return true
+}
+
+// lost is a connection that broke or timed out: the end of the session. A connection
+// that waited for this message may have been given up by the server meanwhile; as long
+// as no content went out, that is no failure, and the message gets a new connection.
+func (s *session) lost(j *job, err error, doing string) {
+	s.dead = true
+	if s.stale = s.uses > 1 && !s.inContent; s.stale {
+		return
+	}
+	reason := "lost connection with " + s.place + " while " + doing
+	switch {
+	case wire.IsTimeout(err):
+		reason = "conversation with " + s.place + " timed out while " + doing
+	case err == wire.ErrReplyTooLong:
+		reason = "Protocol error: endless reply from " + s.place + " while " + doing
+	}
+	if s.overTLS && s.level == levelMay && s.mayGoPlain(j) && doing != doingEndOfData {
+		s.plainNext, s.final = true, false
+	}
+	j.fail(siteFailure(mail.Code(4, 4, 2), reason), s)
+}

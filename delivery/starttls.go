@@ -1,0 +1,164 @@
+package delivery
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"strings"
+
+	"aliasmx/internal/mail"
+)
+
+// The levels of smtp_tls_security_level. Higher ones come from a TLSPolicy, as encrypt
+// with a configuration that verifies.
+const (
+	levelNone    = "none"
+	levelMay     = "may"
+	levelEncrypt = "encrypt"
+)
+
+// tlsChoice is how a connection is to be secured. A cfg that is not nil verifies the
+// peer by itself.
+type tlsChoice struct {
+	level string
+	cfg   *tls.Config
+}
+
+// tlsFor says how to secure a connection to a host of a next hop.
+func (w *worker) tlsFor(ctx context.Context, domain, host string) (tlsChoice, error) {
+	c := tlsChoice{level: strings.ToLower(w.set.TLSLevel)}
+	if w.set.TLSPolicy != nil {
+		var err error
+		if c.level, c.cfg, err = w.set.TLSPolicy.TLS(ctx, domain, host); err != nil {
+			return tlsChoice{}, err
+		}
+	}
+	switch c.level {
+	case levelNone, levelMay, levelEncrypt:
+		return c, nil
+	}
+	return tlsChoice{}, fmt.Errorf("client TLS configuration problem: security level %q needs a policy that verifies", c.level)
+}
+
+// mayGoPlain tells whether a message is old enough to be sent in plain text after
+// optional TLS has failed. Postfix lets it wait for one round of the queue, so that a
+// passing failure is no way to have mail sent in the clear.
+func (s *session) mayGoPlain(j *job) bool {
+	return j.a.Active.Sub(j.a.Env.Arrived) >= s.set.MinimalBackoff
+}
+
+// secure turns TLS on where it is wanted and to be had.
+func (s *session) secure(j *job, choice tlsChoice) bool {
+	must := choice.level != levelNone && choice.level != levelMay
+	if choice.level == levelNone || !must && !s.offers(extStartTLS) {
+		return true
+	}
+	if !s.offers(extStartTLS) {
+		j.fail(siteFailure(mail.Code(4, 7, 4), "TLS is required, but was not offered by host "+s.place), s)
+		return false
+	}
+	s.conn.WriteString("STARTTLS\r\n")
+	if err := s.ask(s.set.Timeouts.StartTLS); err != nil {
+		s.lost(j, err, "receiving the STARTTLS response")
+		return false
+	}
+	if s.reply.Class() != 2 {
+		s.extensions &^= extStartTLS
+		if !must {
+			return true
+		}
+		f := remote(s.host.name, &s.reply, "TLS is required, but host "+s.place+" refused to start TLS: "+s.reply.Text())
+		f.site = true
+		j.fail(f, s)
+		return false
+	}
+	return s.handshake(j, choice) && s.ehlo(j)
+}
+
+func (s *session) handshake(j *job, choice tlsChoice) bool {
+	cfg := choice.cfg
+	if cfg == nil {
+		// Who the peer is nobody has promised; it is looked at for the log alone.
+		cfg = &tls.Config{InsecureSkipVerify: true, ServerName: s.serverName(), ClientSessionCache: s.resume}
+	}
+	if err := s.conn.StartTLSClient(cfg, s.set.Timeouts.StartTLS); err != nil {
+		s.dead = true
+		s.log.Info(fmt.Sprintf("SSL_connect error to %s: %v", s.relay, err))
+		if choice.level == levelMay && s.mayGoPlain(j) {
+			s.plainNext, s.final = true, false
+		}
+		j.fail(siteFailure(mail.Code(4, 7, 5), "Cannot start TLS: handshake failure"), s)
+		return false
+	}
+	s.overTLS = true
+	if s.set.TLSLogLevel > 0 {
+		state := s.conn.NetConn().(*tls.Conn).ConnectionState()
+		s.log.Info(mail.EventTLS, mail.KeyTLSLevel, trust(&state, choice.cfg != nil, s.set.RootCAs),
+			mail.KeyRelay, s.relay, mail.KeyTLS, describeTLS(&state))
+	}
+	return true
+}
+
+// serverName is the name that SNI tells (postconf(5): smtp_tls_servername).
+func (s *session) serverName() string {
+	switch n := s.set.TLSServerName; n {
+	case "hostname":
+		return s.host.name
+	case "nexthop":
+		return s.domain
+	default:
+		return n
+	}
+}
+
+// trust is what is known of the peer, in Postfix's words (TLS_README): nothing; a
+// certificate; one that a trusted authority signed; one that was required and verified.
+func trust(state *tls.ConnectionState, verified bool, roots *x509.CertPool) string {
+	switch {
+	case len(state.PeerCertificates) == 0:
+		return "Anonymous"
+	case verified:
+		return "Verified"
+	case roots == nil:
+		return "Untrusted"
+	}
+	opts := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool()}
+	for _, c := range state.PeerCertificates[1:] {
+		opts.Intermediates.AddCert(c)
+	}
+	if _, err := state.PeerCertificates[0].Verify(opts); err != nil {
+		return "Untrusted"
+	}
+	return "Trusted"
+}
+
+// describeTLS is "TLSv1.3 with cipher TLS_AES_128_GCM_SHA256 (128/128 bits)".
+func describeTLS(state *tls.ConnectionState) string {
+	name := tls.CipherSuiteName(state.CipherSuite)
+	bits := 256
+	if strings.Contains(name, "_128_") {
+		bits = 128
+	}
+	if openssl, ok := cipherNames[state.CipherSuite]; ok {
+		name = openssl
+	}
+	version := strings.Replace(tls.VersionName(state.Version), "TLS ", "TLSv", 1)
+	return fmt.Sprintf("%s with cipher %s (%d/%d bits)", version, name, bits, bits)
+}
+
+// cipherNames are OpenSSL's names, which Postfix logs, of the suites before TLS 1.3.
+var cipherNames = map[uint16]string{
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256:       "ECDHE-ECDSA-AES128-GCM-SHA256",
+	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384:       "ECDHE-ECDSA-AES256-GCM-SHA384",
+	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256: "ECDHE-ECDSA-CHACHA20-POLY1305",
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA:          "ECDHE-ECDSA-AES128-SHA",
+	tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA:          "ECDHE-ECDSA-AES256-SHA",
+	tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256:         "ECDHE-RSA-AES128-GCM-SHA256",
+	tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384:         "ECDHE-RSA-AES256-GCM-SHA384",
+	tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256:   "ECDHE-RSA-CHACHA20-POLY1305",
+	tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA:            "ECDHE-RSA-AES128-SHA",
+	tls.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA:            "ECDHE-RSA-AES256-SHA",
+	tls.TLS_RSA_WITH_AES_128_GCM_SHA256:               "AES128-GCM-SHA256",
+	tls.TLS_RSA_WITH_AES_256_GCM_SHA384:               "AES256-GCM-SHA384",
+}

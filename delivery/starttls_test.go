@@ -1,0 +1,251 @@
+package delivery
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"math/big"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"aliasmx/internal/mail"
+)
+
+// selfSigned makes a certificate for a name, and the pool that trusts it.
+func selfSigned(t *testing.T, name string) (*tls.Certificate, *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+		NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<33, 0),
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(leaf)
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, pool
+}
+
+func TestSTARTTLS(t *testing.T) {
+	cert, pool := selfSigned(t, "mx.dest.example")
+	_, otherPool := selfSigned(t, "other.example")
+	const line = " TLS connection TLSv1.3 with cipher TLS_AES_128_GCM_SHA256 (128/128 bits)"
+	for _, c := range []struct {
+		name    string
+		cert    *tls.Certificate
+		answers map[string]string
+		o       Options
+		want    string
+		overTLS bool
+		conns   int
+		log     string // trust that is logged
+	}{
+		{"may, offered", cert, nil, Options{TLSLevel: "may"}, "sent 2.0.0", true, 1, "Untrusted"},
+		{"may, trusted", cert, nil, Options{TLSLevel: "may", RootCAs: pool}, "sent 2.0.0", true, 1, "Trusted"},
+		{"may, of another authority", cert, nil, Options{TLSLevel: "may", RootCAs: otherPool}, "sent 2.0.0", true, 1, "Untrusted"},
+		{"may, not offered", nil, nil, Options{TLSLevel: "may"}, "sent 2.0.0", false, 1, ""},
+		{"none, offered", cert, nil, Options{TLSLevel: "none"}, "sent 2.0.0", false, 1, ""},
+		{"encrypt, offered", cert, nil, Options{TLSLevel: "encrypt"}, "sent 2.0.0", true, 1, "Untrusted"},
+		{"encrypt, not offered", nil, nil, Options{TLSLevel: "encrypt"}, "deferred 4.7.4 " + sinkRelay + " (TLS is required, but was not offered by host 192.0.2.1[192.0.2.1])", false, 1, ""},
+		{"may, refused", cert, map[string]string{"STARTTLS": "454 4.7.0 no TLS today"}, Options{TLSLevel: "may"}, "sent 2.0.0", false, 1, ""},
+		{"encrypt, refused", cert, map[string]string{"STARTTLS": "454 4.7.0 no TLS today"}, Options{TLSLevel: "encrypt"}, "deferred 4.7.0 " + sinkRelay + " (TLS is required, but host 192.0.2.1[192.0.2.1] refused to start TLS: 454 4.7.0 no TLS today)", false, 1, ""},
+		{"may, broken: plain text at once", cert, map[string]string{"STARTTLS": "220 go\nthis is no TLS"}, Options{TLSLevel: "may"}, "sent 2.0.0", false, 2, ""},
+		{"may, broken: plain text not yet", cert, map[string]string{"STARTTLS": "220 go\nthis is no TLS"}, Options{TLSLevel: "may", MinimalBackoff: time.Minute}, "deferred 4.7.5 " + sinkRelay + " (Cannot start TLS: handshake failure)", false, 1, ""},
+		{"may, hangs up: plain text at once", cert, map[string]string{"STARTTLS": "220 go| close"}, Options{TLSLevel: "may"}, "sent 2.0.0", false, 2, ""},
+		{"encrypt, broken", cert, map[string]string{"STARTTLS": "220 go| close"}, Options{TLSLevel: "encrypt"}, "deferred 4.7.5 " + sinkRelay + " (Cannot start TLS: handshake failure)", false, 1, ""},
+		{"lost at STARTTLS", cert, map[string]string{"STARTTLS": "close"}, Options{TLSLevel: "encrypt"}, "deferred 4.4.2 " + sinkRelay + " (lost connection with 192.0.2.1[192.0.2.1] while receiving the STARTTLS response)", false, 1, ""},
+		{"a level that nobody can keep", cert, nil, Options{TLSLevel: "secure"}, "deferred 4.7.5 none (client TLS configuration problem: security level \"secure\" needs a policy that verifies)", false, 0, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := &peer{keywords: []string{"PIPELINING"}, cert: c.cert, on: script(c.answers)}
+			o := c.o
+			o.TLSLogLevel = 1
+			s := newSetup(t, map[string]any{"192.0.2.1:25": p}, o)
+			s.net.tcp = true
+			src := s.send("smtp:[192.0.2.1]", letter("r@dest.example"))
+			if got := fates(src.results[0]); !strings.HasPrefix(got, c.want) {
+				t.Errorf("got %s\nwant %s", got, c.want)
+			}
+			if m := p.got(); len(m) > 0 && m[0].tls != c.overTLS {
+				t.Errorf("over TLS: %v, want %v", m[0].tls, c.overTLS)
+			}
+			if p.count() != c.conns {
+				t.Errorf("%d connections, want %d", p.count(), c.conns)
+			}
+			wantLog := ""
+			if c.log != "" {
+				wantLog = mail.EventTLS + " tls_level=" + c.log + " relay=" + sinkRelay + " tls=" + strings.TrimPrefix(line, " TLS connection ")
+			}
+			if has := strings.Contains(s.log.String(), mail.EventTLS+" tls_level"); has != (wantLog != "") || !strings.Contains(s.log.String(), wantLog) {
+				t.Errorf("log\n%s\nwant %q", s.log, wantLog)
+			}
+		})
+	}
+}
+
+// EHLO is said again inside, and what was offered in the clear does not count.
+func TestExtensionsAreForgottenAtSTARTTLS(t *testing.T) {
+	cert, _ := selfSigned(t, "mx.dest.example")
+	ehlos := 0
+	p := &peer{cert: cert, on: func(_ int, cmd string) string {
+		if cmd != "EHLO mx.example.com" {
+			return ""
+		}
+		if ehlos++; ehlos == 1 {
+			return "250-sink\n250-SIZE 1\n250-DSN\n250 STARTTLS"
+		}
+		return "250-sink\n250 SIZE 5000"
+	}}
+	s := newSetup(t, map[string]any{"192.0.2.1:25": p}, Options{TLSLevel: "may"})
+	s.net.tcp = true
+	src := s.send("smtp:[192.0.2.1]", letter("r@dest.example"))
+	if got := fates(src.results[0]); !strings.HasPrefix(got, "sent") {
+		t.Fatal(got)
+	}
+	if m := p.got()[0]; !m.tls || m.to[0] != "<r@dest.example>" || !strings.Contains(m.from, "SIZE=") {
+		t.Errorf("got %+v", m)
+	}
+}
+
+// Replies that came in the clear together with that to STARTTLS are injection: they may
+// not be taken for replies to what is said inside.
+func TestRepliesInjectedBeforeTLS(t *testing.T) {
+	cert, _ := selfSigned(t, "mx.dest.example")
+	p := &peer{cert: cert, on: func(conn int, cmd string) string {
+		if cmd == "STARTTLS" && conn == 1 {
+			return "220 go\n250-evil\n250 SMTPUTF8"
+		}
+		return ""
+	}}
+	s := newSetup(t, map[string]any{"192.0.2.1:25": p}, Options{TLSLevel: "encrypt"})
+	s.net.tcp = true
+	if got := fates(s.send("smtp:[192.0.2.1]", letter("r@dest.example")).results[0]); !strings.HasPrefix(got, "deferred 4.7.5") {
+		t.Error(got)
+	}
+	if n := len(p.got()); n != 0 {
+		t.Errorf("%d messages went there", n)
+	}
+}
+
+// A connection that breaks inside TLS: optional TLS is left aside at the next try.
+func TestLostInsideTLS(t *testing.T) {
+	cert, _ := selfSigned(t, "mx.dest.example")
+	for _, c := range []struct {
+		at   string
+		want string
+	}{
+		{"MAIL", "sent 2.0.0"},
+		{".", "deferred 4.4.2"}, // it may have been delivered: not twice in a row
+	} {
+		p := &peer{cert: cert, on: func(conn int, cmd string) string {
+			if conn == 1 && strings.HasPrefix(cmd, c.at) {
+				return "close"
+			}
+			return ""
+		}}
+		s := newSetup(t, map[string]any{"192.0.2.1:25": p}, Options{TLSLevel: "may"})
+		s.net.tcp = true
+		if got := fates(s.send("smtp:[192.0.2.1]", letter("r@dest.example")).results[0]); !strings.HasPrefix(got, c.want) {
+			t.Errorf("lost at %s: got %s, want %s", c.at, got, c.want)
+		}
+	}
+}
+
+func TestHandshakeStalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &peer{keywords: []string{"STARTTLS"}, on: script(map[string]string{"STARTTLS": "220 go| stall"})}
+		s := newSetup(t, map[string]any{"192.0.2.1:25": p}, Options{TLSLevel: "encrypt", Timeouts: Timeouts{StartTLS: time.Minute}})
+		began := time.Now()
+		got := fates(s.send("smtp:[192.0.2.1]", letter("r@dest.example")).results[0])
+		if !strings.HasPrefix(got, "deferred 4.7.5") || time.Since(began) != time.Minute {
+			t.Errorf("after %v: %s", time.Since(began), got)
+		}
+	})
+}
+
+// policy is a TLSPolicy.
+type policy struct {
+	level string
+	cfg   *tls.Config
+	err   error
+	asked []string
+}
+
+func (p *policy) TLS(_ context.Context, domain, host string) (string, *tls.Config, error) {
+	p.asked = append(p.asked, domain+" "+host)
+	return p.level, p.cfg, p.err
+}
+
+func TestTLSPolicy(t *testing.T) {
+	cert, pool := selfSigned(t, "mx.dest.example")
+	for _, c := range []struct {
+		name string
+		p    policy
+		want string
+		log  string
+	}{
+		{"verified", policy{level: "encrypt", cfg: &tls.Config{RootCAs: pool, ServerName: "mx.dest.example"}}, "sent 2.0.0", "tls_level=Verified"},
+		{"not verified", policy{level: "encrypt", cfg: &tls.Config{RootCAs: pool, ServerName: "other.example"}}, "deferred 4.7.5 mx.dest.example[192.0.2.1]:25 (Cannot start TLS: handshake failure)", "SSL_connect error"},
+		{"none", policy{level: "none"}, "sent 2.0.0", ""},
+		{"no answer", policy{err: errors.New("policy server is away")}, "deferred 4.7.5 none (policy server is away)", "TLS policy lookup for dest.example/mx.dest.example: policy server is away"},
+		{"refused by policy", policy{err: &mail.Status{Enhanced: mail.Code(5, 7, 5), Text: "host is not in the policy"}}, "bounced 5.7.5 none (host is not in the policy)", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := &peer{cert: cert}
+			s := newSetup(t, map[string]any{"192.0.2.1:25": p}, Options{
+				TLSLevel: "may", TLSLogLevel: 1, TLSPolicy: &c.p, MinimalBackoff: time.Hour, DNSEnabled: true,
+				Resolver: fakeDNS{mx: map[string]string{"dest.example": "10 mx.dest.example"}, addrs: map[string]string{"mx.dest.example": "192.0.2.1"}},
+			})
+			s.net.tcp = true
+			got := fates(s.send("smtp:dest.example", letter("r@dest.example")).results[0])
+			if !strings.HasPrefix(got, c.want) {
+				t.Errorf("got %s\nwant %s", got, c.want)
+			}
+			if !strings.Contains(s.log.String(), c.log) {
+				t.Errorf("log\n%s\nwant %s", s.log, c.log)
+			}
+			if len(c.p.asked) != 1 || c.p.asked[0] != "dest.example mx.dest.example" {
+				t.Errorf("asked %v", c.p.asked)
+			}
+		})
+	}
+}
+
+func TestDescribeTLS(t *testing.T) {
+	for _, c := range []struct {
+		version, suite uint16
+		want           string
+	}{
+		{tls.VersionTLS13, tls.TLS_AES_128_GCM_SHA256, "TLSv1.3 with cipher TLS_AES_128_GCM_SHA256 (128/128 bits)"},
+		{tls.VersionTLS13, tls.TLS_AES_256_GCM_SHA384, "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"},
+		{tls.VersionTLS13, tls.TLS_CHACHA20_POLY1305_SHA256, "TLSv1.3 with cipher TLS_CHACHA20_POLY1305_SHA256 (256/256 bits)"},
+		{tls.VersionTLS12, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, "TLSv1.2 with cipher ECDHE-RSA-AES128-GCM-SHA256 (128/128 bits)"},
+		{tls.VersionTLS12, tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA, "TLSv1.2 with cipher ECDHE-ECDSA-AES256-SHA (256/256 bits)"},
+	} {
+		if got := describeTLS(&tls.ConnectionState{Version: c.version, CipherSuite: c.suite}); got != c.want {
+			t.Errorf("got %s, want %s", got, c.want)
+		}
+	}
+	for _, suite := range tls.CipherSuites() {
+		if _, ok := cipherNames[suite.ID]; !ok && suite.SupportedVersions[0] != tls.VersionTLS13 {
+			t.Errorf("%s has no OpenSSL name", suite.Name)
+		}
+	}
+}

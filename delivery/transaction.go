@@ -1,0 +1,323 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"aliasmx/internal/mail"
+)
+
+// One message over one connection: RSET if one is due, MAIL, RCPT for each recipient,
+// DATA, the content. With PIPELINING (RFC 2920) all commands up to DATA leave together,
+// and then the replies are read; without it, one by one.
+
+// pipelineMax is how many bytes of commands may be under way without a reply read. A
+// server that cannot send its replies stops reading; more than this, and each side could
+// wait for the other for ever.
+const pipelineMax = 4096
+
+// What a connection was doing when it was lost, and what a reply was to; Postfix's words.
+const (
+	doingReset     = "sending RSET probe"
+	doingMail      = "sending MAIL FROM"
+	doingRcpt      = "sending RCPT TO"
+	doingData      = "sending DATA command"
+	doingBody      = "sending message body"
+	doingEndOfData = "sending end of data -- message may be sent more than once"
+
+	toMail      = "MAIL FROM command"
+	toRcpt      = "RCPT TO command"
+	toData      = "DATA command"
+	toEndOfData = "end of DATA command"
+)
+
+// transaction is the state of one.
+type transaction struct {
+	*session
+	j         *job
+	sender    mail.Address
+	signature []byte
+	body      io.ReadCloser
+
+	rcpts    []int // positions, in the order of RCPT TO
+	accepted []int // of them, those with a 2xx
+	opened   bool  // MAIL was accepted
+	refused  bool  // MAIL was refused
+	dataCode int   // of the reply to DATA; 0: none
+}
+
+// transfer sends the job's message to those that are left.
+func (s *session) transfer(ctx context.Context, j *job) {
+	s.uses++
+	s.inContent, s.stale = false, false
+	j.setup = s.set.Now()
+	if f := s.needs(j.a); f != nil {
+		j.fail(f, s)
+		j.complete = true
+		return
+	}
+	t := &transaction{session: s, j: j}
+	if !t.prepare(ctx) {
+		return
+	}
+	defer t.body.Close()
+	if t.envelope() && t.dataCode/100 == 3 {
+		t.content()
+	}
+	if !s.dead && !s.stale {
+		j.complete = true
+	}
+}
+
+// prepare gets ready what may fail without the server's doing.
+func (t *transaction) prepare(ctx context.Context) bool {
+	a, j := t.j.a, t.j
+	t.sender = a.Env.Sender
+	var err error
+	if rw := t.set.SenderRewriter; rw != nil {
+		if t.sender, err = rw.RewriteSender(ctx, a.Env, a.Rcpts); err != nil {
+			t.failHere(ofError(err, "sender address rewriting failed"), err)
+			return false
+		}
+	}
+	if sg := t.set.Signer; sg != nil {
+		if t.signature, err = sg.Sign(ctx, a.Env, a.Body); err != nil {
+			t.failHere(ofError(err, "message signing failed"), err)
+			return false
+		}
+	}
+	if !sendable(t.sender) {
+		j.fail(local(mail.Code(5, 1, 7), "bad sender address syntax: control character in address"), t.session)
+		return false
+	}
+	for _, pos := range append([]int(nil), j.left...) {
+		if !sendable(a.Env.Rcpts[a.Rcpts[pos]].Final) {
+			t.j.failOne(pos, local(mail.Code(5, 1, 3), "bad recipient address syntax: control character in address"), t.session)
+		}
+	}
+	t.rcpts = append([]int(nil), j.left...)
+	if len(t.rcpts) == 0 {
+		return false
+	}
+	if t.body, err = a.Body.Open(); err != nil {
+		t.failHere(local(mail.Code(4, 3, 0), "queue file read error"), err)
+		return false
+	}
+	return true
+}
+
+// failHere fails the message for a reason of ours, with the details for the operator alone.
+// Another host would not help.
+func (t *transaction) failHere(f *failure, err error) {
+	t.log.Warn(f.reason+": "+err.Error(), mail.KeyQueueID, t.j.a.Env.ID.String())
+	final := t.final
+	t.final = true
+	t.j.fail(f, t.session)
+	t.final = final
+}
+
+// The commands of an envelope, in order: index 0 is RSET, 1 MAIL, then the recipients,
+// and DATA last.
+func (t *transaction) last() int { return 2 + len(t.rcpts) }
+
+func (t *transaction) command(i int) []byte {
+	a, b := t.j.a, t.cmd[:0]
+	switch {
+	case i == 0:
+		b = append(b, "RSET\r\n"...)
+	case i == 1:
+		b = t.appendMail(b, a.Env, t.sender, size(a)+int64(len(t.signature)))
+	case i == t.last():
+		b = append(b, "DATA\r\n"...)
+	default:
+		b = t.appendRcpt(b, a.Env, &a.Env.Rcpts[a.Rcpts[t.rcpts[i-2]]])
+	}
+	t.cmd = b
+	return b
+}
+
+// envelope exchanges the commands up to DATA. It is false when the connection is lost.
+func (t *transaction) envelope() bool {
+	next, got := 1, 1
+	if t.needReset {
+		next, got = 0, 0
+		t.needReset = false
+	}
+	for got <= t.last() {
+		if t.hopeless() {
+			break
+		}
+		for next <= t.last() && (next == got || t.offers(extPipelining)) {
+			cmd := t.command(next)
+			if w := t.conn.Writer(); next > got && w.Buffered()+len(cmd) > pipelineMax {
+				break
+			}
+			t.conn.Writer().Write(cmd)
+			next++
+		}
+		t.conn.SetTimeout(t.set.Timeouts.Mail)
+		if err := t.conn.Flush(); err != nil {
+			t.lost(t.j, err, t.doing(got))
+			return false
+		}
+		for ; got < next; got++ {
+			if !t.answer(got) {
+				return false
+			}
+		}
+	}
+	t.needReset = t.opened && t.dataCode/100 != 3
+	return true
+}
+
+// hopeless: nobody is left to send to, and no more commands need to follow.
+func (t *transaction) hopeless() bool {
+	return t.refused || t.opened && len(t.j.left) == 0
+}
+
+func (t *transaction) doing(i int) string {
+	switch i {
+	case 0:
+		return doingReset
+	case 1:
+		return doingMail
+	case t.last():
+		return doingData
+	}
+	return doingRcpt
+}
+
+// answer takes the reply to a command. It is false when the connection is lost.
+func (t *transaction) answer(i int) bool {
+	limits := &t.set.Timeouts
+	switch i {
+	case 0:
+		return t.expect(limits.Rset, i) && t.resetDone()
+	case 1:
+		return t.expect(limits.Mail, i) && t.mailDone()
+	case t.last():
+		return t.expect(limits.DataInit, i) && t.dataDone()
+	}
+	return t.expect(limits.Rcpt, i) && t.rcptDone(t.rcpts[i-2])
+}
+
+func (t *transaction) expect(limit time.Duration, i int) bool {
+	if err := t.read(limit); err != nil {
+		t.lost(t.j, err, t.doing(i))
+		return false
+	}
+	return true
+}
+
+// A server that does not take RSET is of no more use; the message gets a new connection.
+func (t *transaction) resetDone() bool {
+	if t.reply.Class() == 2 {
+		return true
+	}
+	t.stale, t.noReuse = true, true
+	return false
+}
+
+func (t *transaction) mailDone() bool {
+	if t.reply.Class() == 2 {
+		t.opened = true
+		return true
+	}
+	if t.reply.Code == 421 && t.uses > 1 { // it was about to close this connection
+		t.stale, t.noReuse = true, true
+		return false
+	}
+	t.refused = true
+	t.j.fail(t.said(toMail), t.session)
+	return true
+}
+
+func (t *transaction) rcptDone(pos int) bool {
+	switch {
+	case t.refused: // then nothing depends on it
+	case t.reply.Class() == 2:
+		t.accepted = append(t.accepted, pos)
+	default:
+		t.j.failOne(pos, t.said(toRcpt), t.session)
+	}
+	return true
+}
+
+func (t *transaction) dataDone() bool {
+	t.dataCode = t.reply.Code
+	if t.reply.Class() != 3 && len(t.accepted) > 0 {
+		t.j.fail(t.said(toData), t.session)
+	}
+	return true
+}
+
+// content sends the message, or only the dot where the server wants content although it
+// has accepted nobody (RFC 2920 section 3.1).
+func (t *transaction) content() {
+	if len(t.accepted) == 0 {
+		t.conn.WriteString(".\r\n")
+		if t.ask(t.set.Timeouts.DataDone) != nil {
+			t.dead = true
+		}
+		return
+	}
+	t.inContent = true
+	err := t.sendContent(t.j.a, t.signature, t.body)
+	switch {
+	case errors.Is(err, errContent):
+		// There is no other way to take back what was sent than to leave.
+		t.dead = true
+		t.failHere(local(mail.Code(4, 3, 0), "local data error while talking to "+t.place), err)
+	case err != nil && t.refusedEarly(err):
+		t.dead = true
+		t.j.fail(t.said(toEndOfData), t.session)
+	case err != nil:
+		t.lost(t.j, err, doingBody)
+	default:
+		t.changed(t.j.a.Env.ID)
+		t.contentDone()
+	}
+}
+
+// contentDone takes the replies to the dot: one, or in LMTP one for each recipient that
+// was accepted (RFC 2033 section 4.2).
+func (t *transaction) contentDone() {
+	text := ""
+	for i, pos := range t.accepted {
+		if i == 0 || t.proto == protoLMTP {
+			if err := t.read(t.set.Timeouts.DataDone); err != nil {
+				t.log.Warn("the reply to the end of data was lost: the message may be delivered more than once",
+					mail.KeyQueueID, t.j.a.Env.ID.String(), mail.KeyRelay, t.relay)
+				t.lost(t.j, err, doingEndOfData)
+				return
+			}
+			text = t.reply.Text()
+		}
+		switch {
+		case t.reply.Class() == 2:
+			t.j.delivered(pos, &t.reply, text, t.session)
+		case t.proto == protoLMTP:
+			t.j.failOne(pos, t.said(toEndOfData), t.session)
+		default:
+			t.j.fail(t.said(toEndOfData), t.session)
+			return
+		}
+	}
+}
+
+// said is the server's refusal of a command.
+func (s *session) said(to string) *failure {
+	s.checkCode()
+	return remote(s.host.name, &s.reply, "host "+s.place+" said: "+s.reply.Text()+" (in reply to "+to+")")
+}
+
+// checkCode ends the use of a connection after replies that show that the two sides do
+// not understand each other, or that the server is about to leave.
+func (s *session) checkCode() {
+	c := s.reply.Code
+	if c < 400 || c > 599 || c == 421 || c == 555 || c/10 == 50 {
+		s.noReuse = true
+	}
+}

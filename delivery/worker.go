@@ -1,0 +1,171 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"aliasmx/internal/mail"
+)
+
+// worker is one call of Work: one destination, at most one connection at a time.
+type worker struct {
+	c     *Client
+	set   *settings
+	proto protocol
+	dest  mail.Dest
+	log   *slog.Logger
+
+	// sess is an open connection that waits for the next message; route are the hosts of
+	// its next hop, its own first, and lastHop that no other next hop comes after it.
+	sess    *session
+	route   []host
+	lastHop bool
+}
+
+// work delivers what src has.
+func (w *worker) work(ctx context.Context, src mail.Source) {
+	defer w.hangUp()
+	for idle := time.Duration(0); ; {
+		a, ok := src.Next(ctx, idle)
+		if !ok {
+			return
+		}
+		if now := w.c.set.Load(); now != w.set {
+			w.hangUp()
+			w.use(now)
+		}
+		results, feedback := w.attempt(a)
+		src.Done(a, results, feedback)
+		if ctx.Err() != nil || w.c.ctx.Err() != nil {
+			return
+		}
+		idle = 0
+		if w.sess != nil {
+			idle = max(min(w.set.CacheTime, w.set.ReuseTime), 0)
+		}
+	}
+}
+
+func (w *worker) use(set *settings) {
+	w.set, w.log = set, set.Log.With(mail.KeyDaemon, w.proto.String())
+}
+
+func (w *worker) hangUp() {
+	if w.sess != nil {
+		w.sess.end()
+		w.sess = nil
+	}
+}
+
+// attempt does one attempt. A panic ends this connection and no more; nobody is decided
+// by it.
+func (w *worker) attempt(a *mail.Attempt) (results []mail.Result, feedback mail.Feedback) {
+	j := newJob(a, w.set, w.proto.String())
+	defer func() {
+		if p := recover(); p != nil {
+			w.log.Error(fmt.Sprintf("panic: %v\n%s", p, debug.Stack()), mail.KeyQueueID, a.Env.ID.String())
+			w.hangUp()
+			j.left, j.aside, j.why = undecided(j), nil, local(mail.Code(4, 3, 0), "internal error")
+			results, feedback = j.finish()
+		}
+	}()
+	if w.proto == protoNone {
+		j.agent, j.why = "error", local(mail.Code(4, 3, 0), "mail transport unavailable")
+		w.log.Warn("transport " + w.dest.Transport() + " is not known: check transport_maps and its relatives")
+		return j.finish()
+	}
+	// The context is the Client's and not the caller's: an attempt under way is finished.
+	w.deliver(w.c.ctx, j)
+	return j.finish()
+}
+
+// undecided are the positions without a result.
+func undecided(j *job) []int {
+	has := map[int]bool{}
+	for _, r := range j.results {
+		has[r.Rcpt] = true
+	}
+	var left []int
+	for pos, n := range j.a.Rcpts {
+		if !has[n] {
+			left = append(left, pos)
+		}
+	}
+	return left
+}
+
+// deliver sends a message over the connection that waited for it, or goes through the
+// next hops.
+func (w *worker) deliver(ctx context.Context, j *job) {
+	if w.sess != nil && !w.sess.mayServe() {
+		w.hangUp()
+	}
+	if s := w.sess; s != nil {
+		w.sess = nil
+		r := &round{w: w, j: j, hosts: w.route, domain: s.domain, mayLoop: s.mayLoop, lastHop: w.lastHop, open: s}
+		if stale := r.run(ctx); !stale && (len(j.left) == 0 || w.lastHop) {
+			return
+		}
+	}
+	hops, fallbacks, err := w.nextHops()
+	if err != nil {
+		w.log.Warn(err.Error())
+		j.note(local(mail.Code(4, 3, 5), "mail system configuration error"))
+		return
+	}
+	for i, hop := range hops {
+		s := &search{settings: w.set, warn: w.log.Warn, mayLoop: w.proto == protoSMTP && hop.port == 25}
+		r := &round{w: w, j: j, hosts: s.hosts(ctx, hop), domain: hop.domain, mayLoop: s.mayLoop}
+		// Where we are a mail exchanger ourselves, and where mail would loop, other next
+		// hops would only make it worse.
+		r.lastHop = i == len(hops)-1 || s.amMX || len(r.hosts) == 0 && s.why.isLoop()
+		if len(r.hosts) == 0 {
+			w.unresolved(j, s.why, hop, i >= fallbacks)
+		}
+		r.run(ctx)
+		if len(j.left) == 0 || r.lastHop {
+			return
+		}
+	}
+}
+
+// nextHops are those of the destination, then the fallback relays, of which the first
+// has the index that is returned.
+func (w *worker) nextHops() ([]nextHop, int, error) {
+	if w.proto == protoLMTP {
+		hops, err := parseLMTP(w.dest.NextHop(), w.set.LMTPPort)
+		return hops, len(hops), err
+	}
+	hops, err := parseNextHops(w.dest.NextHop(), w.set.DefaultPort)
+	if err != nil || len(w.set.FallbackRelay) == 0 {
+		return hops, len(hops), err
+	}
+	more, err := parseNextHops(strings.Join(w.set.FallbackRelay, ","), w.set.DefaultPort)
+	return append(hops, more...), len(hops), err
+}
+
+// unresolved notes that a next hop has no host. Where the operator has named it, this is
+// a mistake in the configuration, which no sender is to suffer from.
+func (w *worker) unresolved(j *job, why *failure, hop nextHop, fallback bool) {
+	param := ""
+	switch relayhost := w.set.RelayHost; {
+	case fallback:
+		param = "smtp_fallback_relay"
+	case w.proto == protoSMTP && relayhost != "" && (hop.text == relayhost || w.dest.NextHop() == relayhost):
+		param = "relayhost"
+	}
+	if param != "" && why.permanent() {
+		w.log.Warn(param + " configuration problem: " + why.reason)
+		why.status.Enhanced = mail.Code(4, 3, 5)
+	}
+	if w.c.ctx.Err() != nil {
+		why = stopping()
+	}
+	j.note(why)
+}
+
+func stopping() *failure { return local(mail.Code(4, 3, 2), errStopping.Error()) }

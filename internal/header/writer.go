@@ -1,0 +1,233 @@
+package header
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"time"
+
+	"aliasmx/internal/mail"
+)
+
+// Options say what a Writer does. The zero value only looks.
+type Options struct {
+	DropFields []string // message_drop_headers: names, in any case
+
+	// AddMissing adds the fields that a message must have and this one has not.
+	AddMissing bool
+	ID         mail.QueueID // for Message-Id, as the rest below
+	MyHostname string       // myhostname
+	Now        time.Time    // also for Date
+	From       mail.Address // the reverse-path, completed
+	FullName   string       // of a local submitter, "" when not known
+
+	// HeaderSizeLimit is header_size_limit: how much of one field is looked at. A longer
+	// one is passed on whole.
+	HeaderSizeLimit int
+}
+
+const (
+	// maxStart is how long the beginning of a line may be before it is not the name of a
+	// field. RFC 5322 section 2.1.1: no line is longer than 998 octets.
+	maxStart = 998
+	// maxValue and maxIDs bound what is kept to be told.
+	maxValue = 998
+	maxIDs   = 8
+)
+
+// Writer passes one message on. Line ends are CRLF. It is used by one goroutine.
+type Writer struct {
+	o   Options
+	dst io.Writer
+	err error // the first of dst
+
+	state    state
+	begin    bool   // at the beginning of a header line
+	dropping bool   // the field under way does not go on
+	start    []byte // of a line, as long as it is not clear what it is
+	value    []byte // of a Message-ID field, with its name; nil: not in one
+
+	ids      []string
+	hops     int
+	seen     fields
+	eightBit bool
+}
+
+type state uint8
+
+const (
+	atTop    state = iota // nothing of the header has come
+	inHeader              // at least one field has come
+	inBody
+)
+
+// NewWriter begins a message. What it writes is written to dst in pieces of p, and is
+// not held back longer than it takes to know what a line is.
+func NewWriter(dst io.Writer, o Options) *Writer {
+	return &Writer{o: o, dst: dst, begin: true}
+}
+
+// Write takes the next bytes of the message.
+func (w *Writer) Write(p []byte) (int, error) {
+	n := len(p)
+	for len(p) > 0 && w.state != inBody && w.err == nil {
+		if len(w.start) == 0 {
+			p = p[w.header(p):]
+			continue
+		}
+		more := p[:min(len(p), max(maxStart-len(w.start), 1))]
+		if i := bytes.IndexByte(more, '\n'); i >= 0 {
+			more = more[:i+1]
+		}
+		p = p[len(more):]
+		start := append(w.start, more...)
+		w.start = nil
+		if used := w.header(start); used < len(start) {
+			w.put(start[used:])
+		}
+	}
+	w.put(p)
+	if w.err != nil {
+		return 0, w.err
+	}
+	return n, nil
+}
+
+// Close ends the message: a header that has no body after it ends here.
+func (w *Writer) Close() error {
+	if w.state != inBody {
+		w.endField()
+		if len(w.start) > 0 { // half a line, and no field
+			w.endHeader()
+			w.put([]byte("\r\n"))
+			w.put(w.start)
+			return w.err
+		}
+		if !w.begin && !w.dropping {
+			w.put([]byte("\r\n"))
+		}
+		w.endHeader()
+	}
+	return w.err
+}
+
+// MessageIDs are the values of the Message-ID fields, printable and in one line, or the
+// one that was added. There may be none, and there may be several.
+func (w *Writer) MessageIDs() []string { return w.ids }
+
+// MessageID is the first of MessageIDs, "" when there is none.
+func (w *Writer) MessageID() string {
+	if len(w.ids) == 0 {
+		return ""
+	}
+	return w.ids[0]
+}
+
+// Hops is the number of Received fields (postconf(5): hopcount_limit).
+func (w *Writer) Hops() int { return w.hops }
+
+// EightBit tells whether the header holds bytes above 127, which takes SMTPUTF8 to
+// carry (RFC 6531 section 3).
+func (w *Writer) EightBit() bool { return w.eightBit }
+
+// Done tells whether the whole header has passed.
+func (w *Writer) Done() bool { return w.state == inBody }
+
+// header passes on bytes that belong to the header and returns how many. If it is not
+// all, the rest is the body.
+func (w *Writer) header(p []byte) int {
+	from := 0 // where what has not been passed on begins
+	i := 0
+	for i < len(p) {
+		if w.begin {
+			kind, name := classify(p[i:], w.state == atTop)
+			if kind == lineUnknown {
+				w.pass(p[from:i])
+				w.start = append([]byte(nil), p[i:]...)
+				return len(p)
+			}
+			if kind == lineContinued && w.state == atTop {
+				kind = lineOther // belongs to nothing
+			}
+			if kind == lineEmpty || kind == lineOther {
+				w.pass(p[from:i])
+				w.endField()
+				w.endHeader()
+				if kind == lineOther {
+					w.put([]byte("\r\n"))
+				}
+				return i
+			}
+			if kind == lineMbox {
+				w.pass(p[from:i])
+				w.put([]byte("X-Mailbox-Line: "))
+				from = i
+			}
+			if kind == lineField {
+				w.endField()
+				drop := w.drops(name)
+				if drop {
+					w.pass(p[from:i])
+				} else if w.dropping {
+					from = i
+				}
+				w.dropping, w.state = drop, inHeader
+				w.beginField(name)
+			}
+			w.begin = false
+		}
+		end := len(p)
+		if lf := bytes.IndexByte(p[i:], '\n'); lf >= 0 {
+			end = i + lf + 1
+			w.begin = true
+		}
+		w.look(p[i:end])
+		i = end
+	}
+	w.pass(p[from:])
+	return i
+}
+
+// pass passes header bytes on, unless their field is dropped.
+func (w *Writer) pass(p []byte) {
+	if !w.dropping {
+		w.put(p)
+	}
+}
+
+func (w *Writer) put(p []byte) {
+	if len(p) > 0 && w.err == nil {
+		_, w.err = w.dst.Write(p)
+	}
+}
+
+func (w *Writer) drops(name []byte) bool {
+	for _, f := range w.o.DropFields {
+		if strings.EqualFold(f, string(name)) {
+			return true
+		}
+	}
+	return false
+}
+
+// look takes notice of a part of a line.
+func (w *Writer) look(p []byte) {
+	if w.dropping {
+		return
+	}
+	if w.value != nil {
+		room := maxValue
+		if l := w.o.HeaderSizeLimit; l > 0 {
+			room = min(room, l)
+		}
+		w.value = append(w.value, p[:max(min(len(p), room-len(w.value)), 0)]...)
+	}
+	if !w.eightBit {
+		for _, c := range p {
+			if c >= 0x80 {
+				w.eightBit = true
+				break
+			}
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package maillog
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+)
+
+// File is the log file of postconf(5) maillog_file. After it was moved away, Reopen
+// begins a new one. It is safe for concurrent use.
+type File struct {
+	path string
+	mode fs.FileMode
+
+	mu     sync.Mutex // guards f
+	f      *os.File
+	stream bool // f is standard output or error: not ours to close
+}
+
+// OpenFile opens a log file for appending and makes it, readable by its owner alone,
+// if there is none (postconf(5): maillog_file_permissions). /dev/stdout and
+// /dev/stderr are the streams of this process, whatever they are: a pipe of another
+// user cannot be opened again by that name.
+func OpenFile(path string) (*File, error) { return OpenFileMode(path, 0o600) }
+
+// OpenFileMode is OpenFile with other permissions for a new file.
+func OpenFileMode(path string, mode fs.FileMode) (*File, error) {
+	file := &File{path: path, mode: mode}
+	switch path {
+	case "/dev/stdout":
+		file.f, file.stream = os.Stdout, true
+	case "/dev/stderr":
+		file.f, file.stream = os.Stderr, true
+	default:
+		f, err := file.open()
+		if err != nil {
+			return nil, err
+		}
+		file.f = f
+	}
+	return file, nil
+}
+
+func (l *File) open() (*os.File, error) {
+	f, err := os.OpenFile(l.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, l.mode)
+	if err != nil {
+		return nil, fmt.Errorf("open logfile: %w", err)
+	}
+	return f, nil
+}
+
+// Write appends; the handler gives it whole lines.
+func (l *File) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.f == nil {
+		return 0, fmt.Errorf("write %s: %w", l.path, os.ErrClosed)
+	}
+	return l.f.Write(p)
+}
+
+// Reopen opens the path again, for a file that was moved away. If that fails, the
+// lines still go where they went.
+func (l *File) Reopen() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stream {
+		return nil
+	}
+	if l.f == nil {
+		return fmt.Errorf("reopen %s: %w", l.path, os.ErrClosed)
+	}
+	f, err := l.open()
+	if err != nil {
+		return err
+	}
+	old := l.f
+	l.f = f
+	return old.Close()
+}
+
+// Close closes the file. What is written after it fails.
+func (l *File) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f := l.f
+	l.f = nil
+	if f == nil || l.stream {
+		return nil
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

@@ -1,0 +1,167 @@
+package postconf
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Check tells whether the configuration can work, as far as its text shows: values of
+// the right type, no restriction that we do not have, service names that stand for
+// addresses. What cannot work is an *Error.
+func (c *Config) Check() error {
+	if err := c.checkGuards(); err != nil {
+		return err
+	}
+	if err := c.checkValues(); err != nil {
+		return err
+	}
+	_, err := c.Listeners()
+	return err
+}
+
+// checkValues expands every parameter and holds it against its type, in the order of
+// the files, so that the first fault is named.
+func (c *Config) checkValues() error {
+	x := c.expander()
+	for _, name := range c.setNames() {
+		if err := c.checkValue(x, name); err != nil {
+			return err
+		}
+	}
+	// A default may be wrong as well: by what it refers to.
+	var unset []string
+	for name, p := range c.table {
+		if (p.Kind == Postfix || p.Kind == Ours) && !c.Set(name) {
+			unset = append(unset, name)
+		}
+	}
+	slices.Sort(unset)
+	for _, name := range unset {
+		if err := c.checkValue(x, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rawParams are not expanded as a whole: what they refer to is known only when they
+// are used (postconf(5): default_rbl_reply and others).
+var rawParams = []string{
+	"default_rbl_reply", "smtpd_expansion_filter", "smtpd_reject_footer",
+	"postscreen_expansion_filter", "postscreen_reject_footer",
+}
+
+// later are values of Postfix that we do not have yet. All of them ask for more
+// protection than the ones that we have.
+var later = []struct {
+	name   string
+	values []string
+	remedy string
+}{
+	{"smtp_tls_security_level", []string{"dane", "dane-only", "fingerprint", "verify", "secure"},
+		"write may or encrypt"},
+	{"smtp_dns_support_level", []string{"dnssec"}, "write enabled"},
+}
+
+func (c *Config) checkValue(x *expander, name string) error {
+	if slices.Contains(rawParams, name) {
+		return nil
+	}
+	at := c.place(name)
+	value, err := x.parameter(name)
+	if err != nil {
+		var placed *Error
+		if errors.As(err, &placed) {
+			return err
+		}
+		return at.fail(name+": "+err.Error(), "correct the value")
+	}
+	p := c.table[name]
+	if p == nil || p.Kind == Unsupported || p.Kind == Plumbing {
+		return nil
+	}
+	if m := p.Type.check(value, defaultUnit(p.Default)); m != nil {
+		return at.fail(name+": "+m.reason, m.remedy)
+	}
+	if _, ok := c.port(value); p.Type.form == formPort && !ok {
+		return at.fail(name+": "+shown(value)+" is not a port", "write a number from 1 to 65535, or a name from /etc/services")
+	}
+	for _, l := range later {
+		if l.name == name && slices.Contains(l.values, strings.ToLower(value)) {
+			return at.fail(fmt.Sprintf("%s = %s is not supported yet", name, value), l.remedy)
+		}
+	}
+	return nil
+}
+
+// checkGuards finds parameters that were to restrict something and do not.
+func (c *Config) checkGuards() error {
+	used := c.references()
+	for _, name := range c.setNames() {
+		if err := c.checkGuard(name, used); err != nil {
+			return err
+		}
+	}
+	for _, s := range c.services {
+		if s.external() {
+			continue
+		}
+		of := c.forService(s)
+		for _, o := range s.Overrides {
+			if err := of.checkGuard(o.Name, used); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *Config) checkGuard(name string, used map[string]bool) error {
+	p := c.param(name)
+	if p != nil && p.Kind != Unsupported || p == nil && used[name] {
+		return nil
+	}
+	raw := c.set[name].value
+	value, err := c.expander().text(raw)
+	if err != nil {
+		value = raw
+	}
+	if !c.restricts(name, value) {
+		return nil
+	}
+	if p == nil {
+		return c.place(name).fail("unknown parameter "+name+", whose name says that it restricts something",
+			"correct the name, or remove the line")
+	}
+	return c.place(name).fail(fmt.Sprintf("%s = %s is not supported, and something would go unprotected", name, shortened(value)),
+		"remove the line if the mail system may run without")
+}
+
+func shortened(value string) string {
+	quoted := shown(value)
+	return quoted[1 : len(quoted)-1]
+}
+
+// place is where a parameter is set; main.cf if it is not.
+func (c *Config) place(name string) place {
+	if s, ok := c.set[name]; ok {
+		return s.place
+	}
+	return place{file: c.mainFile()}
+}
+
+// setNames are the names that have a value, in the order of their places.
+func (c *Config) setNames() []string {
+	names := make([]string, 0, len(c.set))
+	for name := range c.set {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		p, q := c.set[a].place, c.set[b].place
+		return cmp.Or(strings.Compare(p.file, q.file), p.line-q.line, strings.Compare(a, b))
+	})
+	return names
+}

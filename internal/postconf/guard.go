@@ -1,0 +1,118 @@
+package postconf
+
+import (
+	"slices"
+	"strings"
+)
+
+// A parameter that we do not have is a warning, unless it was meant to restrict
+// something: an operator who believes in a restriction that is not there is worse off
+// than one whose mail system does not start. The rule:
+//
+//   - a name of Postfix restricts if guards lists it, or if it has one of
+//     restrictingWords in it and harmless does not list it;
+//   - any other name restricts if it has one of restrictingWords in it, and no other
+//     parameter refers to it as $name: then it is a macro;
+//   - and it matters if its value is not empty, not "no", not "0", not the default,
+//     and not one that guards calls safe.
+
+var restrictingWords = []string{
+	"strict", "reject", "deny", "forbid", "block", "black", "access", "milter", "_checks",
+	"require", "enforce", "sender_login", "dnsbl",
+}
+
+// guards restrict although their names do not show it, or have values beyond "no" that
+// restrict nothing.
+var guards = []struct {
+	name string
+	safe []string
+}{
+	{"content_filter", nil},
+	{"smtpd_proxy_filter", nil},
+	{"smtpd_command_filter", nil},
+	{"smtpd_upstream_proxy_protocol", nil}, // every client would have the proxy's address
+	{"smtpd_tls_security_level", []string{"none", "may"}},
+	{"smtpd_tls_wrappermode", nil},
+	{"smtpd_tls_req_ccert", nil},
+	{"smtp_tls_policy_maps", nil},
+	{"smtp_tls_per_site", nil},
+	{"smtp_tls_wrappermode", nil},
+	{"lmtp_tls_security_level", []string{"none", "may"}},
+	{"lmtp_tls_policy_maps", nil},
+	{"local_login_sender_maps", nil},
+	{"postscreen_denylist_action", []string{"ignore"}},
+	{"postscreen_blacklist_action", []string{"ignore"}},
+	{"postscreen_greet_action", []string{"ignore"}},
+	{"postscreen_pipelining_enable", nil},
+	{"postscreen_non_smtp_command_enable", nil},
+	{"postscreen_bare_newline_enable", nil},
+	{"postscreen_tls_security_level", []string{"none", "may"}},
+}
+
+// harmless names have a restricting word in them and restrict nothing by themselves.
+var harmless = []string{
+	// What the restriction looks like, where there is one. Whether a restriction is
+	// there at all, smtpd says.
+	"access_map_defer_code", "access_map_reject_code", "maps_rbl_reject_code",
+	"multi_recipient_bounce_reject_code", "plaintext_reject_code", "unknown_client_reject_code",
+	"unknown_hostname_reject_code", "unverified_recipient_reject_code", "unverified_sender_reject_code",
+	"smtpd_forbid_bare_newline_reject_code", "smtpd_forbid_bare_newline_exclusions",
+	"unverified_recipient_reject_reason", "unverified_sender_reject_reason", "reject_tempfail_action",
+	"smtpd_reject_footer", "smtpd_reject_footer_maps", "smtpd_reject_filter_maps",
+	"postscreen_reject_footer", "postscreen_reject_footer_maps",
+	"smtpd_log_access_permit_actions", "smtpd_null_access_lookup_key",
+	"empty_address_local_login_sender_maps_lookup_key",
+	// How to talk to a milter: smtpd_milters and non_smtpd_milters say whether.
+	"milter_command_timeout", "milter_connect_macros", "milter_connect_timeout",
+	"milter_content_timeout", "milter_data_macros", "milter_default_action",
+	"milter_end_of_data_macros", "milter_end_of_header_macros", "milter_helo_macros",
+	"milter_macro_daemon_name", "milter_macro_defaults", "milter_macro_v", "milter_mail_macros",
+	"milter_protocol", "milter_rcpt_macros", "milter_unknown_command_macros",
+	// How postscreen asks and weighs: postscreen_dnsbl_sites says whether.
+	"postscreen_dnsbl_action", "postscreen_dnsbl_allowlist_threshold", "postscreen_dnsbl_max_ttl",
+	"postscreen_dnsbl_min_ttl", "postscreen_dnsbl_reply_map", "postscreen_dnsbl_threshold",
+	"postscreen_dnsbl_timeout", "postscreen_dnsbl_ttl", "postscreen_dnsbl_whitelist_threshold",
+	// What there is nothing of: local delivery, ETRN, TLS input kept from before TLS.
+	"require_home_directory", "smtpd_etrn_restrictions", "smtp_tls_block_early_mail_reply",
+	"lmtp_tls_block_early_mail_reply", "requiretls_esmtp_header", "requiretls_redact_dsn",
+	"tls_required_enable",
+	// Rules for all recipients are always applied first, as in Postfix from 3.6 on.
+	"smtpd_relay_before_recipient_restrictions",
+	// Bounds the parts of a body that body_checks looks at.
+	"body_checks_size_limit",
+}
+
+// restricts tells whether a set parameter that has no effect here was meant to
+// restrict something.
+func (c *Config) restricts(name, value string) bool {
+	switch strings.ToLower(value) {
+	case "", "no", "0":
+		return false
+	}
+	p := c.table[name]
+	if p == nil {
+		return hasRestrictingWord(name)
+	}
+	if strings.HasPrefix(name, "postscreen_") && !c.runsPostscreen() {
+		return false
+	}
+	if def, err := c.expander().text(p.Default); err == nil && value == def {
+		return false
+	}
+	for _, g := range guards {
+		if g.name == name {
+			return !slices.Contains(g.safe, strings.ToLower(value))
+		}
+	}
+	return hasRestrictingWord(name) && !slices.Contains(harmless, name)
+}
+
+func hasRestrictingWord(name string) bool {
+	return slices.ContainsFunc(restrictingWords, func(word string) bool {
+		return strings.Contains(name, word)
+	})
+}
+
+func (c *Config) runsPostscreen() bool {
+	return slices.ContainsFunc(c.services, func(s Service) bool { return s.Command == "postscreen" })
+}

@@ -1,0 +1,37 @@
+package postconf
+
+// paramsMessage are about the content of a message and its local submission.
+var paramsMessage = []entry{
+	{"hopcount_limit", number(1, 0), "50", "Received headers that make a message loop"},
+	{"header_size_limit", number(1, 0), "102400", "bytes of a header that are looked at"},
+	{"always_add_missing_headers", yesno(), "no", "add From, Date, Message-ID to mail of every client"},
+	{"local_header_rewrite_clients", list(), "permit_inet_interfaces", "clients whose headers are completed"},
+	{"remote_header_rewrite_domain", text(), "", "domain to complete headers of other clients with; empty: not at all"},
+	{"message_drop_headers", list(), "bcc, content-length, resent-bcc, return-path", "headers to remove"},
+	{"cleanup_replace_stray_cr_lf", yesno(), "yes", "replace a carriage return or newline that ends no line by a space"},
+	{"enable_long_queue_ids", yesno(), "no", "accepted, without effect: queue IDs are always long"},
+	{"authorized_submit_users", list(), "static:anyone", "local users who may submit mail"},
+	{"authorized_mailq_users", list(), "static:anyone", "local users who may list the queue"},
+	{"authorized_flush_users", list(), "static:anyone", "local users who may flush the queue"},
+}
+
+// paramsBounce are about what senders and the postmaster are told.
+var paramsBounce = []entry{
+	{"double_bounce_sender", notEmpty(), "double-bounce", "local part of the sender of reports that must not come back"},
+	{"bounce_size_limit", number(1, 0), "50000", "bytes of the original message in a report"},
+	{"notify_classes", set("bounce", "2bounce", "data", "delay", "policy", "protocol", "resource", "software"),
+		"resource, software", "what to tell the postmaster"},
+	{"bounce_notice_recipient", notEmpty(), "postmaster", "who gets notices of bounced mail"},
+	{"2bounce_notice_recipient", notEmpty(), "postmaster", "who gets mail that can neither be delivered nor returned"},
+	{"delay_notice_recipient", notEmpty(), "postmaster", "who gets notices of delayed mail"},
+	{"error_notice_recipient", notEmpty(), "postmaster", "who gets notices of resource, software, policy and protocol errors"},
+}
+
+// paramsLog are about the mail log.
+var paramsLog = []entry{
+	{"maillog_file", text(), "", "log to this file, or /dev/stdout; empty: to syslog"},
+	{"maillog_file_permissions", formOf(formOctal), "0600", "mode of a log file that we create"},
+	{"syslog_name", notEmpty(), "${multi_instance_name?{$multi_instance_name}:{postfix}}", "first part of the names of processes in the log"},
+	{"syslog_facility", choice("auth", "authpriv", "cron", "daemon", "ftp", "kern", "lpr", "mail", "news", "security", "syslog", "user", "uucp",
+		"local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"), "mail", "facility of log lines"},
+}

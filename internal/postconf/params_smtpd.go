@@ -1,0 +1,56 @@
+package postconf
+
+// paramsSMTPD govern the conversation with a client.
+var paramsSMTPD = []entry{
+	{"smtpd_banner", notEmpty(), "$myhostname ESMTP $mail_name", "greeting after the code 220"},
+	{"smtpd_helo_required", yesno(), "no", "insist on HELO or EHLO before MAIL"},
+	{"disable_vrfy_command", yesno(), "no", "do not answer VRFY"},
+	{"strict_rfc821_envelopes", yesno(), "no", "insist on <> around addresses and nothing else in them"},
+	{"smtpd_discard_ehlo_keywords", list(), "", "extensions not to offer"},
+	{"smtpd_peername_lookup", yesno(), "yes", "look up the name of a client; no: all are unknown"},
+	{"smtpd_forbid_bare_newline", choice("normalize", "yes", "reject", "note", "no"), "normalize", "what a newline without carriage return means in a message"},
+	{"smtpd_forbid_unauth_pipelining", yesno(), "yes", "disconnect clients that talk out of turn"},
+	{"smtpd_forbidden_commands", list(), "CONNECT GET POST regexp:{{/^[^A-Z]/ Bogus}}", "commands that end the connection"},
+	{"smtpd_noop_commands", list(), "", "commands to answer like NOOP"},
+
+	{"smtpd_timeout", seconds(1, 0), "${stress?{10}:{300}}s", "how long to wait for a client"},
+	{"smtpd_min_data_rate", number(0, 0), "500", "bytes a second that a client must send of a message; 0: no limit"},
+	{"line_length_limit", number(512, 1<<20), "2048", "how long a command may be, in bytes"},
+	{"message_size_limit", number(0, 0), "10240000", "how large a message may be, in bytes; 0: no limit"},
+	{"smtpd_recipient_limit", number(1, 0), "1000", "recipients of one message"},
+	{"smtpd_recipient_overshoot_limit", number(1, 0), "1000", "recipients over the limit before they count as errors"},
+	{"smtpd_soft_error_limit", number(1, 0), "10", "errors before replies are delayed"},
+	{"smtpd_hard_error_limit", number(1, 0), "${stress?{1}:{20}}", "errors before we hang up"},
+	{"smtpd_error_sleep_time", seconds(0, 0), "1s", "delay of a reply, from the soft limit on"},
+	{"smtpd_junk_command_limit", number(1, 0), "${stress?{1}:{100}}", "NOOP, VRFY, ETRN and RSET before they count as errors"},
+	{"smtpd_client_connection_count_limit", number(0, 0), "50", "connections of one client at a time; 0: no limit"},
+	{"smtpd_client_connection_rate_limit", number(0, 0), "0", "connections of one client per anvil_rate_time_unit; 0: no limit"},
+	{"smtpd_client_message_rate_limit", number(0, 0), "0", "messages of one client per anvil_rate_time_unit; 0: no limit"},
+	{"smtpd_client_recipient_rate_limit", number(0, 0), "0", "recipients of one client per anvil_rate_time_unit; 0: no limit"},
+	{"smtpd_client_event_limit_exceptions", list(), "${smtpd_client_connection_limit_exceptions:$mynetworks}", "clients without these limits"},
+	{"smtpd_client_ipv4_prefix_length", number(0, 32), "32", "length of the IPv4 prefix that counts as one client"},
+	{"smtpd_client_ipv6_prefix_length", number(0, 128), "84", "length of the IPv6 prefix that counts as one client"},
+	{"anvil_rate_time_unit", seconds(1, 0), "60s", "time unit of client rates"},
+}
+
+// paramsRestrictions decide who may send what to whom.
+var paramsRestrictions = []entry{
+	{"smtpd_client_restrictions", list(), "", "access rules for the client"},
+	{"smtpd_helo_restrictions", list(), "", "access rules for HELO and EHLO"},
+	{"smtpd_sender_restrictions", list(), "", "access rules for MAIL"},
+	{"smtpd_relay_restrictions", list(),
+		"${{$compatibility_level} <level {1} ? {} : {permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination}}",
+		"access rules for RCPT that keep us from being an open relay"},
+	{"smtpd_recipient_restrictions", list(), "", "access rules for RCPT, after smtpd_relay_restrictions"},
+	{"smtpd_data_restrictions", list(), "", "access rules for DATA"},
+	{"smtpd_end_of_data_restrictions", list(), "", "access rules for the end of a message"},
+	{"smtpd_delay_reject", yesno(), "yes", "refuse at RCPT what client, HELO and sender rules refuse"},
+	{"smtpd_reject_unlisted_recipient", yesno(), "yes", "refuse unknown recipients at RCPT even if no rule says so"},
+	{"smtpd_reject_unlisted_sender", yesno(), "no", "refuse unknown senders of our own domains even if no rule says so"},
+	{"reject_code", code(), "554", "reply of the rule reject"},
+	{"defer_code", code(), "450", "reply of the rule defer"},
+	{"non_fqdn_reject_code", code(), "504", "reply to a name that is not fully qualified"},
+	{"invalid_hostname_reject_code", code(), "501", "reply to a HELO with a malformed name"},
+	{"unknown_address_reject_code", code(), "450", "reply to an address whose domain does not exist"},
+	{"relay_domains_reject_code", code(), "554", "reply to a recipient that we do not relay for"},
+}

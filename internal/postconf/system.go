@@ -1,0 +1,125 @@
+package postconf
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+)
+
+// System is what is asked of the machine for defaults such as myhostname. A field that
+// is zero is asked of the real one.
+type System struct {
+	Hostname   string
+	Interfaces []netip.Prefix // own addresses, each with the length of its network
+	ReadFile   func(name string) ([]byte, error)
+	LookupHost func(ctx context.Context, name string) ([]netip.Addr, error)
+}
+
+// lookupTimeout bounds the look-up of a name in inet_interfaces or master.cf.
+const lookupTimeout = 10 * time.Second
+
+// maxFile bounds the size of a configuration file.
+const maxFile = 4 << 20
+
+// machine is a System with every field set. It is safe for concurrent use.
+type machine struct {
+	System
+
+	mu    sync.Mutex // guards hosts
+	hosts map[string][]netip.Addr
+}
+
+func newMachine(s System) *machine {
+	if s.Hostname == "" {
+		s.Hostname, _ = os.Hostname()
+	}
+	if s.Hostname == "" {
+		s.Hostname = "localhost"
+	}
+	if s.Interfaces == nil {
+		s.Interfaces = interfaces()
+	}
+	if s.ReadFile == nil {
+		s.ReadFile = os.ReadFile
+	}
+	if s.LookupHost == nil {
+		s.LookupHost = func(ctx context.Context, name string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", name)
+		}
+	}
+	return &machine{System: s, hosts: make(map[string][]netip.Addr)}
+}
+
+// interfaces are the addresses of this machine; without any, those of a loopback.
+func interfaces() []netip.Prefix {
+	var own []netip.Prefix
+	list, err := net.InterfaceAddrs()
+	if err != nil || len(list) == 0 {
+		return []netip.Prefix{netip.MustParsePrefix("127.0.0.1/8")}
+	}
+	for _, a := range list {
+		n, ok := a.(*net.IPNet)
+		if !ok {
+			continue
+		}
+		ip, ok := netip.AddrFromSlice(n.IP)
+		ones, bits := n.Mask.Size()
+		if !ok || bits == 0 {
+			continue
+		}
+		ip = ip.Unmap()
+		if ip.Is4() && bits == 128 {
+			ones -= 96
+		}
+		own = append(own, netip.PrefixFrom(ip, ones))
+	}
+	return own
+}
+
+func (m *machine) hasIPv4() bool { return m.has(netip.Addr.Is4) || !m.has(netip.Addr.Is6) }
+func (m *machine) hasIPv6() bool { return m.has(netip.Addr.Is6) }
+
+func (m *machine) has(kind func(netip.Addr) bool) bool {
+	for _, p := range m.Interfaces {
+		if kind(p.Addr()) {
+			return true
+		}
+	}
+	return false
+}
+
+// host returns the addresses of a name, or the address that it is.
+func (m *machine) host(name string) ([]netip.Addr, error) {
+	if a, err := netip.ParseAddr(name); err == nil {
+		return []netip.Addr{a.Unmap()}, nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if known := m.hosts[name]; known != nil {
+		return known, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+	defer cancel()
+	addrs, err := m.LookupHost(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	for i := range addrs {
+		addrs[i] = addrs[i].Unmap()
+	}
+	m.hosts[name] = addrs
+	return addrs, nil
+}
+
+// read returns a file of the configuration.
+func (m *machine) read(name string) ([]byte, error) {
+	data, err := m.ReadFile(name)
+	if err == nil && len(data) > maxFile {
+		err = fmt.Errorf("larger than %d bytes", maxFile)
+	}
+	return data, err
+}

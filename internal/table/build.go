@@ -1,0 +1,178 @@
+package table
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// BuildOptions are postmap(1)'s.
+type BuildOptions struct {
+	Warn     func(msg string)
+	Progress func(entries int) // called now and then; nil for none
+	Dup      DupPolicy
+	NoFold   bool // -f: keys stay as they are
+	NoUTF8   bool // -u: bytes need not be UTF-8
+
+	// AsOwner gives the index to the owner of the source, for who is root; without it
+	// (-o) it belongs to whoever builds it.
+	AsOwner bool
+
+	// SourceMode gives a new index the read permissions of the source for group and
+	// others; without it (-p) it is 0644. An index that replaces another keeps the mode
+	// and owner of that one: the daemon must stay able to read it.
+	SourceMode bool
+}
+
+func (o BuildOptions) options() Options {
+	return Options{Warn: o.Warn, NoFold: o.NoFold, NoUTF8: o.NoUTF8}.withDefaults()
+}
+
+// progressStep is how many entries lie between two calls of Progress.
+const progressStep = 50_000
+
+// Build makes the index of a table from its source text, as postmap TYPE:FILE does.
+// A line that is no entry is passed over with a warning. Until Build returns, and if
+// it fails, the old index is in force.
+func Build(spec string, o BuildOptions) error {
+	t, err := buildable(spec, "bulk-mode creation")
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(t.source)
+	if err != nil {
+		return &fileError{"open", t.source, err}
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		return &fileError{"read", t.source, unix.EISDIR}
+	}
+	return t.replace(o, info, func(w *indexWriter) error {
+		return t.addText(w, f, t.source, true, o)
+	})
+}
+
+// Update adds the entries of a text to an index, or makes a new one: postmap -i.
+func Update(spec string, text io.Reader, o BuildOptions) error {
+	t, err := buildable(spec, "update")
+	if err != nil {
+		return err
+	}
+	return t.replace(o, nil, func(w *indexWriter) error {
+		err := t.addOld(w, func(string) bool { return true })
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return t.addText(w, text, "stdin", false, o)
+	})
+}
+
+// Delete removes keys from an index, postmap -d, and tells how many of them it had.
+func Delete(spec string, keys []string, o BuildOptions) (found int, err error) {
+	t, err := buildable(spec, "delete operation")
+	if err != nil {
+		return 0, err
+	}
+	form := o.options().keyForm()
+	gone := map[string]bool{}
+	for _, k := range keys {
+		if k, ok := form.key(k); ok {
+			gone[k] = true
+		}
+	}
+	err = t.replace(o, nil, func(w *indexWriter) error {
+		err := t.addOld(w, func(key string) bool {
+			if gone[key] {
+				found++
+			}
+			return !gone[key]
+		})
+		if err == nil && found == 0 {
+			return errNoChange
+		}
+		return err
+	})
+	return found, err
+}
+
+// errNoChange ends a replacement that would change nothing.
+var errNoChange = errors.New("nothing to change")
+
+// buildable finds the files of a table that has an index.
+func buildable(spec, operation string) (*indexed, error) {
+	typ, path, err := splitSpec(spec)
+	if err != nil {
+		return nil, err
+	}
+	if suffix := indexSuffix(typ); suffix != "" {
+		return &indexed{name: spec, source: path, file: path + suffix}, nil
+	}
+	if openers(Options{})[typ] == nil {
+		return nil, unsupported(typ, Options{})
+	}
+	return nil, fmt.Errorf("unsupported dictionary type: %s does not support %s", typ, operation)
+}
+
+// addText adds a source text. Lines are worth remembering only of the source itself.
+func (t *indexed) addText(w *indexWriter, text io.Reader, name string, lines bool, o BuildOptions) error {
+	opts, n := o.options(), 0
+	form := opts.keyForm()
+	return readEntries(text, name, opts, "", func(e entry) error {
+		key, ok := form.key(e.key)
+		if !ok {
+			return nil
+		}
+		if !lines {
+			e.line = 0
+		}
+		dup, err := w.add(key, e.value, e.line, o.Dup)
+		if err != nil {
+			return &fileError{"write", t.file, err}
+		}
+		if dup && o.Dup == DupWarn {
+			opts.warnf(`%s: duplicate entry: "%s"`, t.label(), key)
+		}
+		if n++; o.Progress != nil && n%progressStep == 0 {
+			o.Progress(n)
+		}
+		return nil
+	})
+}
+
+// label is how Postfix calls a table in the warning of a duplicate: Berkeley DB by
+// its file, LMDB by its name.
+func (t *indexed) label() string {
+	if strings.HasPrefix(t.name, "lmdb:") {
+		return t.name
+	}
+	return t.file
+}
+
+// addOld adds those entries of the index in force that keep wants.
+func (t *indexed) addOld(w *indexWriter, keep func(key string) bool) error {
+	x, err := openIndex(t.file, t.source)
+	if err != nil {
+		if errors.Is(err, errNotOurs) && foreignKind(t.file) != "" {
+			err = fmt.Errorf("made by Postfix (%s), which this program cannot change", foreignKind(t.file))
+		}
+		return t.openError(err)
+	}
+	defer x.close()
+	var addErr error
+	err = x.each(func(key string, l located) bool {
+		if keep(key) {
+			_, addErr = w.add(key, l.value, l.line, DupReplace)
+		}
+		return addErr == nil
+	})
+	return errors.Join(err, addErr)
+}

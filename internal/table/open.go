@@ -1,0 +1,88 @@
+package table
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Options are what a table or a list needs from outside. The zero value works.
+type Options struct {
+	// Warn gets what the operator should know although the table works, one sentence
+	// without a line end. It may be called from Lookup, by several goroutines at once.
+	Warn func(msg string)
+
+	// Now is the clock; time.Now when nil.
+	Now func() time.Time
+
+	// NoFold takes keys as they are, as postmap(1) -f does.
+	NoFold bool
+
+	// NoUTF8 takes keys and values as bytes: postconf(5) smtputf8_enable = no.
+	NoUTF8 bool
+
+	// Subdomains says what a domain in a list matches beside itself. Lists only.
+	Subdomains Subdomains
+
+	// Types are openers of types that live in packages of their own, by type name.
+	Types map[string]Opener
+}
+
+// Opener opens a table of one type. The argument is what follows "type:".
+type Opener func(argument string, o Options) (Table, error)
+
+// openers is every type there is.
+func openers(o Options) map[string]Opener {
+	all := map[string]Opener{
+		"hash":     openIndexed("hash"),
+		"btree":    openIndexed("btree"),
+		"dbm":      openIndexed("dbm"),
+		"lmdb":     openIndexed("lmdb"),
+		"texthash": openTexthash,
+		"inline":   openInline,
+		"static":   openStatic,
+		"fail":     openFail,
+		"proxy":    Open,
+	}
+	maps.Copy(all, o.Types)
+	return all
+}
+
+// Open opens the table that "type:argument" names.
+func Open(spec string, o Options) (Table, error) {
+	typ, argument, err := splitSpec(spec)
+	if err != nil {
+		return nil, err
+	}
+	open, ok := openers(o)[typ]
+	if !ok {
+		return nil, unsupported(typ, o)
+	}
+	return open(argument, o.withDefaults())
+}
+
+func splitSpec(spec string) (typ, argument string, err error) {
+	typ, argument, _ = strings.Cut(spec, ":")
+	if typ == "" || argument == "" {
+		return "", "", fmt.Errorf(`open dictionary: expecting "type:name" form instead of "%s"`, spec)
+	}
+	return typ, argument, nil
+}
+
+func unsupported(typ string, o Options) error {
+	return &unsupportedError{typ: typ, known: slices.Sorted(maps.Keys(openers(o)))}
+}
+
+func (o Options) withDefaults() Options {
+	if o.Warn == nil {
+		o.Warn = func(string) {}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+func (o Options) warnf(format string, args ...any) { o.Warn(fmt.Sprintf(format, args...)) }

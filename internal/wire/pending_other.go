@@ -1,0 +1,6 @@
+//go:build !unix
+
+package wire
+
+// Pending tells whether the peer has sent anything that nobody has read yet.
+func (c *Conn) Pending() bool { return c.r.Buffered() > 0 }

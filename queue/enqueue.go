@@ -1,0 +1,107 @@
+package queue
+
+import (
+	"context"
+	"errors"
+
+	"aliasmx/internal/mail"
+)
+
+// How messages come in: Queue is the Enqueuer of smtpd and of local submission.
+
+// errShutDown is what the operator is told of work that the end of the process cut.
+var errShutDown = errors.New("the queue is shutting down")
+
+// Admit tells whether a message of the declared size (0: not declared) may come: nil
+// or a *mail.Status to refuse with.
+func (q *Queue) Admit(size int64) error {
+	if q.closing.Load() {
+		return &mail.Status{Code: 421, Enhanced: mail.Code(4, 3, 2), Text: "Service shutting down"}
+	}
+	if err := q.store.Admit(size); err != nil {
+		return q.refusal("refuse mail", err)
+	}
+	return nil
+}
+
+// NewID returns a queue ID for the log and for the message to be staged.
+func (q *Queue) NewID() mail.QueueID { return q.store.IDs().Next() }
+
+// Stage begins a message.
+func (q *Queue) Stage(ctx context.Context) (mail.Draft, error) {
+	s, err := q.store.Stage(ctx)
+	if err != nil {
+		return nil, q.refusal("begin a message", err)
+	}
+	return &draft{q: q, staged: s}, nil
+}
+
+// draft is a mail.Draft whose message is handed to the scheduler by Commit.
+type draft struct {
+	q      *Queue
+	staged Staged
+}
+
+// Write implements io.Writer. An error is a *mail.Status.
+func (d *draft) Write(p []byte) (int, error) {
+	n, err := d.staged.Write(p)
+	if err != nil {
+		err = d.q.refusal("write a message", err)
+	}
+	return n, err
+}
+
+// Commit implements mail.Draft. An error is a *mail.Status.
+func (d *draft) Commit(ctx context.Context, env *mail.Envelope) error {
+	jobs, err := d.staged.Commit(ctx, env)
+	if err != nil {
+		return d.q.refusal("store a message", err)
+	}
+	d.q.perform(d.q.arrive(env, jobs))
+	return nil
+}
+
+// Abort implements mail.Draft.
+func (d *draft) Abort() { d.staged.Abort() }
+
+// arrive takes the claimed jobs of a message that is in the store now. The actions it
+// returns must be performed.
+func (q *Queue) arrive(env *mail.Envelope, jobs []Job) []action {
+	jobs = q.rounds.enter(jobs, q.now())
+	r := q.rounds.of(env.ID)
+	actions := q.ask(evArrived{jobs})
+	if r != nil && released(actions, env.ID) < len(jobs) {
+		q.logActive(r, env)
+	}
+	return actions
+}
+
+// released is how many jobs of a message found no room and are to wait in the store.
+func released(actions []action, id mail.QueueID) int {
+	n := 0
+	for _, a := range actions {
+		if a, ok := a.(actRelease); ok {
+			for _, j := range a.jobs {
+				if j.ID == id {
+					n++
+				}
+			}
+		}
+	}
+	return n
+}
+
+// refusal says to a client that its message cannot be kept, and to the operator why.
+func (q *Queue) refusal(what string, err error) error {
+	if s, ok := errors.AsType[*mail.Status](err); ok {
+		return s
+	}
+	if errors.Is(err, ErrNoSpace) {
+		q.warn("cannot "+what, err)
+		return &mail.Status{Code: 452, Enhanced: mail.Code(4, 3, 1), Text: "Insufficient system storage"}
+	}
+	if !errors.Is(err, context.Canceled) {
+		q.warn("cannot "+what, err)
+	}
+	return &mail.Status{Code: 451, Enhanced: mail.Code(4, 3, 0), Text: "Error: queue file write error"}
+}

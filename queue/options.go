@@ -1,0 +1,128 @@
+package queue
+
+import (
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+)
+
+// Options are what a Queue is built from. Store, Transport and Notifier are required.
+type Options struct {
+	Store     Store // stays the caller's to close, after Run has returned
+	Transport Transport
+	Notifier  Notifier
+	Log       *slog.Logger     // nil: nothing is logged
+	Now       func() time.Time // nil: time.Now
+	Rand      func() float64   // uniform in [0, 1); nil: math/rand
+	// ShutdownGrace is how long Run waits, once it is to end, for the attempts under
+	// way. Zero: 5 s.
+	ShutdownGrace time.Duration
+	Params        Params
+}
+
+// Params are the settings that Update may change while the queue runs. Where zero is
+// not a sensible value, it stands for the default in brackets.
+type Params struct {
+	MinimalBackoff       time.Duration // minimal_backoff_time [300s]
+	MaximalBackoff       time.Duration // maximal_backoff_time [4000s]
+	MaximalQueueLifetime time.Duration // maximal_queue_lifetime; 0: tried once
+	BounceQueueLifetime  time.Duration // bounce_queue_lifetime, of mail with the null sender; 0: tried once
+	DelayWarningTime     time.Duration // delay_warning_time; 0: no warnings
+	QueueRunDelay        time.Duration // queue_run_delay [300s]: how often to look for due mail that no timer knows
+	SoftBounce           bool          // soft_bounce
+
+	// MessageActiveLimit bounds the jobs in memory [20000]. Postfix's
+	// qmgr_message_active_limit counts messages; nearly all have one job.
+	MessageActiveLimit int
+	// ProcessLimit bounds the connections out in all, default_process_limit [100].
+	ProcessLimit int
+	// DestinationConcurrencyLimit is default_destination_concurrency_limit;
+	// TransportConcurrency overrides it by the transport's name
+	// (smtp_destination_concurrency_limit is "smtp"). 0: no limit but ProcessLimit.
+	DestinationConcurrencyLimit int
+	TransportConcurrency        map[string]int
+	InitialConcurrency          int // initial_destination_concurrency [5]
+	// PositiveFeedback, NegativeFeedback and FailedCohortLimit are
+	// default_destination_concurrency_positive_feedback, _negative_feedback and
+	// _failed_cohort_limit [1/4, 1/4, 2]. Postfix's 1, 1, 1 defers half of the mail for
+	// a server that limits connections, and suspends a small site for one bad minute.
+	PositiveFeedback  float64
+	NegativeFeedback  float64
+	FailedCohortLimit float64
+
+	ConnectionReuseCount int           // smtp_connection_reuse_count_limit; 0: no limit
+	ConnectionReuseTime  time.Duration // smtp_connection_reuse_time_limit; 0: no limit
+}
+
+// Sizes that are no parameters.
+const (
+	ringSize     = 32               // jobs that are fetched ahead for one destination
+	claimsAtOnce = 4                // Claims of the store under way
+	turn         = 10               // attempts of a connection while others wait for a slot
+	holdLimit    = 10 * time.Minute // how long a failure waits for others of its round
+	claimRetry   = time.Minute      // after the store could not be read
+	applyRetry   = 5 * time.Second  // after the store could not be written
+)
+
+func (p Params) withDefaults() Params {
+	set(&p.MinimalBackoff, 300*time.Second)
+	set(&p.MaximalBackoff, 4000*time.Second)
+	p.MaximalBackoff = max(p.MaximalBackoff, p.MinimalBackoff)
+	set(&p.QueueRunDelay, 300*time.Second)
+	set(&p.MessageActiveLimit, 20000)
+	set(&p.ProcessLimit, 100)
+	set(&p.InitialConcurrency, 5)
+	set(&p.PositiveFeedback, 0.25)
+	set(&p.NegativeFeedback, 0.25)
+	set(&p.FailedCohortLimit, 2)
+	return p
+}
+
+// set gives a setting that cannot be zero or less its default.
+func set[T int | float64 | time.Duration](v *T, byDefault T) {
+	if *v <= 0 {
+		*v = byDefault
+	}
+}
+
+// concurrency is the largest window of a destination of a transport.
+func (p *Params) concurrency(transport string) int {
+	n, ok := p.TransportConcurrency[transport]
+	if !ok {
+		n = p.DestinationConcurrencyLimit
+	}
+	if n <= 0 || n > p.ProcessLimit {
+		return p.ProcessLimit
+	}
+	return n
+}
+
+// backoff is the pause after an attempt of mail of that age: as long as it has waited
+// so far, so that the pauses double (qmgr(8), exponential backoff).
+func (p *Params) backoff(age time.Duration) time.Duration {
+	return min(max(age, p.MinimalBackoff), p.MaximalBackoff)
+}
+
+func (o *Options) check() error {
+	switch {
+	case o.Store == nil:
+		return errors.New("queue: no Store")
+	case o.Transport == nil:
+		return errors.New("queue: no Transport")
+	case o.Notifier == nil:
+		return errors.New("queue: no Notifier")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Float64
+	}
+	set(&o.ShutdownGrace, 5*time.Second)
+	o.Params = o.Params.withDefaults()
+	return nil
+}

@@ -1,0 +1,56 @@
+// Package pebblestore keeps the queue on disk, in a Pebble database and, for large
+// bodies, in files beside it.
+//
+//	store, err := pebblestore.Open(pebblestore.Options{Dir: "/var/spool/aliasmx"})
+//	...
+//	defer store.Close()
+//
+// A queue directory holds
+//
+//	lock          whoever has it locked owns the queue
+//	db/           the database: envelopes, the state of jobs, small bodies
+//	big/xx/ID     one file for each large body; big/new/ those under way
+//	ballast       space kept back for the day the disk is full
+//	clean         what a clean shutdown leaves: the last queue ID of the log
+//
+// # The way of a message
+//
+// Stage collects the body, in memory up to InlineLimit, beyond that in a file.
+// Commit syncs that file and its directory, then writes one batch: envelope, and body
+// or reference to the file. Commit returns nil when the batch is on stable storage,
+// and only then. Apply writes one batch for all that an attempt changes, the reports
+// it causes included: a recipient is finished, and its report exists, or neither.
+//
+// All batches go through one writer, in order. It does not wait for the disk: while
+// one sync runs, what comes meanwhile is gathered, and the next sync covers all of it
+// (group commit). A batch is visible to readers before it is synced; therefore nobody
+// learns of new mail by reading, but from what Commit and Apply return.
+//
+// # Keys
+//
+//	n id            envelope of a message that was not tried yet; its jobs are implied
+//	m id            envelope of any other message
+//	j id job        state of an open job: recipients, reasons, attempts, when it is due
+//	t dest due id job   index of the jobs that are not on hold, by destination
+//	b id            body, when it is not in a file
+//	f id            the body is in a file
+//	h id            the message is on hold
+//	x id            the message is corrupt: reason, and what was left of its envelope
+//	s name          format version, highest queue ID
+//
+// A message has either n, or m and a j for each open job. A recipient is unfinished
+// exactly when some j (or n) has it. Keys that are written once and removed once (n,
+// t, b, f) are removed by SINGLEDEL: a message delivered before its memtable is
+// flushed never reaches a table. Every envelope, job and body has a CRC32C, checked
+// whenever it is read from disk.
+//
+// Claims are in memory only: after a crash every job can be given out again. Nothing
+// that is kept in memory, and nothing that Open does, grows with the deferred mail.
+//
+// # When things break
+//
+// A failed sync ends the process (Options.Fatal): what the kernel still has of the
+// log afterwards is unknown, and nobody may be told 250 on the strength of it. A
+// message whose bytes are not those that were stored goes to the corrupt queue, with
+// an error in the log; it is neither sent nor dropped.
+package pebblestore

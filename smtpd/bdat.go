@@ -1,0 +1,95 @@
+package smtpd
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"aliasmx/internal/mail"
+	"aliasmx/internal/wire"
+)
+
+// bdatState is where a message in chunks stands.
+type bdatState uint8
+
+const (
+	bdatNone   bdatState = iota
+	bdatOpen             // at least one chunk was taken
+	bdatFailed           // one was refused: the others are thrown away, up to LAST or RSET
+)
+
+// chunk carries out BDAT (RFC 3030 section 2). Whatever becomes of it, exactly its octets
+// are read: the next command begins behind them.
+func (c *conn) chunk(arg string) reply {
+	size, last, ok := parseBdat(arg)
+	if !ok {
+		// Nobody knows where the next command begins.
+		c.log.Warn("malformed BDAT command syntax from " + c.peer.String() + ": " + echo("BDAT "+arg, maxEchoed))
+		r := say(521, mail.Code(5, 5, 4), "Syntax: BDAT count [LAST]")
+		r.close = true
+		return r
+	}
+	chunk := wire.NewChunkReader(c.wc.Reader(), size)
+	c.allowForContent()
+	s, ok := c.sess.(ChunkSession)
+	switch {
+	case !ok:
+		return c.skip(chunk, last, say(502, mail.Code(5, 5, 1), "Error: command not implemented"))
+	case c.bdat == bdatFailed:
+		return c.skip(chunk, last, say(551, mail.Code(5, 0, 0), fmt.Sprintf("Discarded %d bytes after earlier error", size)))
+	case !c.mail:
+		return c.skip(chunk, last, say(503, mail.Code(5, 5, 1), "Error: need RCPT command"))
+	case c.rcpts == 0:
+		return c.skip(chunk, last, answer(errNoRecipients(), reply{}))
+	case size == 0 && !last:
+		c.log.Warn("null BDAT request from " + c.peer.String())
+		return c.skip(chunk, last, say(551, mail.Code(5, 7, 1), "Null BDAT request"))
+	}
+	c.bdat = bdatOpen
+	err := s.Chunk(chunk, size, last)
+	r := answer(err, say(250, mail.Code(2, 0, 0), fmt.Sprintf("Ok: %d bytes", size)))
+	if r.code != 250 {
+		return c.skip(chunk, last, r)
+	}
+	if last {
+		return c.ended(err, false)
+	}
+	return r
+}
+
+// skip reads what is left of a chunk that was refused with r.
+func (c *conn) skip(chunk *wire.ChunkReader, last bool, r reply) reply {
+	left := chunk.Left()
+	tooLong, err := c.drainChunk(chunk)
+	if err != nil {
+		c.where = fmt.Sprintf("BDAT (%d bytes)", left-chunk.Left())
+		c.readFailed(err)
+		return reply{silent: true}
+	}
+	if tooLong {
+		r.close = true
+	}
+	if last {
+		c.reset()
+		c.where = "END-OF-MESSAGE"
+	} else {
+		c.bdat = bdatFailed
+	}
+	return r
+}
+
+// parseBdat reads the argument of BDAT.
+func parseBdat(arg string) (size int64, last, ok bool) {
+	words := strings.Fields(arg)
+	if len(words) == 0 || len(words) > 2 {
+		return 0, false, false
+	}
+	if len(words) == 2 {
+		if last = strings.EqualFold(words[1], "LAST"); !last {
+			return 0, false, false
+		}
+	}
+	size, err := strconv.ParseInt(words[0], 10, 64)
+	return size, last, err == nil && size >= 0 && words[0][0] != '+'
+}
+

@@ -1,0 +1,65 @@
+package smtpd
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// hello carries out HELO and EHLO (RFC 5321 section 4.1.1.1). The name is never refused
+// for what it is, unless a restriction says so.
+func (c *conn) hello(name string, ehlo bool) reply {
+	if name == "" {
+		if ehlo {
+			return plain(501, "Syntax: EHLO hostname")
+		}
+		return plain(501, "Syntax: HELO hostname")
+	}
+	c.reset()
+	if s, ok := c.sess.(HeloSession); ok {
+		if err := s.Helo(heloName(name), ehlo); err != nil {
+			return answer(err, reply{})
+		}
+	}
+	c.greeted, c.esmtp = true, ehlo
+	r := plain(250, c.o.MyHostname)
+	if ehlo {
+		r.more = c.keywords()
+	}
+	return r
+}
+
+// keywords are the service extensions, in Postfix's order.
+func (c *conn) keywords() []string {
+	size := "SIZE"
+	if c.o.MessageSizeLimit > 0 {
+		size += " " + strconv.FormatInt(c.o.MessageSizeLimit, 10)
+	}
+	_, chunks := c.sess.(ChunkSession)
+	all := []struct {
+		keyword string
+		offered bool
+	}{
+		{"PIPELINING", true},
+		{size, true},
+		{"VRFY", !c.o.DisableVRFY},
+		{"ETRN", true},
+		{"ENHANCEDSTATUSCODES", true},
+		{"8BITMIME", true},
+		{"DSN", true},
+		{"SMTPUTF8", c.o.SMTPUTF8Enable},
+		{"CHUNKING", chunks},
+	}
+	list := make([]string, 0, len(all))
+	for _, k := range all {
+		if word, _, _ := strings.Cut(k.keyword, " "); k.offered && !c.discards(word) {
+			list = append(list, k.keyword)
+		}
+	}
+	return list
+}
+
+// discards tells whether an extension is kept to ourselves (smtpd_discard_ehlo_keywords).
+func (c *conn) discards(keyword string) bool {
+	return slices.ContainsFunc(c.o.DiscardEhloKeywords, func(k string) bool { return strings.EqualFold(k, keyword) })
+}

@@ -1,0 +1,119 @@
+package smtpd
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/emersion/go-smtp"
+
+	"aliasmx/internal/mail"
+)
+
+// mailFrom carries out MAIL (RFC 5321 section 4.1.1.2).
+func (c *conn) mailFrom(arg string) reply {
+	switch {
+	case c.o.HeloRequired && !c.greeted:
+		return say(503, mail.Code(5, 5, 1), "Error: send HELO/EHLO first")
+	case c.mail:
+		return say(503, mail.Code(5, 5, 1), "Error: nested MAIL command")
+	case c.bdat != bdatNone:
+		return say(503, mail.Code(5, 5, 1), "Error: MAIL after BDAT")
+	}
+	// The options of a new transaction are those of now.
+	c.o = c.srv.options.Load()
+	c.log = smtpdLog(c.o)
+	arg, ok := cutKeyword(arg, "FROM:")
+	if !ok {
+		return say(501, mail.Code(5, 5, 4), "Syntax: MAIL FROM:<address>")
+	}
+	path, rest, err := mail.ParsePath(arg, c.o.StrictEnvelopes)
+	if err != nil {
+		c.logBadPath(err, "MAIL", arg, rest)
+		return say(501, mail.Code(5, 1, 7), "Bad sender address syntax")
+	}
+	opts, refused := c.mailParams(rest)
+	if refused != nil {
+		return *refused
+	}
+	if !opts.UTF8 && !isASCII(path.Address) {
+		return say(553, mail.Code(5, 6, 7), "Must declare SMTPUTF8 to send unicode address")
+	}
+	if !c.begin() {
+		r := c.shuttingDown()
+		r.close = true
+		return r
+	}
+	if s, ok := c.sess.(AddressSession); ok {
+		err = s.MailAddress(path.Address, opts)
+	} else {
+		err = c.sess.Mail(path.Internal(), opts)
+	}
+	if err != nil {
+		c.reset()
+		return answer(err, reply{})
+	}
+	c.mail, c.utf8 = true, opts.UTF8
+	return say(250, mail.Code(2, 1, 0), "Ok")
+}
+
+// mailParams reads the parameters of MAIL.
+func (c *conn) mailParams(s string) (*smtp.MailOptions, *reply) {
+	opts := new(smtp.MailOptions)
+	for _, p := range params(s) {
+		value := p.value
+		switch {
+		case p.is("SIZE="):
+			size, ok := parseSize(value)
+			if !ok {
+				return nil, badParam("Bad message size syntax")
+			}
+			if size < 0 {
+				r := say(552, mail.Code(5, 3, 4), "Message size exceeds file system imposed limit")
+				return nil, &r
+			}
+			opts.Size = size
+		case p.is("BODY=") && strings.EqualFold(value, "8BITMIME"):
+			opts.Body = smtp.Body8BitMIME
+		case p.is("BODY=") && strings.EqualFold(value, "7BIT"):
+			opts.Body = smtp.Body7Bit
+		case p.is("SMTPUTF8") && c.o.SMTPUTF8Enable && !c.discards("SMTPUTF8"):
+			opts.UTF8 = true
+		case p.is("AUTH="): // RFC 4954 section 5: without authentication it is as AUTH=<>
+		case (p.is("RET=") || p.is("ENVID=")) && c.discards("DSN"):
+			return nil, dsnDisabled()
+		case p.is("RET="):
+			ret := smtp.DSNReturn(strings.ToUpper(value))
+			if opts.Return != "" || ret != smtp.DSNReturnFull && ret != smtp.DSNReturnHeaders {
+				return nil, badParam("Bad RET parameter syntax")
+			}
+			opts.Return = ret
+		case p.is("ENVID="):
+			id, ok := decodeXtext(value)
+			if opts.EnvelopeID != "" || !ok || id == "" {
+				return nil, badParam("Bad ENVID parameter syntax")
+			}
+			opts.EnvelopeID = id
+		default:
+			return nil, unsupported(p)
+		}
+	}
+	return opts, nil
+}
+
+// logBadPath warns of an address that is none. One that was not even closed is not worth
+// a line, as in Postfix.
+func (c *conn) logBadPath(err error, verb, arg, rest string) {
+	if errors.Is(err, mail.ErrPathSyntax) {
+		c.warnIllegal(verb, strings.TrimLeft(strings.TrimSuffix(arg, rest), " \t"))
+	}
+}
+
+func (c *conn) warnIllegal(verb, address string) {
+	c.log.Warn("Illegal address syntax from " + c.peer.String() + " in " + verb + " command: " + echo(address, maxEchoedAddress))
+}
+
+func isASCII(a mail.Address) bool {
+	return !strings.ContainsFunc(a.Local, isEightBit) && !strings.ContainsFunc(a.Domain, isEightBit)
+}
+
+func isEightBit(c rune) bool { return c >= 0x80 }

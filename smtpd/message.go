@@ -1,0 +1,273 @@
+package smtpd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/emersion/go-smtp"
+
+	"aliasmx/internal/header"
+	"aliasmx/internal/mail"
+	"aliasmx/internal/wire"
+)
+
+// The content of a message, from the codec through header.Writer into the draft, and the
+// decision at its end.
+
+// content is the message of a transaction, as far as it has come. The zero value is none.
+type content struct {
+	draft    mail.Draft
+	header   *header.Writer
+	limit    *limiter
+	lines    *wire.LineWriter // of BDAT chunks, nil with DATA
+	reserved bool             // of the server's memory for messages under way
+}
+
+func (c *content) begun() bool { return c.draft != nil }
+
+// abort drops what has come. The message may as well have been committed.
+func (c *content) abort(s *session) {
+	if c.draft != nil {
+		c.draft.Abort()
+	}
+	if c.reserved {
+		s.srv.release()
+	}
+	*c = content{}
+}
+
+// errOversize is what a limiter says when the message is longer than it may be.
+var errOversize = errors.New("message_size_limit exceeded")
+
+// limiter passes at most left bytes on (-1: any number). It remembers the error of who
+// stands behind it, so that it can be told from one of the client's connection.
+type limiter struct {
+	w    io.Writer
+	left int64
+	err  error
+}
+
+func (l *limiter) Write(p []byte) (int, error) {
+	if l.left >= 0 {
+		if int64(len(p)) > l.left {
+			l.err = errOversize
+			return 0, l.err
+		}
+		l.left -= int64(len(p))
+	}
+	n, err := l.w.Write(p)
+	if err != nil {
+		l.err = err
+	}
+	return n, err
+}
+
+// BeforeData begins the content of a message: nothing of it is asked for before there is
+// somewhere to put it.
+func (s *session) BeforeData(verb string) error {
+	if s.tx.accepted == 0 {
+		return errNoRecipients()
+	}
+	if !s.peer.Local {
+		ctx, cancel := s.lookup()
+		defer cancel()
+		if refused := s.ask(ctx, s.o.Data, subject{"Data command", "DATA"}, s.onlyRecipient()); refused != nil {
+			return s.refuse(verb, nil, refused)
+		}
+	}
+	c := &s.tx.content
+	if c.reserved = s.srv.reserve(s.o); !c.reserved {
+		return s.refuse(verb, nil, status(452, mail.Code(4, 3, 1), "Error: too much mail under way, try again later"))
+	}
+	draft, err := s.o.Queue.Stage(s.ctx)
+	if err != nil {
+		c.abort(s)
+		return s.refuse(verb, nil, s.queueRefusal("cannot begin to write it", err))
+	}
+	c.draft = draft
+	c.header = header.NewWriter(draft, header.Options{
+		DropFields: s.o.MessageDropHeaders,
+		AddMissing: s.isLocalClient(), ID: s.tx.id, MyHostname: s.o.MyHostname, Now: s.tx.arrived, From: s.tx.from,
+		HeaderSizeLimit: s.o.HeaderSizeLimit,
+	})
+	c.limit = &limiter{w: c.header, left: -1}
+	if s.o.MessageSizeLimit > 0 {
+		c.limit.left = s.o.MessageSizeLimit
+	}
+	return nil
+}
+
+// isLocalClient tells whether a message gets the header fields it has not
+// (postconf(5): local_header_rewrite_clients).
+func (s *session) isLocalClient() bool {
+	if s.peer.Local {
+		return true
+	}
+	ctx, cancel := s.lookup()
+	defer cancel()
+	for _, r := range s.o.LocalClients {
+		if permit, _ := s.apply(ctx, r, s.client(), nil); permit {
+			return true
+		}
+	}
+	return false
+}
+
+// onlyRecipient is the recipient of a message that has just one.
+func (s *session) onlyRecipient() *mail.Address {
+	if s.tx.accepted == 1 {
+		return &s.tx.first
+	}
+	return nil
+}
+
+// receive takes all content and ends the message.
+func (s *session) receive(r io.Reader) error {
+	c := &s.tx.content
+	if _, err := io.Copy(c.limit, r); err != nil {
+		return s.broken(err)
+	}
+	if d, ok := r.(*wire.DotReader); ok && d.BareLFs+d.StrayCRs > 0 {
+		s.logChanged(d.BareLFs, d.StrayCRs)
+	}
+	return s.finish(fmt.Sprintf("Ok: queued as %s", s.tx.id))
+}
+
+// Chunk takes one BDAT chunk (RFC 3030).
+func (s *session) Chunk(r io.Reader, size int64, last bool) error {
+	c := &s.tx.content
+	if !c.begun() {
+		if err := s.BeforeData("BDAT"); err != nil {
+			return err
+		}
+	}
+	if c.lines == nil {
+		c.lines = wire.NewLineWriter(c.limit, s.o.ReplaceStrayCR)
+	}
+	if c.limit.left >= 0 && size > c.limit.left {
+		s.log.Warn("BDAT request from "+s.peer.String()+" exceeds message size limit", slog.String(mail.KeyQueueID, s.tx.id.String()))
+		return status(552, mail.Code(5, 3, 4), "Chunk exceeds message size limit")
+	}
+	if _, err := io.Copy(c.lines, r); err != nil {
+		return s.broken(err)
+	}
+	if !last {
+		return nil
+	}
+	if err := c.lines.Close(); err != nil {
+		return s.broken(err)
+	}
+	if c.lines.BareLFs > 0 && s.o.ForbidBareNewline == wire.BareLFReject {
+		return s.broken(wire.ErrBareLF)
+	}
+	if c.lines.BareLFs+c.lines.StrayCRs > 0 {
+		s.logChanged(c.lines.BareLFs, c.lines.StrayCRs)
+	}
+	return s.finish(fmt.Sprintf("Ok: %d bytes queued as %s", c.lines.Bytes, s.tx.id))
+}
+
+func (s *session) logChanged(bareLFs, strayCRs int) {
+	s.log.Debug("line ends normalized", slog.String(mail.KeyQueueID, s.tx.id.String()),
+		slog.Int("bare_lf", bareLFs), slog.Int("stray_cr", strayCRs))
+}
+
+// broken ends a message that did not come whole.
+func (s *session) broken(err error) error {
+	c := &s.tx.content
+	if c.header.Done() {
+		s.logMessageIDs()
+	}
+	switch {
+	case errors.Is(err, errOversize):
+		s.log.Warn("queue file size limit exceeded", slog.String(mail.KeyQueueID, s.tx.id.String()))
+		err = errTooBig()
+	case errors.Is(err, wire.ErrBareLF):
+		s.logReject("END-OF-MESSAGE", nil, "bare <LF> received")
+		err = errBareLF(s.o.MyHostname)
+	case c.limit.err != nil:
+		err = s.queueRefusal("cannot write it", c.limit.err)
+	}
+	c.abort(s)
+	return err
+}
+
+// finish decides about a message that has come whole, and commits it. done is what the
+// client is told then.
+func (s *session) finish(done string) error {
+	c := &s.tx.content
+	if err := c.header.Close(); err != nil {
+		c.limit.err = err
+		return s.broken(err)
+	}
+	// Our own Received field counts (postconf(5): hopcount_limit).
+	if c.header.Hops()+1 >= s.o.HopcountLimit {
+		s.cleanupLog().Warn("message rejected: hopcount exceeded", slog.String(mail.KeyQueueID, s.tx.id.String()))
+		c.abort(s)
+		return status(554, mail.Code(5, 4, 0), "Error: too many hops")
+	}
+	s.logMessageIDs()
+	if !s.peer.Local {
+		ctx, cancel := s.lookup()
+		defer cancel()
+		if refused := s.ask(ctx, s.o.EndOfData, subject{"End-of-data", "END-OF-MESSAGE"}, s.onlyRecipient()); refused != nil {
+			c.abort(s)
+			return s.refuse("END-OF-MESSAGE", nil, refused)
+		}
+	}
+	if err := c.draft.Commit(s.ctx, s.envelope()); err != nil {
+		err = s.queueRefusal("cannot commit it", err)
+		c.abort(s)
+		return err
+	}
+	c.abort(s)
+	return &smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: done}
+}
+
+func (s *session) cleanupLog() *slog.Logger {
+	return s.o.Log.With(slog.String(mail.KeyDaemon, "cleanup"))
+}
+
+func (s *session) logMessageIDs() {
+	ids := s.tx.content.header.MessageIDs()
+	if len(ids) == 0 {
+		ids = []string{"<>"}
+	}
+	log := s.cleanupLog()
+	for _, id := range ids {
+		log.Info(mail.EventMessageID, slog.String(mail.KeyQueueID, s.tx.id.String()), slog.String(mail.KeyMessage, id))
+	}
+}
+
+// envelope is what is kept with the message.
+func (s *session) envelope() *mail.Envelope {
+	utf8 := s.tx.opts.UTF8
+	with := protocol(s.esmtp, utf8)
+	t := trace{
+		helo: s.helo, peer: s.peer, hostname: s.o.MyHostname, mailName: s.o.MailName,
+		protocol: with, id: s.tx.id, only: s.onlyRecipient(), time: s.tx.arrived,
+	}
+	env := &mail.Envelope{
+		ID:      s.tx.id,
+		Arrived: s.tx.arrived,
+		Sender:  s.tx.from,
+		EnvID:   s.tx.opts.EnvelopeID,
+		Ret:     string(s.tx.opts.Return),
+		Client: mail.Client{
+			Name: s.peer.Name, Addr: s.peer.Addr, Port: s.peer.Port, Helo: s.helo, Protocol: with, UID: s.peer.UID,
+		},
+		Prepend: t.received(),
+		Rcpts:   s.tx.rcpts,
+	}
+	if s.tx.opts.Body == smtp.Body8BitMIME {
+		env.Flags |= mail.FlagBody8BitMIME
+	}
+	if utf8 {
+		env.Flags |= mail.FlagSMTPUTF8
+	}
+	if s.peer.Local {
+		env.Flags |= mail.FlagSubmitted
+	}
+	return env
+}

@@ -1,0 +1,148 @@
+package smtpd
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"aliasmx/internal/wire"
+)
+
+// Networks is a list of clients: *table.AddrList. An error is temporary.
+type Networks interface {
+	Match(ctx context.Context, name string, addr netip.Addr) (bool, error)
+}
+
+// Options are what a Server works with. Each field names its parameter of postconf(5);
+// where the zero value is not Postfix's default, the default stands in parentheses and
+// is taken for 0.
+type Options struct {
+	MyHostname string // myhostname
+	MailName   string // mail_name (Postfix)
+	Banner     string // smtpd_banner, expanded ("$myhostname ESMTP $mail_name")
+	Service    string // the service's name in master.cf, for warnings (smtp)
+
+	Recipients Recipients
+	Queue      Enqueuer
+	Log        *slog.Logger     // nil: nobody listens
+	Now        func() time.Time // nil: time.Now
+
+	// ClientName is the verified host name of a client, or "unknown" (smtpd_peername_lookup).
+	// nil: unknown.
+	ClientName func(context.Context, netip.Addr) string
+	// DomainExists tells whether a mail domain has MX or address records, for
+	// reject_unknown_sender_domain and reject_unknown_recipient_domain.
+	DomainExists func(ctx context.Context, domain string) (bool, error)
+	MyNetworks   Networks              // mynetworks; nil: nobody
+	OwnAddr      func(netip.Addr) bool // inet_interfaces and proxy_interfaces; nil: none
+	LocalClients []Restriction         // local_header_rewrite_clients
+
+	Client      []Restriction // smtpd_client_restrictions
+	Helo        []Restriction // smtpd_helo_restrictions
+	Sender      []Restriction // smtpd_sender_restrictions
+	Relay       []Restriction // smtpd_relay_restrictions
+	Recipient   []Restriction // smtpd_recipient_restrictions
+	Data        []Restriction // smtpd_data_restrictions
+	EndOfData   []Restriction // smtpd_end_of_data_restrictions
+	DelayReject bool          // smtpd_delay_reject
+
+	RelayRejectCode           int  // relay_domains_reject_code (554)
+	RejectCode                int  // reject_code (554)
+	DeferCode                 int  // defer_code (450)
+	NonFQDNRejectCode         int  // non_fqdn_reject_code (504)
+	InvalidHostnameRejectCode int  // invalid_hostname_reject_code (501)
+	UnknownAddressRejectCode  int  // unknown_address_reject_code (450)
+	SoftBounce                bool // soft_bounce
+
+	DisableVRFY            bool        // disable_vrfy_command
+	HeloRequired           bool        // smtpd_helo_required
+	StrictEnvelopes        bool        // strict_rfc821_envelopes
+	RejectUnlistedSender   bool        // smtpd_reject_unlisted_sender
+	SMTPUTF8Enable         bool        // smtputf8_enable
+	DiscardEhloKeywords    []string    // smtpd_discard_ehlo_keywords
+	ForbiddenCommands      []string    // smtpd_forbidden_commands: words; a first character that is no letter is always forbidden
+	ForbidUnauthPipelining bool        // smtpd_forbid_unauth_pipelining
+	ForbidBareNewline      wire.BareLF // smtpd_forbid_bare_newline
+	ReplaceStrayCR         bool        // cleanup_replace_stray_cr_lf
+
+	MessageSizeLimit   int64    // message_size_limit; 0: none
+	HeaderSizeLimit    int      // header_size_limit (102400)
+	HopcountLimit      int      // hopcount_limit (50)
+	MessageDropHeaders []string // message_drop_headers
+	// OneDeliveryPerTarget is enable_original_recipient = no.
+	OneDeliveryPerTarget bool
+	DuplicateFilterLimit int // duplicate_filter_limit (1000)
+
+	RecipientLimit   int           // smtpd_recipient_limit (1000)
+	OvershootLimit   int           // smtpd_recipient_overshoot_limit (1000)
+	LineLengthLimit  int           // line_length_limit, of commands (2048)
+	Timeout          time.Duration // smtpd_timeout (300s)
+	MinDataRate      int           // smtpd_min_data_rate, bytes a second in DATA and BDAT; 0: none
+	SoftErrorLimit   int           // smtpd_soft_error_limit (10)
+	HardErrorLimit   int           // smtpd_hard_error_limit (20)
+	ErrorSleep       time.Duration // smtpd_error_sleep_time
+	JunkCommandLimit int           // smtpd_junk_command_limit (100)
+
+	ClientConnectionLimit int           // smtpd_client_connection_count_limit; 0: none
+	ClientConnectionRate  int           // smtpd_client_connection_rate_limit; 0: none
+	ClientMessageRate     int           // smtpd_client_message_rate_limit; 0: none
+	ClientRecipientRate   int           // smtpd_client_recipient_rate_limit; 0: none
+	RateTimeUnit          time.Duration // anvil_rate_time_unit (60s)
+	ClientIPv4Prefix      int           // smtpd_client_ipv4_prefix_length (32)
+	ClientIPv6Prefix      int           // smtpd_client_ipv6_prefix_length (84)
+	ClientLimitExceptions Networks      // smtpd_client_event_limit_exceptions; nil: nobody
+
+	// MaxConnections is the master.cf process limit of the service: further clients wait
+	// until one has gone. 0: none.
+	MaxConnections int
+	// DataMemoryLimit bounds what the messages being received may hold in memory together
+	// (ours: smtpd_data_memory_limit). 0: none.
+	DataMemoryLimit int64
+}
+
+// withDefaults is o with Postfix's defaults for what is 0.
+func (o Options) withDefaults() *Options {
+	for _, s := range []struct {
+		value *string
+		def   string
+	}{{&o.MyHostname, "localhost"}, {&o.MailName, "Postfix"}, {&o.Service, "smtp"}} {
+		if *s.value == "" {
+			*s.value = s.def
+		}
+	}
+	if o.Banner == "" {
+		o.Banner = o.MyHostname + " ESMTP " + o.MailName
+	}
+	for _, n := range []struct {
+		value *int
+		def   int
+	}{
+		{&o.RelayRejectCode, 554}, {&o.RejectCode, 554}, {&o.DeferCode, 450}, {&o.NonFQDNRejectCode, 504},
+		{&o.InvalidHostnameRejectCode, 501}, {&o.UnknownAddressRejectCode, 450},
+		{&o.HeaderSizeLimit, 102400}, {&o.HopcountLimit, 50}, {&o.DuplicateFilterLimit, 1000},
+		{&o.RecipientLimit, 1000}, {&o.OvershootLimit, 1000}, {&o.LineLengthLimit, 2048},
+		{&o.SoftErrorLimit, 10}, {&o.HardErrorLimit, 20}, {&o.JunkCommandLimit, 100},
+		{&o.ClientIPv4Prefix, 32}, {&o.ClientIPv6Prefix, 84},
+	} {
+		if *n.value == 0 {
+			*n.value = n.def
+		}
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 300 * time.Second
+	}
+	if o.RateTimeUnit == 0 {
+		o.RateTimeUnit = time.Minute
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if !GuardsRelay(o.Relay) && !GuardsRelay(o.Recipient) {
+		o.Relay = append(append([]Restriction(nil), o.Relay...), Restriction{"permit_mynetworks"}, Restriction{"defer_unauth_destination"})
+	}
+	return &o
+}

@@ -1,0 +1,83 @@
+package smtpd
+
+import (
+	"strings"
+
+	"aliasmx/internal/mail"
+)
+
+// The verbs that move no mail.
+
+// rset carries out RSET (RFC 5321 section 4.1.1.5).
+func (c *conn) rset(arg string) reply {
+	if arg != "" {
+		return say(501, mail.Code(5, 5, 4), "Syntax: RSET")
+	}
+	c.reset()
+	return say(250, mail.Code(2, 0, 0), "Ok")
+}
+
+// vrfy carries out VRFY (RFC 5321 section 3.5.3): 252 says that mail would be accepted,
+// not who gets it.
+func (c *conn) vrfy(arg string) reply {
+	s, ok := c.sess.(VerifySession)
+	switch {
+	case c.o.DisableVRFY || !ok:
+		return say(502, mail.Code(5, 5, 1), "VRFY command is disabled")
+	case c.o.HeloRequired && !c.greeted:
+		return say(503, mail.Code(5, 5, 1), "Error: send HELO/EHLO first")
+	case arg == "":
+		return say(501, mail.Code(5, 5, 4), "Syntax: VRFY address [SMTPUTF8]")
+	}
+	utf8 := false
+	if i := strings.LastIndexAny(arg, " \t"); i >= 0 && strings.EqualFold(arg[i+1:], "SMTPUTF8") {
+		arg, utf8 = strings.TrimRight(arg[:i], " \t"), c.o.SMTPUTF8Enable
+	}
+	path, rest, err := mail.ParsePath(arg, false)
+	if err != nil || rest != "" || path.IsNull() {
+		c.warnIllegal("VRFY", arg)
+		return say(501, mail.Code(5, 1, 3), "Bad recipient address syntax")
+	}
+	if !utf8 && !c.utf8 && !isASCII(path.Address) {
+		return say(553, mail.Code(5, 6, 7), "Must declare SMTPUTF8 to send unicode address")
+	}
+	if err := s.Vrfy(path.Address); err != nil {
+		return answer(err, reply{})
+	}
+	return say(252, mail.Code(2, 0, 0), echo(arg, maxEchoedAddress))
+}
+
+// etrn carries out ETRN (RFC 1985), which Postfix offers always and serves for domains in
+// fast_flush_domains. There are none here.
+func (c *conn) etrn(arg string) reply {
+	switch {
+	case c.o.HeloRequired && !c.greeted:
+		return plain(503, "Error: send HELO/EHLO first")
+	case c.mail:
+		return plain(503, "Error: MAIL transaction in progress")
+	case arg == "" || strings.ContainsAny(arg, " \t"):
+		return plain(500, "Syntax: ETRN domain")
+	}
+	domain := strings.TrimLeft(arg, "@#")
+	c.log.Warn("reject: ETRN " + echo(domain, maxEchoed) + "... from " + c.peer.String())
+	return plain(459, "<"+echo(domain, maxEchoed)+">: service unavailable")
+}
+
+// notOffered answers what this listener does not do, as Postfix without TLS and SASL.
+func (c *conn) notOffered(v verb, arg string) reply {
+	switch v {
+	case verbStartTLS:
+		if arg != "" {
+			return say(501, mail.Code(5, 5, 4), "Syntax: STARTTLS")
+		}
+		return say(502, mail.Code(5, 5, 1), "Error: command not implemented")
+	case verbAuth:
+		return say(503, mail.Code(5, 5, 1), "Error: authentication not enabled")
+	case verbXclient, verbXforward:
+		if c.mail {
+			return say(503, mail.Code(5, 5, 1), "Error: MAIL transaction in progress")
+		}
+		return say(550, mail.Code(5, 7, 0), "Error: insufficient authorization")
+	}
+	return say(500, mail.Code(5, 5, 2), "Error: command not recognized")
+}

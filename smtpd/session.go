@@ -1,0 +1,271 @@
+package smtpd
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"aliasmx/internal/mail"
+)
+
+// lookupTimeout bounds what one command may spend with tables and DNS.
+const lookupTimeout = 100 * time.Second
+
+// session decides about one client's commands. It is used by one goroutine.
+type session struct {
+	srv  *Server
+	o    *Options // those of the transaction
+	ctx  context.Context
+	peer Peer
+	log  *slog.Logger
+
+	exempt   bool // from the limits of one client
+	helo     string
+	esmtp    bool
+	improper bool // has pipelined what it may not
+
+	tx transaction
+}
+
+// transaction is what MAIL begins.
+type transaction struct {
+	active  bool
+	arrived time.Time
+	sender  mail.Address // as the client named it
+	from    mail.Address // completed
+	opts    smtp.MailOptions
+
+	id       mail.QueueID     // 0 until a recipient was accepted
+	accepted int              // recipients
+	first    mail.Address     // of them, as the client named it
+	rcpts    []mail.Recipient // where they lead
+	seen     *mail.Duplicates
+	cached   expansion
+
+	content content
+}
+
+// expansion is what became of the last recipient asked for: reject_unlisted_recipient
+// and RCPT itself ask for the same one.
+type expansion struct {
+	request mail.RcptRequest
+	rcpts   []mail.Recipient
+	refused *mail.Status
+	known   bool
+}
+
+func (s *Server) newSession(o *Options, p Peer) *session {
+	return &session{srv: s, o: o, ctx: s.ctx, peer: p, log: smtpdLog(o)}
+}
+
+func smtpdLog(o *Options) *slog.Logger { return o.Log.With(slog.String(mail.KeyDaemon, "smtpd")) }
+
+// lookup bounds the questions of one command.
+func (s *session) lookup() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(s.ctx, lookupTimeout)
+}
+
+// isLimited tells whether a limit of one client concerns this one.
+func (s *session) isLimited(limit int) bool { return limit > 0 && !s.exempt && !s.peer.Local }
+
+// Connect asks the client restrictions, unless they wait for RCPT (smtpd_delay_reject).
+func (s *session) Connect() error {
+	if s.peer.Local || s.o.DelayReject {
+		return nil
+	}
+	ctx, cancel := s.lookup()
+	defer cancel()
+	return s.refuse("CONNECT", nil, s.ask(ctx, s.o.Client, s.client(), nil))
+}
+
+// Helo takes the name the client gives itself.
+func (s *session) Helo(name string, ehlo bool) error {
+	s.helo, s.esmtp = name, ehlo
+	if s.peer.Local || s.o.DelayReject {
+		return nil
+	}
+	ctx, cancel := s.lookup()
+	defer cancel()
+	stage := "HELO"
+	if ehlo {
+		stage = "EHLO"
+	}
+	return s.refuse(stage, nil, s.ask(ctx, s.o.Helo, s.heloSub(), nil))
+}
+
+// ImproperPipelining is remembered for reject_unauth_pipelining.
+func (s *session) ImproperPipelining() { s.improper = true }
+
+// Mail begins a transaction for an engine that knows addresses only as strings.
+func (s *session) Mail(from string, opts *smtp.MailOptions) error {
+	return s.MailAddress(mail.SplitAddress(from), opts)
+}
+
+// MailAddress begins a transaction.
+func (s *session) MailAddress(from mail.Address, opts *smtp.MailOptions) error {
+	s.Reset()
+	s.o = s.srv.options.Load()
+	s.tx = transaction{
+		active: true, arrived: s.o.Now(), sender: from, from: s.o.Recipients.Complete(from),
+		seen: mail.NewDuplicates(s.o.DuplicateFilterLimit, !s.o.OneDeliveryPerTarget),
+	}
+	if opts != nil {
+		s.tx.opts = *opts
+	}
+	refused := s.mayBegin()
+	err := s.refuse("MAIL", nil, refused)
+	if err != nil {
+		s.tx = transaction{}
+	}
+	return err
+}
+
+func (s *session) mayBegin() *mail.Status {
+	if limit := s.o.ClientMessageRate; s.isLimited(limit) && over(s.srv.clients.message(s.o, s.peer.Addr), limit) {
+		s.warn("Message delivery request rate limit exceeded: more than " + strconv.Itoa(limit) + " from " + s.peer.String() + " for service " + s.o.Service)
+		return status(450, mail.Code(4, 7, 1), "Error: too much mail from "+s.peer.Addr.String())
+	}
+	if !s.peer.Local && !s.o.DelayReject {
+		ctx, cancel := s.lookup()
+		defer cancel()
+		if refused := s.askAboutSender(ctx, nil); refused != nil {
+			return refused
+		}
+	}
+	if limit := s.o.MessageSizeLimit; limit > 0 && s.tx.opts.Size > limit {
+		return status(552, mail.Code(5, 3, 4), "Message size exceeds fixed limit")
+	}
+	if err := s.o.Queue.Admit(s.tx.opts.Size); err != nil {
+		return s.queueRefusal("admission", err)
+	}
+	return nil
+}
+
+func (s *session) askAboutSender(ctx context.Context, rcpt *mail.Address) *mail.Status {
+	if refused := s.ask(ctx, s.o.Sender, s.senderSub(), rcpt); refused != nil || !s.o.RejectUnlistedSender {
+		return refused
+	}
+	return s.unlistedSender(ctx)
+}
+
+// Rcpt takes a recipient from an engine that knows addresses only as strings.
+func (s *session) Rcpt(to string, opts *smtp.RcptOptions) error {
+	return s.RcptAddress(mail.SplitAddress(to), opts)
+}
+
+// RcptAddress takes a recipient, or refuses it.
+func (s *session) RcptAddress(to mail.Address, opts *smtp.RcptOptions) error {
+	if limit := s.o.ClientRecipientRate; s.isLimited(limit) && over(s.srv.clients.recipient(s.o, s.peer.Addr), limit) {
+		s.warn("Recipient address rate limit exceeded: more than " + strconv.Itoa(limit) + " from " + s.peer.String() + " for service " + s.o.Service)
+		return s.refuse("RCPT", &to, status(450, mail.Code(4, 7, 1), "Error: too many recipients from "+s.peer.Addr.String()))
+	}
+	ctx, cancel := s.lookup()
+	defer cancel()
+	s.tx.cached = expansion{request: request(to, s.tx.from, opts)}
+	if !s.peer.Local {
+		if refused := s.mayReceive(ctx, to); refused != nil {
+			return s.refuse("RCPT", &to, refused)
+		}
+	}
+	rcpts, refused := s.expand(ctx, to)
+	if refused != nil && s.peer.Local && refused.Code/100 == 5 {
+		// A local user has been told that his mail was taken before anybody looks into a
+		// table: what cannot be delivered is returned to him, as by sendmail(1).
+		rcpts, refused = []mail.Recipient{undeliverable(s.tx.cached.request, s.o.Recipients.Complete(to), refused)}, nil
+	}
+	if refused == nil && s.tx.accepted > 0 && len(s.tx.rcpts)+len(rcpts) > maxTargets {
+		refused = status(452, mail.Code(4, 5, 3), "Error: too many recipients")
+	}
+	if refused != nil {
+		return s.refuse("RCPT", &to, refused)
+	}
+	s.accept(to, rcpts)
+	return nil
+}
+
+// maxTargets bounds where all recipients of a message lead together. The client is asked
+// to send the rest separately.
+const maxTargets = 10000
+
+func (s *session) accept(to mail.Address, rcpts []mail.Recipient) {
+	if s.tx.accepted == 0 {
+		s.tx.id = s.o.Queue.NewID()
+		s.tx.first = to
+		s.log.Info(mail.EventClient, slog.String(mail.KeyQueueID, s.tx.id.String()), slog.String(mail.KeyClient, s.peer.String()))
+	}
+	s.tx.accepted++
+	for i := range rcpts {
+		if !s.tx.seen.Seen(&rcpts[i]) {
+			s.tx.rcpts = append(s.tx.rcpts, rcpts[i])
+		}
+	}
+}
+
+// mayReceive asks everything that is asked about a recipient, in Postfix's order.
+func (s *session) mayReceive(ctx context.Context, to mail.Address) *mail.Status {
+	if s.o.DelayReject {
+		if refused := s.ask(ctx, s.o.Client, s.client(), &to); refused != nil {
+			return refused
+		}
+		if s.helo != "" {
+			if refused := s.ask(ctx, s.o.Helo, s.heloSub(), &to); refused != nil {
+				return refused
+			}
+		}
+		if s.tx.active {
+			if refused := s.askAboutSender(ctx, &to); refused != nil {
+				return refused
+			}
+		}
+	}
+	// RFC 5321 section 4.5.1: always valid.
+	if to.Domain == "" && strings.EqualFold(to.Local, "postmaster") {
+		return nil
+	}
+	if refused := s.ask(ctx, s.o.Relay, rcptSub(to), &to); refused != nil {
+		return refused
+	}
+	return s.ask(ctx, s.o.Recipient, rcptSub(to), &to)
+}
+
+// Vrfy tells whether a recipient would be accepted.
+func (s *session) Vrfy(a mail.Address) error {
+	ctx, cancel := s.lookup()
+	defer cancel()
+	s.tx.cached = expansion{request: request(a, s.tx.from, nil)}
+	if s.peer.Local {
+		return nil
+	}
+	refused := s.mayReceive(ctx, a)
+	if refused == nil {
+		_, refused = s.expand(ctx, a)
+	}
+	return s.refuse("VRFY", &a, refused)
+}
+
+// Data takes the content after DATA and sends the message on its way.
+func (s *session) Data(r io.Reader) error {
+	if !s.tx.content.begun() {
+		if err := s.BeforeData("DATA"); err != nil {
+			return err
+		}
+	}
+	return s.receive(r)
+}
+
+// Reset ends the transaction.
+func (s *session) Reset() {
+	s.tx.content.abort(s)
+	s.tx = transaction{}
+}
+
+// Logout ends the session.
+func (s *session) Logout() error {
+	s.Reset()
+	return nil
+}

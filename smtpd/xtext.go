@@ -1,0 +1,79 @@
+package smtpd
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// decodeXtext decodes RFC 3461 section 4: +XX is the byte of that hexadecimal number.
+// UTF-8 passes (RFC 6533 section 3); what is not printable does not.
+func decodeXtext(s string) (string, bool) {
+	if strings.IndexByte(s, '+') >= 0 {
+		var b strings.Builder
+		for i := 0; i < len(s); i++ {
+			if s[i] != '+' {
+				b.WriteByte(s[i])
+				continue
+			}
+			if i+2 >= len(s) {
+				return "", false
+			}
+			n, err := strconv.ParseUint(s[i+1:i+3], 16, 8)
+			if err != nil {
+				return "", false
+			}
+			b.WriteByte(byte(n))
+			i += 2
+		}
+		s = b.String()
+	}
+	return printable(s)
+}
+
+// decodeUTF8Addr decodes the utf-8-addr-xtext and utf-8-addr-unitext of RFC 6533 section
+// 3: \x{N} is the character of that hexadecimal number.
+func decodeUTF8Addr(s string) (string, bool) {
+	var b strings.Builder
+	for {
+		before, rest, found := strings.Cut(s, `\x{`)
+		b.WriteString(before)
+		if !found {
+			break
+		}
+		hex, rest, closed := strings.Cut(rest, "}")
+		n, err := strconv.ParseUint(hex, 16, 32)
+		if !closed || err != nil || !utf8.ValidRune(rune(n)) {
+			return "", false
+		}
+		b.WriteRune(rune(n))
+		s = rest
+	}
+	return decodeXtext(b.String())
+}
+
+// parseORcpt reads the value of ORCPT: an address type and an address.
+func parseORcpt(s string) (kind, addr string, ok bool) {
+	kind, addr, ok = strings.Cut(s, ";")
+	if !ok || kind == "" || strings.ContainsFunc(kind, func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
+		return "", "", false
+	}
+	if strings.EqualFold(kind, "utf-8") {
+		addr, ok = decodeUTF8Addr(addr)
+	} else {
+		addr, ok = decodeXtext(addr)
+	}
+	return kind, addr, ok
+}
+
+func printable(s string) (string, bool) {
+	if !utf8.ValidString(s) {
+		return "", false
+	}
+	for i := 0; i < len(s); i++ {
+		if s[i] < ' ' || s[i] == 0x7f {
+			return "", false
+		}
+	}
+	return s, true
+}

@@ -92,7 +92,7 @@ func (r *Resolver) deliverTo(ctx context.Context, x expansion, origin mail.Recip
 		}
 		rcpts = append(rcpts, rcpt)
 		tr.target(target, rt)
-		if alive && tr == nil {
+		if !r.refuseUnlisted || alive && tr == nil {
 			continue // one is enough
 		}
 		dead, err := r.refusal(ctx, x, rt)

@@ -28,7 +28,7 @@ type job struct {
 	why        *failure // the last thing that went wrong
 	complete   bool     // some host has seen a transaction through
 	unwell     bool     // the last failure was the destination's
-	turnedAway bool     // somebody said 421
+	turnedAway bool     // the last host said 421
 }
 
 func newJob(a *mail.Attempt, set *settings, agent string) *job {

@@ -52,7 +52,7 @@ type transaction struct {
 func (s *session) transfer(ctx context.Context, j *job) {
 	s.uses++
 	s.inContent, s.stale = false, false
-	j.setup = s.set.Now()
+	j.setup, j.turnedAway = s.set.Now(), false
 	if f := s.needs(j.a); f != nil {
 		j.fail(f, s)
 		j.complete = true
@@ -216,7 +216,7 @@ func (t *transaction) resetDone() bool {
 	if t.reply.Class() == 2 {
 		return true
 	}
-	t.stale, t.noReuse = true, true
+	t.stale, t.dead = true, true
 	return false
 }
 
@@ -226,7 +226,7 @@ func (t *transaction) mailDone() bool {
 		return true
 	}
 	if t.reply.Code == 421 && t.uses > 1 { // it was about to close this connection
-		t.stale, t.noReuse = true, true
+		t.stale, t.dead = true, true
 		return false
 	}
 	t.refused = true

@@ -9,9 +9,9 @@ import (
 
 // Options are what a Queue is built from. Store, Transport and Notifier are required.
 type Options struct {
-	Store     Store // stays the caller's to close, after Run has returned
-	Transport Transport
-	Notifier  Notifier
+	Store     Store            // the caller's to close, after Run has returned
+	Transport Transport        // for all but "error", "retry" and "discard", which are done here
+	Notifier  Notifier         // may be a Copier, too
 	Log       *slog.Logger     // nil: nothing is logged
 	Now       func() time.Time // nil: time.Now
 	Rand      func() float64   // uniform in [0, 1); nil: math/rand

@@ -34,14 +34,15 @@ type Queue struct {
 	ended   chan struct{} // Run has returned
 	closing atomic.Bool   // the end has begun
 	drained chan struct{} // nothing is under way, and nothing will be
+	looking atomic.Bool   // a rescan is under way
 	stopped sync.Once
 	emptied sync.Once
 
-	tasks  tasks              // every goroutine of the queue
-	ctx    context.Context    // of the store's reading; ends last
-	cancel context.CancelFunc //
-	work   context.Context    // of the connections; ends when the queue is to end
-	idle   context.CancelFunc //
+	tasks  tasks           // every goroutine of the queue
+	ctx    context.Context // of reading the store; ends last
+	cancel context.CancelFunc
+	work   context.Context // of the connections; ends when the queue is to end
+	idle   context.CancelFunc
 }
 
 // New makes a queue. Run has to be called for anything to be delivered.
@@ -109,6 +110,7 @@ func (q *Queue) Close() {
 	}
 	q.stopWork()
 	q.tell(evClose{})
+	<-q.tasks.ended()
 }
 
 // loop keeps the time. All else happens in the goroutines of those who tell.
@@ -130,14 +132,24 @@ func (q *Queue) loop(ctx context.Context) {
 			timer.Stop()
 		case <-rescan.C:
 			timer.Stop()
-			// Timers know all that is due. This finds what they do not: another due time
-			// than expected after the clock was set, a job given back during an error.
-			if err := q.look(ctx); err != nil && ctx.Err() == nil {
-				q.warn("cannot read the queue", err)
-			}
+			q.rescan()
 			rescan.Reset(q.params.Load().QueueRunDelay)
 		}
 	}
+}
+
+// rescan finds what is due and no timer knows: other due times than expected after the
+// clock was set, a job given back during an error. One is enough at a time.
+func (q *Queue) rescan() {
+	if q.looking.Swap(true) {
+		return
+	}
+	q.tasks.Go(func() {
+		defer q.looking.Store(false)
+		if err := q.look(q.work); err != nil && q.work.Err() == nil {
+			q.warn("cannot read the queue", err)
+		}
+	})
 }
 
 // arm sets a timer to when the scheduler wants to hear of the time again.

@@ -34,22 +34,22 @@ func (c *conn) chunk(arg string) reply {
 	s, ok := c.sess.(ChunkSession)
 	switch {
 	case !ok:
-		return c.skip(chunk, last, say(502, mail.Code(5, 5, 1), "Error: command not implemented"))
+		return c.skip(chunk, size, last, say(502, mail.Code(5, 5, 1), "Error: command not implemented"))
 	case c.bdat == bdatFailed:
-		return c.skip(chunk, last, say(551, mail.Code(5, 0, 0), fmt.Sprintf("Discarded %d bytes after earlier error", size)))
+		return c.skip(chunk, size, last, say(551, mail.Code(5, 0, 0), fmt.Sprintf("Discarded %d bytes after earlier error", size)))
 	case !c.mail:
-		return c.skip(chunk, last, say(503, mail.Code(5, 5, 1), "Error: need RCPT command"))
+		return c.skip(chunk, size, last, say(503, mail.Code(5, 5, 1), "Error: need RCPT command"))
 	case c.rcpts == 0:
-		return c.skip(chunk, last, answer(errNoRecipients(), reply{}))
+		return c.skip(chunk, size, last, answer(errNoRecipients(), reply{}))
 	case size == 0 && !last:
 		c.log.Warn("null BDAT request from " + c.peer.String())
-		return c.skip(chunk, last, say(551, mail.Code(5, 7, 1), "Null BDAT request"))
+		return c.skip(chunk, size, last, say(551, mail.Code(5, 7, 1), "Null BDAT request"))
 	}
 	c.bdat = bdatOpen
 	err := s.Chunk(chunk, size, last)
 	r := answer(err, say(250, mail.Code(2, 0, 0), fmt.Sprintf("Ok: %d bytes", size)))
 	if r.code != 250 {
-		return c.skip(chunk, last, r)
+		return c.skip(chunk, size, last, r)
 	}
 	if last {
 		return c.ended(err, false)
@@ -58,11 +58,10 @@ func (c *conn) chunk(arg string) reply {
 }
 
 // skip reads what is left of a chunk that was refused with r.
-func (c *conn) skip(chunk *wire.ChunkReader, last bool, r reply) reply {
-	left := chunk.Left()
+func (c *conn) skip(chunk *wire.ChunkReader, size int64, last bool, r reply) reply {
 	tooLong, err := c.drainChunk(chunk)
 	if err != nil {
-		c.where = fmt.Sprintf("BDAT (%d bytes)", left-chunk.Left())
+		c.where = fmt.Sprintf("BDAT (%d bytes)", size-chunk.Left())
 		c.readFailed(err)
 		return reply{silent: true}
 	}
@@ -92,4 +91,3 @@ func parseBdat(arg string) (size int64, last, ok bool) {
 	size, err := strconv.ParseInt(words[0], 10, 64)
 	return size, last, err == nil && size >= 0 && words[0][0] != '+'
 }
-

@@ -58,11 +58,18 @@ func (c *conn) serve() {
 // so, to the client and to the operator.
 func (c *conn) end() {
 	if why := recover(); why != nil {
-		c.log.Error("panic while serving "+c.peer.String(), slog.Any("panic", why), slog.String("stack", string(debug.Stack())))
-		c.say(say(421, mail.Code(4, 3, 0), c.o.MyHostname+" Error: internal error"))
-		c.wc.Farewell()
+		c.guard(func() {
+			c.log.Error("panic while serving "+c.peer.String(), slog.Any("panic", why), slog.String("stack", string(debug.Stack())))
+			c.say(say(421, mail.Code(4, 3, 0), c.o.MyHostname+" Error: internal error"))
+			c.wc.Farewell()
+		})
 	}
-	c.cleanUp()
+	c.guard(func() {
+		if c.sess != nil {
+			c.sess.Logout()
+		}
+	})
+	c.guard(func() { c.wc.Linger(lingerTime) })
 	c.wc.Release()
 	c.log.Info(mail.EventDisconnect, slog.String(mail.KeyClient, c.peer.String()), slog.String(mail.KeyCommands, c.tally.String()))
 	if c.counted != nil {
@@ -70,24 +77,26 @@ func (c *conn) end() {
 	}
 }
 
-// cleanUp ends the session, whatever state a panic has left it in.
-func (c *conn) cleanUp() {
+// lingerTime is how long a client that is still sending may take to see the last reply.
+const lingerTime = 2 * time.Second
+
+// guard runs a step of the end, in whatever state a panic has left things.
+func (c *conn) guard(step func()) {
 	defer func() {
 		if why := recover(); why != nil {
 			c.log.Error("panic at the end of a session", slog.Any("panic", why))
 		}
 	}()
-	if c.sess != nil {
-		c.sess.Logout()
-	}
+	step()
 }
 
 // next carries out one command. It tells whether to go on.
 func (c *conn) next() bool {
 	if c.errors >= c.o.HardErrorLimit {
 		c.say(say(421, mail.Code(4, 7, 0), c.o.MyHostname+" Error: too many errors"))
+		c.flush()
 		c.lost("too many errors")
-		return c.flush() && false
+		return false
 	}
 	if c.isClosing() {
 		c.say(c.shuttingDown())

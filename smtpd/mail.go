@@ -22,6 +22,7 @@ func (c *conn) mailFrom(arg string) reply {
 	// The options of a new transaction are those of now.
 	c.o = c.srv.options.Load()
 	c.log = smtpdLog(c.o)
+	c.wc.SetTimeout(c.o.Timeout)
 	arg, ok := cutKeyword(arg, "FROM:")
 	if !ok {
 		return say(501, mail.Code(5, 5, 4), "Syntax: MAIL FROM:<address>")

@@ -52,8 +52,10 @@ type limiter struct {
 func (l *limiter) Write(p []byte) (int, error) {
 	if l.left >= 0 {
 		if int64(len(p)) > l.left {
+			// What still fits has the header, which the log tells of.
+			l.w.Write(p[:l.left])
 			l.err = errOversize
-			return 0, l.err
+			return int(l.left), l.err
 		}
 		l.left -= int64(len(p))
 	}
@@ -148,6 +150,7 @@ func (s *session) Chunk(r io.Reader, size int64, last bool) error {
 	}
 	if c.limit.left >= 0 && size > c.limit.left {
 		s.log.Warn("BDAT request from "+s.peer.String()+" exceeds message size limit", slog.String(mail.KeyQueueID, s.tx.id.String()))
+		c.abort(s)
 		return status(552, mail.Code(5, 3, 4), "Chunk exceeds message size limit")
 	}
 	if _, err := io.Copy(c.lines, r); err != nil {
@@ -234,9 +237,12 @@ func (s *session) logMessageIDs() {
 	if len(ids) == 0 {
 		ids = []string{"<>"}
 	}
-	log := s.cleanupLog()
+	log := s.cleanupLog().With(slog.String(mail.KeyQueueID, s.tx.id.String()))
+	for _, id := range s.tx.content.header.ResentMessageIDs() {
+		log.Info("resent-message-id=" + id)
+	}
 	for _, id := range ids {
-		log.Info(mail.EventMessageID, slog.String(mail.KeyQueueID, s.tx.id.String()), slog.String(mail.KeyMessage, id))
+		log.Info(mail.EventMessageID, slog.String(mail.KeyMessage, id))
 	}
 }
 

@@ -117,7 +117,7 @@ func (s *session) unlistedSender(ctx context.Context) *mail.Status {
 	}
 	st := *s.lookupFailed(err)
 	st.Text = strings.Replace(st.Text, "Recipient address rejected", "Sender address rejected", 1)
-	if st.Enhanced[1:] == ([2]uint16{1, 1}) {
+	if st.Enhanced[1] == 1 && st.Enhanced[2] == 1 {
 		st.Enhanced[2] = 7
 	}
 	return about(from, &st)

@@ -27,7 +27,7 @@ type Server struct {
 	shut      bool
 	listeners map[net.Listener]struct{}
 	conns     map[*conn]struct{}
-	slots     int           // connections that were accepted or are being waited for
+	slots     int           // connections that are being served
 	freed     chan struct{} // has an element when a slot may have become free
 	running   sync.WaitGroup
 }
@@ -51,7 +51,7 @@ func NewServer(o Options) *Server {
 func (s *Server) Update(o Options) { s.options.Store(o.withDefaults()) }
 
 // Serve accepts connections until Shutdown, and then returns nil. The listener is closed
-// in any case. A client beyond MaxConnections waits to be accepted.
+// in any case. A client beyond MaxConnections waits for its greeting.
 func (s *Server) Serve(l net.Listener) error {
 	defer l.Close()
 	if !s.add(l) {
@@ -59,23 +59,22 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 	defer s.remove(l)
 	for delay := time.Duration(0); ; {
-		if !s.acquire() {
-			return nil
-		}
 		nc, err := l.Accept()
-		if err == nil {
+		switch {
+		case err == nil:
 			delay = 0
-			s.running.Go(func() {
+			if !s.acquire() {
+				nc.Close()
+				return nil
+			}
+			go func() {
 				defer s.releaseSlot()
 				s.ServeConn(nc, peerOf(nc))
-			})
+			}()
 			continue
-		}
-		s.releaseSlot()
-		if s.isClosing() {
+		case s.isClosing():
 			return nil
-		}
-		if errors.Is(err, net.ErrClosed) {
+		case errors.Is(err, net.ErrClosed):
 			return err
 		}
 		// Out of descriptors, or a connection that was gone before it was accepted.
@@ -95,8 +94,6 @@ func (s *Server) ServeConn(nc net.Conn, p Peer) {
 		cancel()
 	}
 	c := &conn{srv: s, o: o, peer: p.settled(), log: smtpdLog(o), wc: wire.NewPooledConn(nc, o.Timeout, s.buffers)}
-	s.running.Add(1)
-	defer s.running.Done()
 	if !s.register(c) {
 		c.say(c.shuttingDown())
 		c.flush()
@@ -186,6 +183,7 @@ func (s *Server) register(c *conn) bool {
 		return false
 	}
 	s.conns[c] = struct{}{}
+	s.running.Add(1)
 	return true
 }
 
@@ -193,20 +191,27 @@ func (s *Server) unregister(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
+	s.running.Done()
 }
 
-// acquire waits until one more connection may be accepted. It is false at a shutdown.
+// acquire waits until one more connection may be served. It is false at a shutdown. The
+// connection is one that Shutdown waits for.
 func (s *Server) acquire() bool {
 	for {
 		s.mu.Lock()
 		most := s.options.Load().MaxConnections
-		ok := most <= 0 || s.slots < most
-		if ok {
+		free := most <= 0 || s.slots < most
+		if s.shut {
+			s.mu.Unlock()
+			return false
+		}
+		if free {
 			s.slots++
+			s.running.Add(1)
 		}
 		s.mu.Unlock()
-		if ok {
-			return !s.isClosing()
+		if free {
+			return true
 		}
 		select {
 		case <-s.freed:
@@ -224,6 +229,7 @@ func (s *Server) releaseSlot() {
 	case s.freed <- struct{}{}:
 	default:
 	}
+	s.running.Done()
 }
 
 // dataReserve is what a message under way is counted with: the queue keeps the rest on
@@ -240,4 +246,3 @@ func (s *Server) reserve(o *Options) bool {
 }
 
 func (s *Server) release() { s.inMemory.Add(-dataReserve) }
-

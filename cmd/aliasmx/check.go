@@ -44,7 +44,7 @@ func checkCommand(args []string, env environ) int {
 	}
 	for _, s := range cfg.Services() {
 		if flags.Verbose {
-			fmt.Fprintf(env.stdout, "service %s\n", s)
+			fmt.Fprintf(env.stdout, "service %s (%s)\n", s.Name, s.Where)
 		}
 	}
 	fmt.Fprintf(env.stdout, "%s: ok", cfg.Dir())

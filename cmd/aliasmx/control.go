@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -26,7 +28,7 @@ type controlFlags struct {
 
 // withDaemon reads the configuration and calls f with a client of the daemon's socket.
 func withDaemon(command, dir string, env environ, f func(context.Context, *postconf.Config, *admin.Client) error) int {
-	cfg, err := loadConfig(configDir(dir, env), env)
+	cfg, err := findDaemon(configDir(dir, env), env)
 	if err != nil {
 		return fail(env, "aliasmx", exitConfig, err)
 	}
@@ -41,6 +43,32 @@ func withDaemon(command, dir string, env environ, f func(context.Context, *postc
 	default:
 		return fail(env, "aliasmx", exitFailure, fmt.Errorf("%s: %w", command, err))
 	}
+}
+
+// findDaemon reads as much of a configuration as leads to the daemon's socket. What is
+// wrong with the rest must not keep an operator from the daemon that runs: it is the
+// daemon's to judge at a reload.
+func findDaemon(dir string, env environ) (*postconf.Config, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	o := postconf.LoadOptions{Dir: abs, Environ: env.environ()}
+	cfg, err := postconf.Read(o)
+	if err == nil {
+		return cfg, nil
+	}
+	text, unreadable := os.ReadFile(filepath.Join(abs, "main.cf"))
+	if unreadable != nil {
+		return nil, err
+	}
+	pairs := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(line, "="); ok && strings.TrimSpace(name) == "queue_directory" {
+			pairs["queue_directory"] = strings.TrimSpace(value)
+		}
+	}
+	return postconf.Defaults(o).Override(pairs, "main.cf")
 }
 
 func stopCommand(args []string, env environ) int {

@@ -286,3 +286,8 @@ type reports struct{ current atomic.Pointer[bounce.Writer] }
 func (r *reports) Notify(ctx context.Context, report mail.Report) (*mail.Envelope, []byte, error) {
 	return r.current.Load().Notify(ctx, report)
 }
+
+// Copy is the postmaster's copy of a report (notify_classes).
+func (r *reports) Copy(ctx context.Context, report mail.Report) (*mail.Envelope, []byte, error) {
+	return r.current.Load().Copy(ctx, report)
+}

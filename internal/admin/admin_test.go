@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -389,6 +390,47 @@ type signalQueue struct {
 func (q signalQueue) List(ctx context.Context, yield func(mail.Listed) bool) error {
 	defer close(q.ended)
 	return q.endlessQueue.List(ctx, yield)
+}
+
+// A flush of a large queue goes on when its client has gone; there cannot be any number
+// of them, and the end of the server is their end.
+func TestFlushWithoutItsClient(t *testing.T) {
+	q := &stuckQueue{begun: make(chan struct{}, maxFlushes)}
+	s := NewServer(Options{Queue: q})
+	flush := func(ctx context.Context) int {
+		ctx = context.WithValue(ctx, credKey{}, sock.Cred{})
+		w := httptest.NewRecorder()
+		s.http.Handler.ServeHTTP(w, httptest.NewRequest("POST", "/v1/queue/flush", nil).WithContext(ctx))
+		return w.Code
+	}
+	for range maxFlushes {
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			<-q.begun
+			cancel()
+		}()
+		flush(ctx)
+	}
+	if code := flush(t.Context()); code != http.StatusInternalServerError {
+		t.Errorf("one more: %d", code)
+	}
+	s.Shutdown(t.Context())
+	if n := q.ended.Load(); n != maxFlushes {
+		t.Errorf("%d flushes ended, want %d", n, maxFlushes)
+	}
+}
+
+type stuckQueue struct {
+	fakeQueue
+	begun chan struct{}
+	ended atomic.Int32
+}
+
+func (q *stuckQueue) Flush(ctx context.Context) error {
+	q.begun <- struct{}{}
+	<-ctx.Done()
+	q.ended.Add(1)
+	return ctx.Err()
 }
 
 // What a Request is taken for, it also means when written back; nothing panics.

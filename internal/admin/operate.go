@@ -2,7 +2,9 @@ package admin
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -77,22 +79,45 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// flushWait is how long the client of a flush waits for it. A large queue takes longer:
+// that is no failure, and the flush goes on.
+const flushWait = 30 * time.Second
+
+// maxFlushes is how many go on at a time.
+const maxFlushes = 8
+
 func (s *Server) flush(w http.ResponseWriter, r *http.Request) error {
-	ctx, query := r.Context(), r.URL.Query()
-	var err error
+	flush := s.o.Queue.Flush
+	query := r.URL.Query()
 	switch {
 	case query.Has("id"):
-		var id mail.QueueID
-		if id, err = parseID(query.Get("id")); err == nil {
-			err = s.o.Queue.FlushID(ctx, id)
+		id, err := parseID(query.Get("id"))
+		if err != nil {
+			return err
 		}
+		flush = func(ctx context.Context) error { return s.o.Queue.FlushID(ctx, id) }
 	case query.Has("site"):
-		err = s.o.Queue.FlushDest(ctx, query.Get("site"))
-	default:
-		err = s.o.Queue.Flush(ctx)
+		flush = func(ctx context.Context) error { return s.o.Queue.FlushDest(ctx, query.Get("site")) }
 	}
-	if err != nil {
-		return err
+	select {
+	case s.slots <- struct{}{}:
+	default:
+		return errors.New("the queue is being flushed already")
+	}
+	done := make(chan error, 1)
+	s.tasks.Go(func() {
+		defer func() { <-s.slots }()
+		done <- flush(s.ctx)
+	})
+	timer := time.NewTimer(flushWait)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		if err != nil {
+			return err
+		}
+	case <-timer.C:
+	case <-r.Context().Done():
 	}
 	s.reply(w, http.StatusOK, struct{}{})
 	return nil

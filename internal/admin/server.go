@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"aliasmx/internal/mail"
@@ -57,6 +58,11 @@ type Server struct {
 	o    Options
 	log  *slog.Logger
 	http *http.Server
+
+	ctx   context.Context // of what goes on when its client has gone
+	cut   context.CancelFunc
+	tasks sync.WaitGroup
+	slots chan struct{} // for flushes: taken by each
 }
 
 // Connections at a time: one operator's scripts, or one user's.
@@ -73,7 +79,8 @@ func NewServer(o Options) *Server {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{o: o, log: o.Log}
+	s := &Server{o: o, log: o.Log, slots: make(chan struct{}, maxFlushes)}
+	s.ctx, s.cut = context.WithCancel(context.Background())
 	s.http = &http.Server{
 		Handler:           s.routes(),
 		ReadHeaderTimeout: o.Timeout,
@@ -111,6 +118,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if err != nil {
 		s.http.Close()
 	}
+	s.cut()
+	s.tasks.Wait()
 	return err
 }
 

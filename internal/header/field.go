@@ -109,13 +109,14 @@ func (w *Writer) beginField(name []byte) {
 		w.hops++
 	case "message-id":
 		w.seen |= hasMessageID
-		w.value = make([]byte, 0, 128)
+		w.value, w.ofResent = make([]byte, 0, 128), false
 	case "date":
 		w.seen |= hasDate
 	case "from":
 		w.seen |= hasFrom
 	case "resent-message-id":
 		w.seen |= hasResentMessageID
+		w.value, w.ofResent = make([]byte, 0, 128), true
 	case "resent-date":
 		w.seen |= hasResentDate
 	case "resent-from":
@@ -133,8 +134,12 @@ func (w *Writer) endField() {
 	}
 	_, value, _ := bytes.Cut(w.value, []byte{':'})
 	w.value = nil
-	if len(w.ids) < maxIDs {
-		w.ids = append(w.ids, oneLine(value))
+	list := &w.ids
+	if w.ofResent {
+		list = &w.resent
+	}
+	if len(*list) < maxIDs {
+		*list = append(*list, oneLine(value))
 	}
 }
 

@@ -46,8 +46,10 @@ type Writer struct {
 	dropping bool   // the field under way does not go on
 	start    []byte // of a line, as long as it is not clear what it is
 	value    []byte // of a Message-ID field, with its name; nil: not in one
+	ofResent bool   // it is a Resent-Message-ID
 
 	ids      []string
+	resent   []string // Resent-Message-IDs
 	hops     int
 	seen     fields
 	eightBit bool
@@ -122,6 +124,9 @@ func (w *Writer) MessageID() string {
 	}
 	return w.ids[0]
 }
+
+// ResentMessageIDs are those of the Resent-Message-ID fields.
+func (w *Writer) ResentMessageIDs() []string { return w.resent }
 
 // Hops is the number of Received fields (postconf(5): hopcount_limit).
 func (w *Writer) Hops() int { return w.hops }

@@ -148,6 +148,13 @@ func TestFrom(t *testing.T) {
 	}
 }
 
+func TestResentMessageIDs(t *testing.T) {
+	_, w := write(t, Options{}, "Resent-Message-ID: <r@s.example>\r\nMessage-ID: <t@u.example>\r\n\r\n", 5)
+	if !slices.Equal(w.ResentMessageIDs(), []string{"<r@s.example>"}) || !slices.Equal(w.MessageIDs(), []string{"<t@u.example>"}) {
+		t.Errorf("%q, %q", w.ResentMessageIDs(), w.MessageIDs())
+	}
+}
+
 func TestEightBit(t *testing.T) {
 	for in, want := range map[string]bool{
 		"Subject: ascii\r\n\r\nkörper\r\n": false,

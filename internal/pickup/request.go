@@ -2,6 +2,7 @@ package pickup
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -167,15 +168,18 @@ const maxEnvID = 100
 // line of SMTP could carry.
 const maxAddress = 1000
 
+// ErrAddress is an address that cannot be sent anywhere.
+var ErrAddress = errors.New("unusable address")
+
 // checkAddress refuses what must not get near an SMTP command or a log line: a control
 // character in an address ends a line there.
 func checkAddress(a mail.Address) error {
 	if len(a.Local)+len(a.Domain) > maxAddress {
-		return fmt.Errorf("address too long: %.60s...", a.String())
+		return fmt.Errorf("%w: %.60s...: too long", ErrAddress, a.String())
 	}
 	for _, part := range []string{a.Local, a.Domain} {
 		if strings.ContainsFunc(part, isControl) {
-			return fmt.Errorf("control character in address: %.80q", a.Internal())
+			return fmt.Errorf("%w: %.80q: control character", ErrAddress, a.Internal())
 		}
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -176,7 +177,7 @@ func TestShutdownWaits(t *testing.T) {
 		close(ended)
 	}()
 	for !f.isClosed() {
-		time.Sleep(time.Millisecond)
+		runtime.Gosched()
 	}
 	encodeRcpts(addresses("a@x.example"), func(b []byte) error { return l.write(kindRcpts, b) })
 	l.write(kindEnd, nil)
@@ -217,7 +218,7 @@ func TestTimeout(t *testing.T) {
 			c := &link{conn: client, timeout: time.Hour}
 			c.open(&Request{}, modeSubmit)
 			for range 5 {
-				time.Sleep(59 * time.Second)
+				<-time.After(59 * time.Second)
 				c.write(kindData, []byte("x"))
 			}
 		}()

@@ -73,11 +73,7 @@ func (c *Config) checkValue(x *expander, name string) error {
 	at := c.place(name)
 	value, err := x.parameter(name)
 	if err != nil {
-		var placed *Error
-		if errors.As(err, &placed) {
-			return err
-		}
-		return at.fail(name+": "+err.Error(), "correct the value")
+		return placed(err, at, name)
 	}
 	p := c.table[name]
 	if p == nil || p.Kind == Unsupported || p.Kind == Plumbing {
@@ -95,6 +91,15 @@ func (c *Config) checkValue(x *expander, name string) error {
 		}
 	}
 	return nil
+}
+
+// placed gives an error of expansion its place, unless it has one.
+func placed(err error, at place, name string) error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return at.fail(name+": "+err.Error(), "correct the value")
 }
 
 // checkGuards finds parameters that were to restrict something and do not.

@@ -128,7 +128,7 @@ func (c *Config) ownNetworks(x *expander) ([]netip.Prefix, error) {
 		default:
 			addrs, err := c.machine.host(unbracket(word))
 			if err != nil {
-				return nil, fmt.Errorf("inet_interfaces: host not found: %s", word)
+				return nil, c.place("inet_interfaces").fail("inet_interfaces: host not found: "+shown(word), hostRemedy)
 			}
 			for _, a := range addrs {
 				own = append(own, c.prefixOf(a))

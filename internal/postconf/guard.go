@@ -61,7 +61,6 @@ var harmless = []string{
 	"smtpd_reject_footer", "smtpd_reject_footer_maps", "smtpd_reject_filter_maps",
 	"postscreen_reject_footer", "postscreen_reject_footer_maps",
 	"smtpd_log_access_permit_actions", "smtpd_null_access_lookup_key",
-	"empty_address_local_login_sender_maps_lookup_key",
 	// How to talk to a milter: smtpd_milters and non_smtpd_milters say whether.
 	"milter_command_timeout", "milter_connect_macros", "milter_connect_timeout",
 	"milter_content_timeout", "milter_data_macros", "milter_default_action",

@@ -187,11 +187,13 @@ func (c *Config) everyAddr(loopback bool, usable func(netip.Addr) bool) []netip.
 	return slices.DeleteFunc(all, func(a netip.Addr) bool { return !usable(a) })
 }
 
+const hostRemedy = "write an IP address, or a name that /etc/hosts or the DNS has"
+
 // usableAddrs are the addresses of a host in the protocols that we use.
 func (c *Config) usableAddrs(host string, usable func(netip.Addr) bool, at place) ([]netip.Addr, error) {
 	addrs, err := c.machine.host(host)
 	if err != nil {
-		return nil, at.fail("host not found: "+shown(host), "write an IP address, or a name that /etc/hosts or the DNS has")
+		return nil, at.fail("host not found: "+shown(host), hostRemedy)
 	}
 	addrs = slices.DeleteFunc(slices.Clone(addrs), func(a netip.Addr) bool { return !usable(a) })
 	if len(addrs) == 0 {

@@ -78,7 +78,7 @@ func (c *Config) printOne(w io.Writer, x *expander, name string, o PrintOptions)
 		value, err = c.written(x, name)
 	}
 	if err != nil {
-		return c.place(name).fail(name+": "+err.Error(), "correct the value")
+		return placed(err, c.place(name), name)
 	}
 	switch {
 	case o.NamesOnly:
@@ -165,7 +165,7 @@ func (c *Config) printService(w io.Writer, s Service, o PrintOptions) error {
 			name, value, _ := strings.Cut(text, "=")
 			value, err := x.text(value)
 			if err != nil {
-				return s.place().fail("-o "+name+": "+err.Error(), "correct the value")
+				return placed(err, s.place(), "-o "+name)
 			}
 			text = name + "=" + value
 		}

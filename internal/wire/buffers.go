@@ -3,6 +3,7 @@ package wire
 import (
 	"bufio"
 	"errors"
+	"io"
 	"sync"
 	"time"
 )
@@ -73,6 +74,21 @@ func (c *Conn) Release() error {
 	}
 	return c.nc.Close()
 }
+
+// Linger lets a peer that is still sending see what was sent last: if a connection is
+// closed while there is input that nobody has read, the peer's system throws away what
+// its program has not read yet. It waits at most that long, and only if there is need.
+func (c *Conn) Linger(wait time.Duration) {
+	half, ok := c.nc.(interface{ CloseWrite() error })
+	if !ok || !c.Pending() || half.CloseWrite() != nil {
+		return
+	}
+	c.nc.SetReadDeadline(time.Now().Add(wait))
+	io.CopyN(io.Discard, c.nc, lingerMost)
+}
+
+// lingerMost is how much is read for the sake of a peer that does not want to stop.
+const lingerMost = 1 << 20
 
 // Interrupt ends the wait for the peer that is under way, and all later ones, with
 // ErrInterrupted. Writing goes on. It may be called from another goroutine.

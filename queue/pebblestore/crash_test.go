@@ -84,7 +84,7 @@ func isWrite(op errorfs.Op) bool { return op.Kind.ReadOrWrite() == errorfs.OpIsW
 // finished that was not, each failure with its report and each report with its
 // failure. The queue found then goes on working, until the next power cut.
 func TestCrash(t *testing.T) {
-	const lines, generations = 6, 12
+	const lines, generations = 8, 15
 	var crashes atomic.Int64
 	t.Run("lines", func(t *testing.T) {
 		for seed := range uint64(lines) {

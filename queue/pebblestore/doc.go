@@ -10,6 +10,7 @@
 //	lock          whoever has it locked owns the queue
 //	db/           the database: envelopes, the state of jobs, small bodies
 //	big/xx/ID     one file for each large body; big/new/ those under way
+//	format        the version of what is here
 //	ballast       space kept back for the day the disk is full
 //	clean         what a clean shutdown leaves: the last queue ID of the log
 //
@@ -36,7 +37,7 @@
 //	f id            the body is in a file
 //	h id            the message is on hold
 //	x id            the message is corrupt: reason, and what was left of its envelope
-//	s name          format version, highest queue ID
+//	s highwater     no queue ID above it was ever used
 //
 // A message has either n, or m and a j for each open job. A recipient is unfinished
 // exactly when some j (or n) has it. Keys that are written once and removed once (n,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"strings"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -14,10 +15,12 @@ import (
 // How Pebble is set up. The numbers are chosen for mail that is written, read once
 // from memory, and removed before its memtable is flushed.
 
-func openEngine(dir string, fs vfs.FS, o *Options, log *engineLog) (*pebble.DB, error) {
+// openEngine opens the database, or makes it. One that exists must not be made anew.
+func openEngine(dir string, fs vfs.FS, exists bool, o *Options, log *engineLog) (*pebble.DB, error) {
 	opts := &pebble.Options{
 		FS:                 fs,
 		FormatMajorVersion: pebble.FormatNewest,
+		ErrorIfNotExists:   exists,
 		Logger:             log,
 		EventListener: &pebble.EventListener{
 			BackgroundError: log.background,
@@ -46,6 +49,21 @@ func openEngine(dir string, fs vfs.FS, o *Options, log *engineLog) (*pebble.DB, 
 		return err
 	})
 	return db, err
+}
+
+// orderedFS puts the names of new files on stable storage before a marker is made that
+// may speak of one of them. Pebble leaves that to file systems that keep the order of
+// changes to a directory; most do, none has to.
+type orderedFS struct{ vfs.FS }
+
+// Create implements vfs.FS.
+func (o orderedFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if strings.HasPrefix(o.PathBase(name), "marker.") {
+		if err := syncDir(o.FS, o.PathDir(name)); err != nil {
+			return nil, err
+		}
+	}
+	return o.FS.Create(name, category)
 }
 
 // guarded runs f and turns a panic, or the end of its goroutine by a fatal error,

@@ -20,7 +20,6 @@ const (
 	keyHold    = 'h'
 	keyCorrupt = 'x'
 
-	keyVersion   = "sversion"
 	keyHighWater = "shighwater"
 )
 

@@ -55,12 +55,16 @@ func Open(o Options) (_ *Store, err error) {
 	if err := s.lock(disk); err != nil {
 		return nil, err
 	}
+	exists, err := checkFormat(disk, o.Dir)
+	if err != nil {
+		return nil, err
+	}
 	s.watchSpace(disk)
 	s.spool = &spool{fs: disk, dir: disk.PathJoin(o.Dir, bigDir), log: s.log, made: make(map[byte]bool)}
 
 	elog := &engineLog{log: s.log}
-	full := vfs.OnDiskFull(disk, s.space.ballast.drop)
-	if s.db, err = openEngine(disk.PathJoin(o.Dir, dbDir), full, &s.opts, elog); err != nil {
+	full := vfs.OnDiskFull(orderedFS{disk}, s.space.ballast.drop)
+	if s.db, err = openEngine(disk.PathJoin(o.Dir, dbDir), full, exists, &s.opts, elog); err != nil {
 		if errors.Is(err, syscall.ENOSPC) {
 			err = fmt.Errorf("%w: %w", queue.ErrNoSpace, err)
 		}
@@ -68,6 +72,11 @@ func Open(o Options) (_ *Store, err error) {
 	}
 	if err := guarded(s.recover); err != nil {
 		return nil, err
+	}
+	if !exists {
+		if err := markFormat(disk, o.Dir); err != nil {
+			return nil, err
+		}
 	}
 	elog.setFatal(s.fail)
 	s.committer = newCommitter(s.writeChange, s.syncChange, s.tellChange)
@@ -88,6 +97,7 @@ const (
 	dbDir       = "db"
 	lockFile    = "lock"
 	ballastFile = "ballast"
+	formatFile  = "format"
 	cleanFile   = "clean"
 )
 

@@ -4,12 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"strconv"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"aliasmx/internal/mail"
 )
@@ -18,13 +15,7 @@ import (
 // under way when the store was last in use, and by the number of large bodies; nothing
 // grows with the deferred mail.
 
-// formatVersion is the version of the keyspace that this program writes.
-const formatVersion = 1
-
 func (s *Store) recover() error {
-	if err := s.checkVersion(); err != nil {
-		return err
-	}
 	last, err := s.lastID()
 	if err != nil {
 		return err
@@ -38,26 +29,6 @@ func (s *Store) recover() error {
 		return err
 	}
 	return s.sweep()
-}
-
-// checkVersion refuses a queue that a newer program has written, and signs a new one.
-func (s *Store) checkVersion() error {
-	value, closer, err := s.db.Get([]byte(keyVersion))
-	switch {
-	case errors.Is(err, pebble.ErrNotFound):
-		return s.db.Set([]byte(keyVersion), []byte(strconv.Itoa(formatVersion)), pebble.Sync)
-	case err != nil:
-		return fmt.Errorf("read format version: %w", err)
-	}
-	defer closer.Close()
-	version, err := strconv.Atoi(string(value))
-	switch {
-	case err != nil:
-		return fmt.Errorf("format version is %q, not a number", value)
-	case version > formatVersion:
-		return fmt.Errorf("its format is version %d, this program knows up to %d; use the program that wrote it, or a newer one", version, formatVersion)
-	}
-	return nil
 }
 
 // highWaterStep is how far ahead of the IDs in use the high-water mark is written, in
@@ -103,55 +74,6 @@ func (s *Store) lastID() (last mail.QueueID, err error) {
 		}
 	}
 	return last, nil
-}
-
-// markClean leaves behind, on a clean shutdown, what the last record of the log says.
-func (s *Store) markClean(last mail.QueueID) error {
-	disk := s.spool.fs
-	f, err := disk.Create(disk.PathJoin(s.opts.Dir, cleanFile), vfs.WriteCategoryUnspecified)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write([]byte(last.String() + "\n"))
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = syncDir(disk, s.opts.Dir)
-	}
-	return err
-}
-
-// checkClean notices a log whose end was cut off while nobody used it: the database
-// takes that for a crash, after which an end without sync is nothing unusual. The mail
-// that was in there cannot be had back; the operator must know.
-func (s *Store) checkClean(last mail.QueueID) error {
-	disk := s.spool.fs
-	path := disk.PathJoin(s.opts.Dir, cleanFile)
-	f, err := disk.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	text, err := io.ReadAll(io.LimitReader(f, 64))
-	_ = f.Close()
-	if err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
-	}
-	if want := last.String() + "\n"; string(text) != want {
-		s.counts.corrupt.Add(1)
-		s.log.Error(fmt.Sprintf("queue %s: it was closed with %q as its last queue ID, but what is there ends at %q: files were damaged meanwhile, mail may be missing",
-			s.opts.Dir, text, want))
-	}
-	if err := disk.Remove(path); err != nil {
-		return writeError("remove "+path, err)
-	}
-	return syncDir(disk, s.opts.Dir)
 }
 
 // recoverNew makes the jobs of messages that were not tried yet claimable. No sync is

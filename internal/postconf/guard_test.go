@@ -1,0 +1,79 @@
+package postconf
+
+import "testing"
+
+func TestGuards(t *testing.T) {
+	const (
+		remove  = "remove the line if the mail system may run without"
+		correct = "correct the name, or remove the line"
+	)
+	unsupported := func(name, value string) string {
+		return "/etc/test/main.cf, line 1: " + name + " = " + value + " is not supported, and something would go unprotected; " + remove
+	}
+	unknown := func(name string) string {
+		return "/etc/test/main.cf, line 1: unknown parameter " + name + ", whose name says that it restricts something; " + correct
+	}
+	const smtp = "smtp inet n - n - - smtpd\n"
+	for _, tc := range []struct{ name, main, master, want string }{
+		{"milter", "smtpd_milters = inet:localhost:8891", "", unsupported("smtpd_milters", "inet:localhost:8891")},
+		{"no milter", "smtpd_milters =", "", ""},
+		{"milter by a macro", "smtpd_milters = $m\nm = unix:/x", "", unsupported("smtpd_milters", "unix:/x")},
+		{"no milter by a macro", "smtpd_milters = $m\nm =", "", ""},
+		{"milter settings alone", "milter_default_action = accept\nmilter_protocol = 6", "", ""},
+		{"header checks", "header_checks = regexp:/etc/x", "", unsupported("header_checks", "regexp:/etc/x")},
+		{"restriction classes", "smtpd_restriction_classes = a, b", "", unsupported("smtpd_restriction_classes", "a, b")},
+		{"a long value is cut", "header_checks = regexp:/a/very/long/name/of/a/file/which/does/not/fit/into/one/line", "",
+			unsupported("header_checks", "regexp:/a/very/long/name/of/a/file/which/does/not/fit/into/o...")},
+		{"content filter", "content_filter = smtp:127.0.0.1:10025", "", unsupported("content_filter", "smtp:127.0.0.1:10025")},
+		{"server TLS, opportunistic", "smtpd_tls_security_level = may", "", ""},
+		{"server TLS, mandatory", "smtpd_tls_security_level = encrypt", "", unsupported("smtpd_tls_security_level", "encrypt")},
+		{"certificate", "smtpd_tls_cert_file = /x.pem", "", ""},
+		{"strict", "strict_7bit_headers = yes", "", unsupported("strict_7bit_headers", "yes")},
+		{"the default", "strict_mailbox_ownership = yes", "", ""},
+		{"reply code", "access_map_reject_code = 555", "", ""},
+
+		{"unknown name", "smtpd_recipient_restriction = reject", "", unknown("smtpd_recipient_restriction")},
+		{"unknown, without value", "smtpd_recipient_restriction =", "", ""},
+		{"unknown, no", "my_reject_all = no", "", ""},
+		{"unknown, 0", "my_block_level = 0", "", ""},
+		{"unknown, harmless name", "greeting = hello", "", ""},
+		{"macro", "my_reject_list = reject_unauth_destination\nsmtpd_relay_restrictions = permit_mynetworks $my_reject_list", "", ""},
+		{"macro that nobody uses", "my_reject_list = x\nother = $my_reject_list", "", unknown("my_reject_list")},
+		{"macro of a service", "mua_restrictions = reject", smtp + " -o smtpd_client_restrictions=$mua_restrictions\n", ""},
+
+		{"postscreen does not run", "postscreen_dnsbl_sites = bl.example", smtp, ""},
+		{"postscreen runs", "postscreen_dnsbl_sites = bl.example", "smtp inet n - n - 1 postscreen\n",
+			unsupported("postscreen_dnsbl_sites", "bl.example")},
+		{"postscreen ignores", "postscreen_greet_action = ignore", "smtp inet n - n - 1 postscreen\n", ""},
+		{"postscreen enforces", "postscreen_greet_action = enforce", "smtp inet n - n - 1 postscreen\n",
+			unsupported("postscreen_greet_action", "enforce")},
+
+		{"service", "", smtp + "smtps inet n - n - - smtpd -o smtpd_tls_wrappermode=yes\n",
+			"/etc/test/master.cf, line 2: smtpd_tls_wrappermode = yes is not supported, and something would go unprotected; " + remove},
+		{"another service", "", smtp + "cleanup unix n - - - 0 cleanup\n -o header_checks=pcre:/x\n",
+			"/etc/test/master.cf, line 2: header_checks = pcre:/x is not supported, and something would go unprotected; " + remove},
+		{"external command", "", smtp + "x unix - n n - - pipe -o header_checks=x argv=/bin/x\n", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			_, err := Load(optionsOf(tc.main, tc.master))
+			if got := errorText(err); got != tc.want {
+				t.Errorf("got  %s\nwant %s", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestGuardInEnvironment(t *testing.T) {
+	_, err := Load(optionsOf("", "", "POSTFIX_smtpd_milters=inet:x:1"))
+	const want = "environment: smtpd_milters = inet:x:1 is not supported, and something would go unprotected; remove the line if the mail system may run without"
+	if errorText(err) != want {
+		t.Errorf("got %v", err)
+	}
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

@@ -20,8 +20,13 @@ func (s *session) appendMail(b []byte, env *mail.Envelope, sender mail.Address, 
 		b = append(b, " SIZE="...)
 		b = strconv.AppendInt(b, size, 10)
 	}
-	if s.offers(ext8BitMIME) && env.Flags&mail.FlagBody8BitMIME != 0 {
-		b = append(b, " BODY=8BITMIME"...)
+	if s.offers(ext8BitMIME) {
+		switch {
+		case env.Flags&mail.FlagBody8BitMIME != 0:
+			b = append(b, " BODY=8BITMIME"...)
+		case env.Flags&mail.FlagBody7Bit != 0:
+			b = append(b, " BODY=7BIT"...)
+		}
 	}
 	if s.offers(extDSN) {
 		if env.EnvID != "" {

@@ -34,6 +34,8 @@ func TestEnvelopeParameters(t *testing.T) {
 			"<sender@example.net>", "<one@dest.example>"},
 		{"BODY=8BITMIME", allKeywords, "", mail.FlagBody8BitMIME, "", "", rcpt{"sender@example.net", "sender@example.net", "", 0},
 			"<> SIZE=72 BODY=8BITMIME", "<sender@example.net> ORCPT=rfc822;sender@example.net"},
+		{"BODY=7BIT", allKeywords, "sender@example.net", mail.FlagBody7Bit, "", "", plain,
+			"<sender@example.net> SIZE=72 BODY=7BIT", "<one@dest.example> ORCPT=rfc822;a@virt.example"},
 		{"8-bit that nobody announced", allKeywords, "sender@example.net", mail.FlagEightBit, "", "", plain,
 			"<sender@example.net> SIZE=72", "<one@dest.example> ORCPT=rfc822;a@virt.example"},
 		{"ENVID and RET", allKeywords, "sender@example.net", 0, "env1", "HDRS", rcpt{"one@dest.example", "a@virt.example", "", mail.NotifyFailure},

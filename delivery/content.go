@@ -78,7 +78,8 @@ const headerSearched = 1 << 20
 // is ours; others are the connection's.
 func (s *session) sendContent(a *mail.Attempt, signature []byte, body io.Reader) error {
 	limit := s.set.Timeouts.DataXfer
-	w := &contentWriter{s: s, wait: limit, until: time.Now().Add(limit)}
+	w := &s.writer
+	*w = contentWriter{s: s, wait: limit, until: time.Now().Add(limit)}
 	if rate := s.set.MinDataRate; rate > 0 {
 		w.until = w.until.Add(time.Duration(float64(size(a)) / float64(rate) * float64(time.Second)))
 	} else {
@@ -115,7 +116,9 @@ type contentWriter struct {
 	err   error     // of the connection
 }
 
-const contentBlock = 64 << 10
+// contentBlock is what has to get away within one time limit. At Postfix's 180 seconds
+// that is a line of a hundred bytes a second: slower ones would fail whatever the rate.
+const contentBlock = 16 << 10
 
 // copy sends a body. A body that can write itself is let to, in blocks.
 func (w *contentWriter) copy(body io.Reader) (int64, error) {

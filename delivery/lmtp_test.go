@@ -75,8 +75,8 @@ func TestLMTPOverUnixSocket(t *testing.T) {
 	})
 	c := New(Options{MyHostname: "mx.example.com", QueueDirectory: dir})
 	for _, r := range []struct{ dest, want string }{
-		{"lmtp:unix:lmtp", "sent 2.1.5 mx.example.com[lmtp] (250 2.1.5 <r@dest.example> ORCPT=rfc822;a@virt.example delivered)"},
-		{"lmtp:unix:" + filepath.Join(dir, "lmtp"), "sent 2.1.5 mx.example.com[" + dir + "/lmtp] (250 2.1.5 <r@dest.example> ORCPT=rfc822;a@virt.example delivered)"},
+		{"lmtp:unix:lmtp", "sent 2.1.5 mx.example.com[lmtp] (250 2.1.5 <r@dest.example> delivered)"},
+		{"lmtp:unix:" + filepath.Join(dir, "lmtp"), "sent 2.1.5 mx.example.com[" + dir + "/lmtp] (250 2.1.5 <r@dest.example> delivered)"},
 		{"lmtp:unix:nobody", "deferred 4.4.1 none (connect to mx.example.com[nobody]: No such file or directory)"},
 	} {
 		src := &source{t: t, attempts: letters(1)}

@@ -241,6 +241,7 @@ func (c *peerConn) content() bool {
 	c.messages = append(c.messages, m)
 	c.mu.Unlock()
 	for _, to := range m.to {
+		to, _, _ = strings.Cut(to, " ")
 		if !c.answer(". "+to, "250 2.1.5 "+to+" delivered") {
 			return false
 		}

@@ -122,6 +122,27 @@ func TestStaleConnection(t *testing.T) {
 	}
 }
 
+// A server that speaks between two messages, be it a farewell or a reply too many, is not
+// used for the second: its words would be taken for replies.
+func TestServerThatSpeaksUnasked(t *testing.T) {
+	for _, word := range []string{"421 4.4.2 idle too long", "250 2.0.0 and once more"} {
+		for _, tcp := range []bool{false, true} {
+			p := &peer{keywords: allKeywords, on: func(conn int, cmd string) string {
+				if conn == 1 && cmd == "." {
+					return "250 2.0.0 Ok\n" + word
+				}
+				return ""
+			}}
+			s := newSetup(t, map[string]any{"192.0.2.1:25": p}, Options{})
+			s.net.tcp = tcp
+			src := s.send("smtp:[192.0.2.1]", letters(2)...)
+			if got := fates(src.results[1]); !strings.HasPrefix(got, "sent") || p.count() != 2 {
+				t.Errorf("%s: %d connections, %s", word, p.count(), got)
+			}
+		}
+	}
+}
+
 // A connection is stale only once for a message: the new one has to do.
 func TestStaleOnlyOnce(t *testing.T) {
 	mails := 0

@@ -70,6 +70,8 @@ type session struct {
 	reply  wire.Reply
 	cmd    []byte // the command being built
 	dots   wire.DotWriter
+	writer contentWriter
+	tx     transaction
 	buffer []byte // for bodies that are read
 
 	extensions extension

@@ -249,3 +249,15 @@ func TestDescribeTLS(t *testing.T) {
 		}
 	}
 }
+
+func TestServerName(t *testing.T) {
+	for param, want := range map[string]string{"": "", "hostname": "mx.example", "nexthop": "dest.example", "other.example": "other.example"} {
+		s := &session{set: newSettings(Options{TLSServerName: param}), host: host{name: "mx.example"}, domain: "dest.example"}
+		if got := s.serverName(); got != want {
+			t.Errorf("smtp_tls_servername = %q: got %q, want %q", param, got, want)
+		}
+	}
+	if got := trust(&tls.ConnectionState{}, true, nil); got != "Anonymous" {
+		t.Errorf("without a certificate: %s", got)
+	}
+}

@@ -33,7 +33,7 @@ const (
 	toEndOfData = "end of DATA command"
 )
 
-// transaction is the state of one.
+// transaction is the state of one. It lives in its session, which has one at a time.
 type transaction struct {
 	*session
 	j         *job
@@ -58,7 +58,8 @@ func (s *session) transfer(ctx context.Context, j *job) {
 		j.complete = true
 		return
 	}
-	t := &transaction{session: s, j: j}
+	t := &s.tx
+	*t = transaction{session: s, j: j, rcpts: t.rcpts[:0], accepted: t.accepted[:0]}
 	if !t.prepare(ctx) {
 		return
 	}
@@ -92,12 +93,15 @@ func (t *transaction) prepare(ctx context.Context) bool {
 		j.fail(local(mail.Code(5, 1, 7), "bad sender address syntax: control character in address"), t.session)
 		return false
 	}
-	for _, pos := range append([]int(nil), j.left...) {
+	for i := 0; i < len(j.left); {
+		pos := j.left[i]
 		if !sendable(a.Env.Rcpts[a.Rcpts[pos]].Final) {
-			t.j.failOne(pos, local(mail.Code(5, 1, 3), "bad recipient address syntax: control character in address"), t.session)
+			j.failOne(pos, local(mail.Code(5, 1, 3), "bad recipient address syntax: control character in address"), t.session)
+			continue
 		}
+		t.rcpts = append(t.rcpts, pos)
+		i++
 	}
-	t.rcpts = append([]int(nil), j.left...)
 	if len(t.rcpts) == 0 {
 		return false
 	}

@@ -101,7 +101,9 @@ func undecided(j *job) []int {
 // deliver sends a message over the connection that waited for it, or goes through the
 // next hops.
 func (w *worker) deliver(ctx context.Context, j *job) {
-	if w.sess != nil && !w.sess.mayServe() {
+	// A server that speaks unasked is about to leave; and a reply that waits for no
+	// command would be taken for the one to the next.
+	if w.sess != nil && (!w.sess.mayServe() || w.sess.conn.Pending()) {
 		w.hangUp()
 	}
 	if s := w.sess; s != nil {

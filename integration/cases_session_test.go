@@ -17,12 +17,12 @@ import (
 // nothing; a reply that does not come is recorded as such.
 
 // silence is how long a reply may take. smtpd_timeout is 2 s in the case that waits for it.
-const silence = 10 * time.Second
+const silence = 5 * time.Second
 
 // lastWords stand where the recording has a reply without a code.
 const (
-	closed  = "<connection closed>"
-	noReply = "<no reply>"
+	replyClosed = "<connection closed>"
+	replyNone   = "<no reply>"
 )
 
 type client struct {
@@ -136,9 +136,9 @@ func (c *client) expect(cmd string) int {
 	r.Cmd = cmd
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		r.Text, c.over = noReply, true
+		r.Text, c.over = replyNone, true
 	case err != nil && (r.Text == "" || r.Code == 0):
-		r.Text, c.over = closed, true
+		r.Text, c.over = replyClosed, true
 	}
 	c.replies = append(c.replies, r)
 	return r.Code

@@ -76,7 +76,7 @@ func TestSendmailWhileDown(t *testing.T) {
 	if code != 75 {
 		t.Errorf("exit status %d, want 75\n%s", code, out)
 	}
-	if strings.Count(strings.TrimSpace(out), "\n") > 0 || !strings.Contains(out, "not running") {
+	if strings.Count(strings.TrimSpace(out), "\n") > 0 || !strings.Contains(out, "mail system is down") {
 		t.Errorf("want one line that says the daemon is not running:\n%s", out)
 	}
 }

@@ -12,6 +12,9 @@ import (
 // message_size_limit.
 const unboundedDrain = 100 << 20
 
+// leastDrain is how much is always read beyond the limit.
+const leastDrain = 1 << 20
+
 // data carries out DATA (RFC 5321 section 4.1.1.4).
 func (c *conn) data(arg string) reply {
 	switch {
@@ -83,12 +86,13 @@ func (c *conn) ended(err error, tooLong bool) reply {
 	return r
 }
 
-// mostContent is how much of a message is read at all.
+// mostContent is how much of a message is read at all: one and a half times
+// message_size_limit, and if that is small, somewhat more.
 func (c *conn) mostContent() int64 {
 	if c.o.MessageSizeLimit == 0 {
 		return unboundedDrain
 	}
-	return c.o.MessageSizeLimit + c.o.MessageSizeLimit/2
+	return c.o.MessageSizeLimit + max(c.o.MessageSizeLimit/2, leastDrain)
 }
 
 // drainChunk reads what is left of a chunk. It tells whether the connection can go on.

@@ -56,6 +56,14 @@ func statusIn(err error) (*mail.Status, bool) {
 	return nil, false
 }
 
+// smtpError is a refusal in go-smtp's words; other errors stay what they are.
+func smtpError(err error) error {
+	if s, ok := errors.AsType[*mail.Status](err); ok {
+		return s.SMTPError()
+	}
+	return err
+}
+
 // soften makes a refusal temporary (postconf(5): soft_bounce).
 func soften(s *mail.Status) *mail.Status {
 	if s.Code/100 != 5 {

@@ -329,9 +329,11 @@ func (w *world) start() *world {
 
 // client is the other end of a connection to a world.
 type client struct {
-	t  *testing.T
-	nc net.Conn
-	r  *bufio.Reader
+	t   *testing.T
+	nc  net.Conn
+	r   *bufio.Reader
+	out chan string // what is to be written, in order
+	end sync.Once
 }
 
 func (w *world) dial(addr string) *client {
@@ -342,12 +344,28 @@ func (w *world) dial(addr string) *client {
 func (w *world) dialAs(p Peer) *client {
 	near, far := net.Pipe()
 	w.conns.Go(func() { w.srv.ServeConn(far, p) })
-	return &client{t: w.t, nc: near, r: bufio.NewReader(near)}
+	c := &client{t: w.t, nc: near, r: bufio.NewReader(near), out: make(chan string, 1000)}
+	w.t.Cleanup(c.hangUp)
+	w.conns.Go(func() {
+		for s := range c.out {
+			if _, err := io.WriteString(near, s); err != nil {
+				for range c.out {
+				}
+			}
+		}
+	})
+	return c
 }
 
 // send writes without waiting for anybody to read.
-func (c *client) send(s string) {
-	go io.WriteString(c.nc, s)
+func (c *client) send(s string) { c.out <- s }
+
+// hangUp closes the connection.
+func (c *client) hangUp() {
+	c.end.Do(func() {
+		c.nc.Close()
+		close(c.out)
+	})
 }
 
 // reply reads one reply, its lines separated by "\n", "" when the connection has ended.

@@ -38,7 +38,7 @@ func (p Peer) settled() Peer {
 func peerOf(nc net.Conn) Peer {
 	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
 		ap := a.AddrPort()
-		return Peer{Addr: ap.Addr().Unmap(), Port: ap.Port()}
+		return Peer{Addr: ap.Addr().Unmap().WithZone(""), Port: ap.Port()}
 	}
 	return Peer{}
 }

@@ -103,7 +103,7 @@ func (s *session) ImproperPipelining() { s.improper = true }
 
 // Mail begins a transaction for an engine that knows addresses only as strings.
 func (s *session) Mail(from string, opts *smtp.MailOptions) error {
-	return s.MailAddress(mail.SplitAddress(from), opts)
+	return smtpError(s.MailAddress(mail.SplitAddress(from), opts))
 }
 
 // MailAddress begins a transaction.
@@ -155,7 +155,7 @@ func (s *session) askAboutSender(ctx context.Context, rcpt *mail.Address) *mail.
 
 // Rcpt takes a recipient from an engine that knows addresses only as strings.
 func (s *session) Rcpt(to string, opts *smtp.RcptOptions) error {
-	return s.RcptAddress(mail.SplitAddress(to), opts)
+	return smtpError(s.RcptAddress(mail.SplitAddress(to), opts))
 }
 
 // RcptAddress takes a recipient, or refuses it.
@@ -252,10 +252,10 @@ func (s *session) Vrfy(a mail.Address) error {
 func (s *session) Data(r io.Reader) error {
 	if !s.tx.content.begun() {
 		if err := s.BeforeData("DATA"); err != nil {
-			return err
+			return smtpError(err)
 		}
 	}
-	return s.receive(r)
+	return smtpError(s.receive(r))
 }
 
 // Reset ends the transaction.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"strings"
 
 	"aliasmx/internal/maillog"
@@ -44,7 +45,7 @@ func checkCommand(args []string, env environ) int {
 	}
 	for _, s := range cfg.Services() {
 		if flags.Verbose {
-			fmt.Fprintf(env.stdout, "service %s (%s)\n", s.Name, s.Where)
+			fmt.Fprintf(env.stdout, "service %s %s %s (%s, line %d)\n", s.Name, s.Type, s.Command, filepath.Base(s.File), s.Line)
 		}
 	}
 	fmt.Fprintf(env.stdout, "%s: ok", cfg.Dir())

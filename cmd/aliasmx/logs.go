@@ -3,8 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
+	"strconv"
 	"time"
 
 	"aliasmx/internal/maillog"
@@ -45,7 +47,7 @@ func openLog(cfg *postconf.Config, to io.Writer, as account) (*mailLog, error) {
 		}
 		return &mailLog{Logger: slog.New(h), stop: func() { h.Close() }}, nil
 	}
-	f, err := maillog.OpenFile(path)
+	f, err := maillog.OpenFileMode(path, fileMode(cfg))
 	if err != nil {
 		return nil, fmt.Errorf("maillog_file (%s): %w", cfg.Where("maillog_file"), err)
 	}
@@ -54,6 +56,14 @@ func openLog(cfg *postconf.Config, to io.Writer, as account) (*mailLog, error) {
 	}
 	o.Out = f
 	return &mailLog{Logger: slog.New(maillog.New(o)), file: f, stop: func() { f.Close() }}, nil
+}
+
+func fileMode(cfg *postconf.Config) fs.FileMode {
+	mode, err := strconv.ParseUint(cfg.Get("maillog_file_permissions"), 8, 32)
+	if err != nil {
+		return 0o600
+	}
+	return fs.FileMode(mode)
 }
 
 // reopen follows a log file that was moved away.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 
+	"aliasmx/internal/postconf"
 	"aliasmx/smtpd"
 )
 
@@ -32,7 +33,7 @@ func bind(v *view, have map[string]*port) (fresh map[string]*port, err error) {
 			if have[addr] != nil || fresh[addr] != nil {
 				continue
 			}
-			ln, err := net.Listen(networkOf(addr), addr)
+			ln, err := net.Listen(postconf.Network(addr), addr)
 			if err != nil {
 				return fresh, fmt.Errorf("%s: cannot listen on %s: %w; stop what uses the port or choose another", l.where, addr, err)
 			}
@@ -40,15 +41,6 @@ func bind(v *view, have map[string]*port) (fresh map[string]*port, err error) {
 		}
 	}
 	return fresh, nil
-}
-
-// networkOf keeps IPv4 and IPv6 apart: "[::]" is not to take IPv4 connections too,
-// since 0.0.0.0 stands beside it.
-func networkOf(addr string) string {
-	if host, _, err := net.SplitHostPort(addr); err == nil && net.ParseIP(host).To4() == nil && net.ParseIP(host) != nil {
-		return "tcp6"
-	}
-	return "tcp4"
 }
 
 // wanted are the addresses of a view, with the options of each.

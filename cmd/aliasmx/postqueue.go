@@ -82,7 +82,8 @@ func (j *postqueueJob) run(cfg *postconf.Config, env environ, open openOffline) 
 // listQueue prints the queue, each message as it comes.
 func listQueue(cfg *postconf.Config, env environ, open openOffline, add func(*mail.Listed) error, end func() error) error {
 	warnDown := func(why error) {
-		fmt.Fprintf(env.stderr, "postqueue: warning: Mail system is down -- accessing queue directly (%v)\n", why)
+		reason := strings.TrimPrefix(why.Error(), admin.ErrDown.Error()+" ") // "(connect to ...)"
+		fmt.Fprintf(env.stderr, "postqueue: warning: Mail system is down -- accessing queue directly %s\n", reason)
 	}
 	err := withOperator(cfg, open, warnDown, func(q operator) error {
 		var printed error

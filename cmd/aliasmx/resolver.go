@@ -37,6 +37,7 @@ func buildResolver(t *tables, log *slog.Logger) (*alias.Resolver, error) {
 		OwnAddresses:          ownAddresses(cfg),
 
 		VirtualAliasMaps:   t.maps("virtual_alias_maps"),
+		LocalRecipientMaps: t.localRecipients(),
 		VirtualMailboxMaps: t.maps("virtual_mailbox_maps"),
 		RelayRecipientMaps: t.maps("relay_recipient_maps"),
 
@@ -48,6 +49,11 @@ func buildResolver(t *tables, log *slog.Logger) (*alias.Resolver, error) {
 		AppendDotMyDomain: cfg.Bool("append_dot_mydomain"),
 		AllowPercentHack:  cfg.Bool("allow_percent_hack"),
 		SwapBangpath:      cfg.Bool("swap_bangpath"),
+		AllowMinUser:      cfg.Bool("allow_min_user"),
+
+		AllowUntrustedRouting: cfg.Bool("allow_untrusted_routing"),
+		SplitOwnerRequest:     !cfg.Bool("owner_request_special"),
+		HideTableName:         !cfg.Bool("show_user_unknown_table_name"),
 
 		RecipientDelimiter:           cfg.Get("recipient_delimiter"),
 		PropagateUnmatchedExtensions: cfg.List("propagate_unmatched_extensions"),

@@ -32,7 +32,7 @@ func scanAddresses(s string) []addressToken {
 	var tokens []addressToken
 	for len(s) > 0 {
 		switch c := s[0]; c {
-		case ' ', '\t', '\r', '\n':
+		case ' ', '\t', '\r', '\n', ')', ']': // what closes nothing is nothing
 			s = s[1:]
 		case '(':
 			s = skipComment(s)
@@ -42,7 +42,7 @@ func scanAddresses(s string) []addressToken {
 		case '[':
 			text, rest := scanQuoted(s[1:], ']')
 			tokens, s = append(tokens, addressToken{'[', "[" + text + "]"}), rest
-		case ',', ';', ':', '<', '>', '@', '.', ')', ']':
+		case ',', ';', ':', '<', '>', '@', '.':
 			tokens, s = append(tokens, addressToken{c, string(c)}), s[1:]
 		default:
 			text, rest := scanAtom(s)
@@ -141,9 +141,9 @@ func (p *addressParser) item() {
 	p.add(words)
 }
 
-// route reads what stands in angle brackets: one address, perhaps with a source route
-// before it (RFC 5322 section 4.4: obs-route), which is not followed. An unclosed
-// bracket is no bracket.
+// route reads what stands in angle brackets: one address, more if there are commas,
+// perhaps with a source route before it (RFC 5322 section 4.4: obs-route), which is not
+// followed. An unclosed bracket is no bracket.
 func (p *addressParser) route() bool {
 	end := -1
 	for i, t := range p.tokens {
@@ -168,7 +168,14 @@ func (p *addressParser) route() bool {
 			}
 		}
 	}
-	p.one(inside)
+	begin := 0
+	for i, t := range inside {
+		if t.kind == ',' {
+			p.add(inside[begin:i])
+			begin = i + 1
+		}
+	}
+	p.add(inside[begin:])
 	return true
 }
 

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 
 	"aliasmx/delivery"
 	"aliasmx/internal/dns"
@@ -19,6 +21,9 @@ import (
 
 func queueParams(cfg *postconf.Config) queue.Params {
 	return queue.Params{
+		PositiveFeedback:            feedback(cfg, "default_destination_concurrency_positive_feedback"),
+		NegativeFeedback:            feedback(cfg, "default_destination_concurrency_negative_feedback"),
+		FailedCohortLimit:           float64(cfg.Int("default_destination_concurrency_failed_cohort_limit")),
 		MinimalBackoff:              cfg.Duration("minimal_backoff_time"),
 		MaximalBackoff:              cfg.Duration("maximal_backoff_time"),
 		MaximalQueueLifetime:        cfg.Duration("maximal_queue_lifetime"),
@@ -89,6 +94,21 @@ func deliveryOptions(cfg *postconf.Config, resolver *dns.Resolver, log *slog.Log
 		CacheTime:       cfg.Duration("smtp_connection_cache_time_limit"),
 		Log:             log,
 	}, nil
+}
+
+// feedback reads a fraction such as 1/4. A form that depends on the concurrency
+// ("1/concurrency") is the default.
+func feedback(cfg *postconf.Config, parameter string) float64 {
+	above, below, isFraction := strings.Cut(cfg.Get(parameter), "/")
+	n, err := strconv.ParseFloat(strings.TrimSpace(above), 64)
+	if err != nil || !isFraction {
+		return n
+	}
+	d, err := strconv.ParseFloat(strings.TrimSpace(below), 64)
+	if err != nil || d == 0 {
+		return 0
+	}
+	return n / d
 }
 
 // noLimit turns Postfix's 0 for "no limit" into the rooms' -1: their 0 is the default.

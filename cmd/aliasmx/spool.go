@@ -18,15 +18,15 @@ func storeDir(cfg *postconf.Config) string {
 }
 
 func controlSocket(cfg *postconf.Config) string {
-	return filepath.Join(cfg.Get("queue_directory"), "sockets", "control")
+	return filepath.Join(cfg.Get("queue_directory"), "run", "control")
 }
 
 func pickupSocket(cfg *postconf.Config) string {
-	return filepath.Join(cfg.Get("queue_directory"), "sockets", "pickup")
+	return filepath.Join(cfg.Get("queue_directory"), "run", "pickup")
 }
 
 func pidFile(cfg *postconf.Config) string {
-	return filepath.Join(cfg.Get("queue_directory"), "aliasmx.pid")
+	return filepath.Join(cfg.Get("queue_directory"), "run", "pid")
 }
 
 // prepareSpool makes the directories of the daemon and gives them to the user it

@@ -37,6 +37,19 @@ func (t *tables) maps(parameter string) table.Maps {
 	return m
 }
 
+// localRecipients opens local_recipient_maps when it is set. Its default names the
+// system's users, and there is no local delivery: then nobody is a local recipient.
+func (t *tables) localRecipients() table.Maps {
+	if t.cfg.Set("local_recipient_maps") {
+		return t.maps("local_recipient_maps")
+	}
+	nobody, err := table.OpenMaps([]string{"inline:{ }"}, t.opts)
+	if err != nil {
+		t.failed("local_recipient_maps", err)
+	}
+	return nobody
+}
+
 // domains opens a list of domains such as relay_domains; nil when it is empty.
 func (t *tables) domains(parameter string) *table.DomainList {
 	list := t.cfg.List(parameter)

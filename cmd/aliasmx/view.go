@@ -52,17 +52,22 @@ func newView(cfg *postconf.Config, log *slog.Logger) (_ *view, err error) {
 	if v.resolver, err = buildResolver(v.tables, log); err != nil {
 		return nil, err
 	}
+	for _, server := range cfg.List("dns_servers") {
+		if _, err := dns.ParseServer(server); err != nil {
+			return nil, fmt.Errorf("dns_servers (%s): %w", cfg.Where("dns_servers"), err)
+		}
+	}
 	names := dns.New(dns.Options{Servers: cfg.List("dns_servers")})
 	listeners, err := cfg.Listeners()
 	if err != nil {
 		return nil, err
 	}
 	for _, l := range listeners {
-		if err := neverOpenRelay(l.Config, l.Where); err != nil {
-			return nil, err
-		}
 		o, err := v.smtpdOptions(l.Config, names, log)
 		if err != nil {
+			return nil, err
+		}
+		if err := neverOpenRelay(l.Config, l.Where); err != nil {
 			return nil, err
 		}
 		v.listeners = append(v.listeners, listenerView{where: l.Where, addrs: l.Addrs, smtpd: o})

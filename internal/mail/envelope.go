@@ -80,6 +80,7 @@ const (
 	FlagSMTPUTF8                       // MAIL said SMTPUTF8, or the header needs it
 	FlagNotice                         // a report of our own
 	FlagSubmitted                      // came by the sendmail command
+	FlagBody7Bit                       // MAIL said BODY=7BIT
 )
 
 // Envelope is all that is kept with a message beside its body.

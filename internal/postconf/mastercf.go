@@ -137,25 +137,14 @@ func (s *Service) takeOptions(args []string) error {
 	return nil
 }
 
-// masterFields splits a line at white space. A field in braces is what they enclose.
+// masterFields splits a line at white space that is not in braces. An argument, which
+// is what follows the first eight fields, is what its braces enclose.
 func masterFields(text string) ([]string, error) {
 	var fields []string
 	for {
 		text = strings.TrimLeft(text, space)
 		if text == "" {
 			return fields, nil
-		}
-		if text[0] == '{' {
-			inner, rest, ok := balanced(text)
-			if !ok {
-				return nil, fmt.Errorf("missing '}' after %s", shown(text))
-			}
-			if rest != "" && !isSpace(rest[0]) {
-				return nil, fmt.Errorf("unexpected text after '}': %s", shown(rest))
-			}
-			fields = append(fields, trimSpace(inner))
-			text = rest
-			continue
 		}
 		end, level := 0, 0
 		for ; end < len(text) && (level > 0 || !isSpace(text[end])); end++ {
@@ -169,7 +158,15 @@ func masterFields(text string) ([]string, error) {
 		if level > 0 {
 			return nil, fmt.Errorf("missing '}' after %s", shown(text))
 		}
-		fields = append(fields, text[:end])
+		field := text[:end]
+		if len(fields) >= 8 && field[0] == '{' {
+			inner, rest, _ := balanced(field)
+			if rest != "" {
+				return nil, fmt.Errorf("unexpected text after '}': %s", shown(rest))
+			}
+			field = trimSpace(inner)
+		}
+		fields = append(fields, field)
 		text = text[end:]
 	}
 }

@@ -4,9 +4,7 @@ package postconf
 var paramsMessage = []entry{
 	{"hopcount_limit", number(1, 0), "50", "Received headers that make a message loop"},
 	{"header_size_limit", number(1, 0), "102400", "bytes of a header that are looked at"},
-	{"always_add_missing_headers", yesno(), "no", "add From, Date, Message-ID to mail of every client"},
 	{"local_header_rewrite_clients", list(), "permit_inet_interfaces", "clients whose headers are completed"},
-	{"remote_header_rewrite_domain", text(), "", "domain to complete headers of other clients with; empty: not at all"},
 	{"message_drop_headers", list(), "bcc, content-length, resent-bcc, return-path", "headers to remove"},
 	{"cleanup_replace_stray_cr_lf", yesno(), "yes", "replace a carriage return or newline that ends no line by a space"},
 	{"enable_long_queue_ids", yesno(), "no", "accepted, without effect: queue IDs are always long"},
@@ -24,7 +22,6 @@ var paramsBounce = []entry{
 	{"bounce_notice_recipient", notEmpty(), "postmaster", "who gets notices of bounced mail"},
 	{"2bounce_notice_recipient", notEmpty(), "postmaster", "who gets mail that can neither be delivered nor returned"},
 	{"delay_notice_recipient", notEmpty(), "postmaster", "who gets notices of delayed mail"},
-	{"error_notice_recipient", notEmpty(), "postmaster", "who gets notices of resource, software, policy and protocol errors"},
 }
 
 // paramsLog are about the mail log.

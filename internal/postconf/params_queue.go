@@ -9,7 +9,6 @@ var paramsQueue = []entry{
 	{"delay_warning_time", seconds(0, 0), "0h", "when to tell a sender that mail is late; 0: never"},
 	{"queue_run_delay", seconds(1, 0), "300s", "how often to look for due mail"},
 	{"queue_minfree", number(0, 0), "0", "bytes to keep free on the queue's file system; 0: a sensible number"},
-	{"in_flow_delay", seconds(0, 10), "1s", "pause of a client when mail comes in faster than it leaves"},
 	{"qmgr_message_active_limit", number(1, 0), "20000", "messages under way"},
 	{"default_process_limit", number(1, 0), "500", "connections to other servers, in all"},
 	{"initial_destination_concurrency", number(1, 0), "5", "connections to a destination to begin with"},

@@ -11,7 +11,6 @@ var paramsSMTPD = []entry{
 	{"smtpd_forbid_bare_newline", choice("normalize", "yes", "reject", "note", "no"), "normalize", "what a newline without carriage return means in a message"},
 	{"smtpd_forbid_unauth_pipelining", yesno(), "yes", "disconnect clients that talk out of turn"},
 	{"smtpd_forbidden_commands", list(), "CONNECT GET POST regexp:{{/^[^A-Z]/ Bogus}}", "commands that end the connection"},
-	{"smtpd_noop_commands", list(), "", "commands to answer like NOOP"},
 
 	{"smtpd_timeout", seconds(1, 0), "${stress?{10}:{300}}s", "how long to wait for a client"},
 	{"smtpd_min_data_rate", number(0, 0), "500", "bytes a second that a client must send of a message; 0: no limit"},

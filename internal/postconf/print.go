@@ -190,10 +190,16 @@ func column(b *strings.Builder) int {
 	return len(s) - 1 - strings.LastIndexByte(s, '\n')
 }
 
-// braced protects an argument with spaces in it, or with nothing in it.
+// braced protects an argument with spaces in it, or with nothing in it. One with a
+// brace too many never had braces around it: they could not be told apart.
 func braced(arg string) string {
-	if list := words(arg); len(list) != 1 || arg[0] == '{' {
-		return "{" + strings.Join(list, " ") + "}"
+	list := words(arg)
+	arg = strings.Join(list, " ")
+	if len(list) == 1 && arg[0] != '{' {
+		return arg
 	}
-	return arg
+	if _, rest, _ := balanced("{" + arg + "}"); rest != "" {
+		return arg
+	}
+	return "{" + arg + "}"
 }

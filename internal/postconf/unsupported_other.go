@@ -2,6 +2,11 @@ package postconf
 
 // unsupportedOther are all further parameters of Postfix that we do not have.
 var unsupportedOther = []plain{
+	{"always_add_missing_headers", "no"},
+	{"remote_header_rewrite_domain", ""},
+	{"smtpd_noop_commands", ""},
+	{"in_flow_delay", "1s"},
+	{"error_notice_recipient", "postmaster"},
 	{"access_map_defer_code", "450"},
 	{"access_map_reject_code", "554"},
 	{"address_verify_cache_cleanup_interval", "12h"},

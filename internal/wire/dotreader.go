@@ -104,16 +104,15 @@ func (d *DotReader) WriteTo(w io.Writer) (int64, error) {
 // come, what was handed out before included. Then it is ErrNotEnded.
 func (d *DotReader) Drain(limit int64) error {
 	d.rest = nil
-	for {
-		switch _, err := d.next(); {
-		case d.ended:
-			return nil
-		case err != nil:
-			return err
-		case d.Bytes > limit:
+	for !d.ended {
+		if d.Bytes > limit {
 			return ErrNotEnded
 		}
+		if _, err := d.next(); err != nil && !d.ended {
+			return err
+		}
 	}
+	return nil
 }
 
 // next returns the next piece of the message. It is valid until the next call.

@@ -47,17 +47,20 @@ type committer struct {
 	write func(*change)       // fills c.err
 	sync  func(*change) error // waits until a written change is on stable storage
 	tell  func(*change)       // settles it
+	fail  func(error)         // write has ended its goroutine
 
+	writing          []*change // taken by the writer, the first one first
 	waiting, written *line[*change]
 	told             *line[func()]
 	ended            chan struct{}
 }
 
-func newCommitter(write func(*change), sync func(*change) error, tell func(*change)) *committer {
+func newCommitter(write func(*change), sync func(*change) error, tell func(*change), fail func(error)) *committer {
 	c := &committer{
 		write:   write,
 		sync:    sync,
 		tell:    tell,
+		fail:    fail,
 		waiting: newLine[*change](),
 		written: newLine[*change](),
 		told:    newLine[func()](),
@@ -80,15 +83,41 @@ func (c *committer) close() {
 
 func (c *committer) runWriter() {
 	defer c.written.close()
-	var batch []*change
-	for batch = c.waiting.take(nil); len(batch) > 0; batch = c.waiting.take(batch) {
-		for _, x := range batch {
-			if x.begin() {
-				c.write(x)
-				c.written.put(x)
+	for {
+		err := guarded(c.writeAll)
+		if err == nil {
+			return
+		}
+		// Pebble has panicked in the middle of a write. What comes after will find that the
+		// store has failed, and be told so.
+		c.fail(err)
+		c.writing[0].err = err
+		c.wrote()
+	}
+}
+
+// writeAll writes until the line is closed.
+func (c *committer) writeAll() error {
+	var last []*change
+	for {
+		for len(c.writing) > 0 {
+			if c.writing[0].begin() {
+				c.write(c.writing[0])
+				c.wrote()
+			} else {
+				c.writing = c.writing[1:]
 			}
 		}
+		last = c.waiting.take(last)
+		if c.writing = last; len(last) == 0 {
+			return nil
+		}
 	}
+}
+
+func (c *committer) wrote() {
+	c.written.put(c.writing[0])
+	c.writing = c.writing[1:]
 }
 
 func (c *committer) runSyncer() {
@@ -136,12 +165,6 @@ func (s *Store) writeChange(c *change) {
 	}
 	s.counts.batches.Add(1)
 	s.space.wrote(int64(c.batch.Len()))
-	defer func() {
-		if p := recover(); p != nil {
-			c.err = asError(p)
-			s.fail(c.err)
-		}
-	}()
 	if c.noSync {
 		c.err = s.db.Apply(c.batch, pebble.NoSync)
 	} else {

@@ -3,9 +3,6 @@ package pebblestore
 import (
 	"errors"
 	"fmt"
-	"log/slog"
-	"runtime"
-	"strings"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -24,46 +21,45 @@ func openEngine(dir string, fs vfs.FS, exists bool, o *Options, log *engineLog) 
 		Logger:             log,
 		EventListener: &pebble.EventListener{
 			BackgroundError: log.background,
+			FlushEnd:        log.flushed,
 			// A bad block is the concern of the message in it, not of the process.
-			DataCorruption: func(i pebble.DataCorruptionInfo) { log.Errorf("%v", i) },
-			DiskSlow:       func(i pebble.DiskSlowInfo) { log.Errorf("%v", i) },
-			WriteStallBegin: func(i pebble.WriteStallBeginInfo) {
-				log.log.Warn("queue database: writes wait for the disk: " + i.Reason)
-			},
+			DataCorruption:  func(i pebble.DataCorruptionInfo) { log.Errorf("%v", i) },
+			DiskSlow:        func(i pebble.DiskSlowInfo) { log.Errorf("%v", i) },
+			WriteStallBegin: log.stallBegin,
+			WriteStallEnd:   log.stallEnd,
 		},
 		MemTableSize:                uint64(o.MemTableSize),
 		MemTableStopWritesThreshold: 4,
-		L0StopWritesThreshold:       32, // a stall costs more than a slow read
-		CacheSize:                   min(64<<20, 4*o.MemTableSize),
-		MaxOpenFiles:                1000,
-		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+		// Never: on a full disk compactions fail, and it is by writing that room is made.
+		L0StopWritesThreshold:      1 << 20,
+		CacheSize:                  min(64<<20, 4*o.MemTableSize),
+		MaxOpenFiles:               1000,
+		CompactionConcurrencyRange: func() (int, int) { return 1, 2 },
 	}
 	if o.MemTableSize < 16<<20 {
 		opts.MemTableStopWritesThreshold = 2 // logs are recycled: each costs a memtable of disk
 	}
 	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
 
-	var db *pebble.DB
-	err := guarded(func() (err error) {
-		db, err = pebble.Open(dir, opts)
-		return err
-	})
-	return db, err
-}
-
-// orderedFS puts the names of new files on stable storage before a marker is made that
-// may speak of one of them. Pebble leaves that to file systems that keep the order of
-// changes to a directory; most do, none has to.
-type orderedFS struct{ vfs.FS }
-
-// Create implements vfs.FS.
-func (o orderedFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	if strings.HasPrefix(o.PathBase(name), "marker.") {
-		if err := syncDir(o.FS, o.PathDir(name)); err != nil {
-			return nil, err
-		}
+	type result struct {
+		db  *pebble.DB
+		err error
 	}
-	return o.FS.Create(name, category)
+	opened := make(chan result, 1)
+	go func() {
+		var r result
+		r.err = guarded(func() (err error) {
+			r.db, err = pebble.Open(dir, opts)
+			return err
+		})
+		opened <- r
+	}()
+	select {
+	case r := <-opened:
+		return r.db, r.err
+	case err := <-log.hopeless: // Pebble would try again for ever
+		return nil, err
+	}
 }
 
 // guarded runs f and turns a panic, or the end of its goroutine by a fatal error,
@@ -92,55 +88,4 @@ func asError(p any) error {
 		return fmt.Errorf("queue database: %w", err)
 	}
 	return fmt.Errorf("queue database: %v", p)
-}
-
-// engineLog is what Pebble tells: errors only, and fatal ones to the store.
-type engineLog struct {
-	log *slog.Logger
-
-	mu    sync.Mutex // guards what follows
-	fatal func(error)
-	last  string // background error, so that a repeated one is told once
-}
-
-var _ pebble.Logger = (*engineLog)(nil)
-
-// Infof is quiet.
-func (l *engineLog) Infof(string, ...any) {}
-
-// Errorf tells the operator.
-func (l *engineLog) Errorf(format string, args ...any) {
-	l.log.Error("queue database: " + fmt.Sprintf(format, args...))
-}
-
-// Fatalf does not return: Pebble would go on as if nothing had happened.
-func (l *engineLog) Fatalf(format string, args ...any) {
-	err := fmt.Errorf("queue database: %s", fmt.Sprintf(format, args...))
-	l.mu.Lock()
-	fatal := l.fatal
-	l.mu.Unlock()
-	if fatal != nil { // nil while opening: Open returns the error
-		fatal(err)
-	} else {
-		l.log.Error(err.Error())
-	}
-	runtime.Goexit()
-}
-
-func (l *engineLog) setFatal(f func(error)) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.fatal = f
-}
-
-// background tells of a flush or compaction that failed. Pebble tries again at once,
-// so the same error comes again and again.
-func (l *engineLog) background(err error) {
-	l.mu.Lock()
-	again := err.Error() == l.last
-	l.last = err.Error()
-	l.mu.Unlock()
-	if !again {
-		l.Errorf("background work: %v", err)
-	}
 }

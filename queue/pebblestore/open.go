@@ -62,13 +62,10 @@ func Open(o Options) (_ *Store, err error) {
 	s.watchSpace(disk)
 	s.spool = &spool{fs: disk, dir: disk.PathJoin(o.Dir, bigDir), log: s.log, made: make(map[byte]bool)}
 
-	elog := &engineLog{log: s.log}
-	full := vfs.OnDiskFull(orderedFS{disk}, s.space.ballast.drop)
-	if s.db, err = openEngine(disk.PathJoin(o.Dir, dbDir), full, exists, &s.opts, elog); err != nil {
-		if errors.Is(err, syscall.ENOSPC) {
-			err = fmt.Errorf("%w: %w", queue.ErrNoSpace, err)
-		}
-		return nil, err
+	elog := newEngineLog(s.log, s.now)
+	engineDisk := newEngineFS(disk, s.space, elog.die)
+	if s.db, err = openEngine(disk.PathJoin(o.Dir, dbDir), engineDisk, exists, &s.opts, elog); err != nil {
+		return nil, writeError("open its database", err)
 	}
 	if err := guarded(s.recover); err != nil {
 		return nil, err
@@ -79,7 +76,10 @@ func Open(o Options) (_ *Store, err error) {
 		}
 	}
 	elog.setFatal(s.fail)
-	s.committer = newCommitter(s.writeChange, s.syncChange, s.tellChange)
+	s.space.open()
+	s.reclaimed = make(chan struct{})
+	go s.reclaim()
+	s.committer = newCommitter(s.writeChange, s.syncChange, s.tellChange, s.fail)
 	return s, nil
 }
 
@@ -209,5 +209,13 @@ func (s *Store) watchSpace(disk vfs.FS) {
 	if _, err := disk.Stat(b.path); err == nil {
 		b.held = true
 	}
-	s.space = &space{usage: usage, now: s.now, line: s.opts.MinFree, ballast: b}
+	s.space = &space{
+		usage:   usage,
+		now:     s.now,
+		log:     s.log,
+		line:    s.opts.MinFree,
+		closing: make(chan struct{}),
+		short:   make(chan struct{}, 1),
+		ballast: b,
+	}
 }

@@ -13,26 +13,85 @@ import (
 	"aliasmx/queue"
 )
 
-// A full disk is fatal to the log, so mail is turned away while there is still room:
-// below the line (queue_minfree) nothing is taken in, and what is under way may use
-// half of what the line keeps free. What is left belongs to outcomes and removals, and
-// after that comes the ballast.
+// A full disk stops the log, so mail is turned away while there is still room: below
+// the line (queue_minfree) nothing is taken in, and what is under way may use half of
+// what the line keeps free. What is left belongs to outcomes and removals, and after
+// that comes the ballast. When that is used up too, for somebody else has filled the
+// disk, the log waits until there is room again.
 
 // space watches the free space of the queue's disk. It is safe for concurrent use.
 type space struct {
 	usage func() (free, total int64, err error) // statfs; total 0: unknown
 	now   func() time.Time
+	log   *slog.Logger
 	line  int64
 
-	coming atomic.Int64 // bytes of bodies in memory, on their way to the disk
-	since  atomic.Int64 // bytes written since the disk was asked
+	short  chan struct{} // something was turned away: see Store.reclaim
+	noRoom atomic.Bool   // a table could not be written
+	coming atomic.Int64  // bytes of bodies in memory, on their way to the disk
+	since  atomic.Int64  // bytes written since the disk was asked
 
 	mu      sync.Mutex // guards what follows
 	asked   time.Time
 	free    int64
 	err     error
 	ballast *ballast
+	isOpen  bool
+	closing chan struct{}
 }
+
+// open is called when the store is open: before, a full disk is an error of Open.
+func (s *space) open() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.isOpen = true
+}
+
+// close lets writes that wait for room fail.
+func (s *space) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.isOpen {
+		close(s.closing)
+	}
+	s.isOpen = false
+}
+
+// full is called by the file system of the database when a write to the log finds the
+// disk full. Until it returns such writes are held back; then the one that failed is
+// tried once more. To fail would be the end of the process.
+func (s *space) full() {
+	if s.ballast.drop() {
+		return
+	}
+	s.mu.Lock()
+	wait := s.isOpen
+	s.mu.Unlock()
+	if !wait {
+		return
+	}
+	// Asked while the disk is full: someone may have made room just now.
+	for first := true; ; first = false {
+		free, _, err := s.usage()
+		if err != nil || free >= max(s.line/4, leastRoom) {
+			break
+		}
+		if first {
+			s.log.Error("queue: disk full; nothing can be recorded until there is room")
+		}
+		select {
+		case <-s.closing:
+			return
+		case <-time.After(fullPoll):
+		}
+	}
+	s.log.Warn("queue: there is room on the disk again")
+}
+
+const (
+	fullPoll  = time.Second
+	leastRoom = 64 << 10
+)
 
 // freshFor is how long an answer of the disk is good; what was written meanwhile is
 // counted.
@@ -80,6 +139,10 @@ func (s *space) above(line, n int64) error {
 	case err != nil:
 		return err
 	case left != unknownSpace && left-max(n, 0) < line:
+		select {
+		case s.short <- struct{}{}:
+		default:
+		}
 		return fmt.Errorf("%d bytes free on the queue's disk, %d wanted and %d kept back: %w", left, n, line, queue.ErrNoSpace)
 	}
 	return nil
@@ -130,17 +193,18 @@ func (b *ballast) restore(free, line int64) int64 {
 	return b.size
 }
 
-// drop gives the room to those who need it now.
-func (b *ballast) drop() {
+// drop gives the room to those who need it now, if there is any to give.
+func (b *ballast) drop() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.held {
-		return
+		return false
 	}
 	b.held = false
 	if err := b.fs.Remove(b.path); err != nil {
 		b.log.Error(fmt.Sprintf("queue: disk full, and the ballast cannot be removed: %v", err))
-		return
+		return false
 	}
 	b.log.Error("queue: disk full; the ballast was given up, make room")
+	return true
 }

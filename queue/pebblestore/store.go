@@ -27,6 +27,7 @@ type Store struct {
 	memory    budget // of bodies coming in
 	cache     budget // of bodies kept for their first attempt
 	release   []io.Closer
+	reclaimed chan struct{} // reclaim has ended
 	counts    counts
 
 	mu        sync.Mutex // guards what follows
@@ -99,9 +100,11 @@ func (s *Store) Close() error {
 	if was {
 		return nil
 	}
+	s.space.close()
 	var err error
 	if err = s.failure(); err == nil {
 		s.calls.Wait()
+		<-s.reclaimed
 		s.committer.close()
 		err = s.failure()
 	}

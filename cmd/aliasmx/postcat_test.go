@@ -1,0 +1,150 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"aliasmx/internal/admin"
+	"aliasmx/internal/mail"
+	"aliasmx/queue"
+)
+
+type textBody string
+
+func (b textBody) Size() int64 { return int64(len(b)) }
+func (b textBody) Open() (io.ReadCloser, error) {
+	return io.NopCloser(bytes.NewReader([]byte(b))), nil
+}
+
+// letters are two messages: one of a local user, one from a client.
+func letters(id mail.QueueID) (*mail.Envelope, mail.Body, error) {
+	body := textBody("From: \"Me\" <me@x.example>\r\nSubject: hello\r\n  folded\r\n\r\nbody one\r\n.not the end\r\n last\r\n")
+	env := &mail.Envelope{
+		ID: id, Arrived: time.Date(2026, 11, 22, 19, 39, 12, 0, time.Local), Sender: mail.SplitAddress("s1@x.example"), Size: body.Size(),
+		Prepend: []byte("Received: by mx.example.com (Postfix, from userid 0)\r\n\tid X; now\r\n"),
+	}
+	switch id {
+	case 1:
+		env.EnvID, env.Ret, env.Flags = "env1", "HDRS", mail.FlagSubmitted
+		env.Rcpts = []mail.Recipient{
+			{Final: mail.SplitAddress("one@dest.example"), Orig: mail.SplitAddress("a@virt.example"), ORcpt: "rfc822;a@virt.example", Notify: mail.NotifyFailure | mail.NotifyExpanded},
+			{Final: mail.SplitAddress("odd, one@dest.example"), Orig: mail.SplitAddress("b@virt.example"), ORcpt: "rfc822;b@virt.example"},
+		}
+	case 2:
+		env.Sender, env.Flags = mail.Address{}, mail.FlagSMTPUTF8|mail.FlagEightBit
+		env.Client = mail.Client{Name: "localhost", Addr: netip.MustParseAddr("127.0.0.1"), Port: 54532, Helo: "x.test", Protocol: "ESMTP", UID: -1}
+		env.Rcpts = []mail.Recipient{{Final: mail.SplitAddress("a@b"), Orig: mail.SplitAddress("a@b")}}
+	case 3:
+		return nil, nil, queue.ErrCorrupt
+	default:
+		return nil, nil, queue.ErrNotFound
+	}
+	return env, body, nil
+}
+
+func TestPostcat(t *testing.T) {
+	one, two := mail.QueueID(1).String(), mail.QueueID(2).String()
+	const header = "Received: by mx.example.com (Postfix, from userid 0)\n\tid X; now\nFrom: \"Me\" <me@x.example>\nSubject: hello\n  folded\n"
+	const body = "\nbody one\n.not the end\n last\n"
+	created := func(id mail.QueueID) string { return "create_time: " + id.Time().Local().Format(time.ANSIC) + "\n" }
+	records := "*** ENVELOPE RECORDS " + one + " ***\n" +
+		"message_size:             166               0               2               0             166               0\n" +
+		"message_arrival_time: Sun Nov 22 19:39:12 2026\n" + created(1) +
+		"named_attribute: log_ident=" + one + "\nnamed_attribute: envelope_id=env1\nnamed_attribute: ret_flags=2\n" +
+		"sender: s1@x.example\nnamed_attribute: log_message_origin=local\n" +
+		"named_attribute: notify_flags=4\nnamed_attribute: dsn_orig_rcpt=rfc822;a@virt.example\noriginal_recipient: a@virt.example\nrecipient: one@dest.example\n" +
+		"named_attribute: dsn_orig_rcpt=rfc822;b@virt.example\noriginal_recipient: b@virt.example\nrecipient: odd, one@dest.example\n" +
+		"*** MESSAGE CONTENTS " + one + " ***\n"
+	end := "*** HEADER EXTRACTED " + one + " ***\n*** MESSAGE FILE END " + one + " ***\n"
+	records2 := "*** ENVELOPE RECORDS " + two + " ***\n" +
+		"message_size:             166               0               1               0             166               1\n" +
+		"message_arrival_time: Sun Nov 22 19:39:12 2026\n" + created(2) +
+		"named_attribute: log_ident=" + two + "\nsender: \n" +
+		"named_attribute: log_client_name=localhost\nnamed_attribute: log_client_address=127.0.0.1\nnamed_attribute: log_client_port=54532\n" +
+		"named_attribute: log_message_origin=localhost[127.0.0.1]\nnamed_attribute: log_helo_name=x.test\nnamed_attribute: log_protocol_name=ESMTP\n" +
+		"named_attribute: client_name=localhost\nnamed_attribute: client_address=127.0.0.1\nnamed_attribute: client_port=54532\n" +
+		"named_attribute: helo_name=x.test\nnamed_attribute: protocol_name=ESMTP\nnamed_attribute: encoding=8bit\n" +
+		"original_recipient: a@b\nrecipient: a@b\n*** MESSAGE CONTENTS " + two + " ***\n"
+	end2 := strings.ReplaceAll(end, one, two)
+	for _, tc := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"-q", one}, records + header + body + end},
+		{[]string{"-qbeh", one}, records + header + body + end},
+		{[]string{"-q", one, two}, records + header + body + end + records2 + header + body + end2},
+		{[]string{"-qh", one}, header},
+		{[]string{"-qb", one}, body},
+		{[]string{"-qbh", one}, header + body},
+		{[]string{"-qe", one}, records + end},
+		{[]string{"-qvb", one}, "regular_text: \nregular_text: body one\nregular_text: .not the end\nregular_text:  last\n"},
+		{[]string{"-qdb", one}, " 78 \n 78 body one\n 78 .not the end\n 78  last\n"},
+		{[]string{"-q"}, ""},
+	} {
+		for _, how := range []string{"by the daemon", "without one"} {
+			m := newMachine(t, "")
+			open := offline(&shelf{load: letters})
+			if how == "by the daemon" {
+				open = noQueue
+				m.startControl(t, &shelf{load: letters}, nil)
+			}
+			if status := postcat(tc.args, m.env(""), open); status != exitOK || m.stdout.String() != tc.want || m.stderr.Len() > 0 {
+				t.Errorf("postcat %v %s: status %d, %q\ngot\n%swant\n%s", tc.args, how, status, m.stderr.String(), m.stdout.String(), tc.want)
+			}
+		}
+	}
+}
+
+func TestPostcatTypes(t *testing.T) {
+	m := newMachine(t, "")
+	postcat([]string{"-qed", mail.QueueID(1).String()}, m.env(""), offline(&shelf{load: letters}))
+	var kinds []string
+	for _, line := range strings.Split(m.stdout.String(), "\n")[1:] {
+		kind, _, _ := strings.Cut(strings.TrimLeft(line, " "), " ")
+		kinds = append(kinds, kind)
+	}
+	if got, want := strings.Join(kinds, " "), "67 84 65 65 65 65 83 65 65 65 79 82 65 79 82 77 88 69 "; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestPostcatErrors(t *testing.T) {
+	for _, tc := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"-q", "NOSUCH"}, "postcat: fatal: open queue file NOSUCH: No such file or directory\n"},
+		{[]string{"-q", mail.QueueID(99).String()}, "postcat: fatal: open queue file 00000000001w: No such file or directory\n"},
+		{[]string{"-q", "bad name"}, "postcat: fatal: bad mail queue ID: bad name\n"},
+		{[]string{"-q", mail.QueueID(3).String()}, "postcat: fatal: 000000000003: corrupt queue entry\n"},
+		{[]string{"-z"}, "postcat: invalid option -- 'z'\npostcat: fatal: usage: " + postcatUsage + "\n"},
+		{[]string{"FILE"}, "postcat: fatal: messages are not in files here; specify -q and queue IDs, as postqueue -p shows them\n"},
+		{[]string{"-qo", "X"}, "postcat: fatal: -o: there are no queue files here to have offsets in\n"},
+	} {
+		m := newMachine(t, "")
+		m.startControl(t, &shelf{load: letters}, nil)
+		if status := postcat(tc.args, m.env(""), noQueue); status != exitFailure || m.stderr.String() != tc.want || m.stdout.Len() > 0 {
+			t.Errorf("%v: status %d, %q", tc.args, status, m.stderr.String())
+		}
+	}
+}
+
+// Commands of users whom the daemon does not let.
+func TestForbidden(t *testing.T) {
+	q := direct{forbidden{&shelf{}}}
+	j := &postcatJob{envelope: true}
+	if err := j.show(nil, q, mail.QueueID(1).String()); err == nil || err.Error() != "open queue file 000000000001: Permission denied" {
+		t.Errorf("postcat: %v", err)
+	}
+}
+
+type forbidden struct{ *shelf }
+
+func (forbidden) Load(context.Context, mail.QueueID) (*mail.Envelope, mail.Body, error) {
+	return nil, nil, admin.ErrForbidden
+}

@@ -1,0 +1,212 @@
+package integration
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"aliasmx/integration/peers"
+)
+
+// The recordings of Postfix in testdata/postfix, replayed against the binary. A case
+// that is not in testdata/postfix-not-yet.txt must come out exactly as recorded; one
+// that is in it must not, so that the list stays honest.
+func TestPostfixCases(t *testing.T) {
+	cases, err := loadCases("testdata/postfix")
+	if err != nil {
+		t.Fatal(err)
+	}
+	notYet, err := loadNotYet("testdata/postfix-not-yet.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for _, c := range cases {
+		known[c.Name] = true
+	}
+	for name := range notYet {
+		if !known[name] {
+			t.Errorf("postfix-not-yet.txt lists %s, which is no case", name)
+		}
+	}
+	for i, c := range cases {
+		t.Run(c.Name, func(t *testing.T) {
+			t.Parallel()
+			diffs := replay(t, c, i)
+			why, listed := notYet[c.Name]
+			switch {
+			case listed && len(diffs) == 0:
+				t.Errorf("comes out as recorded; take it off postfix-not-yet.txt (%s)", why)
+			case listed:
+				t.Logf("differs, as listed: %s\n%s", why, strings.Join(diffs, "\n"))
+			case len(diffs) > 0:
+				t.Errorf("%s\n%s", c.About, strings.Join(diffs, "\n"))
+			}
+		})
+	}
+}
+
+// setup is the main.cf that all recordings share.
+func setup(sinkAddr string) map[string]string {
+	_, port, _ := net.SplitHostPort(sinkAddr)
+	return map[string]string{
+		"compatibility_level":     "3.6",
+		"inet_interfaces":         "127.0.0.1",
+		"inet_protocols":          "ipv4",
+		"relayhost":               "[127.0.0.1]:" + port,
+		"smtp_dns_support_level":  "disabled",
+		"smtp_host_lookup":        "native",
+		"smtp_tls_security_level": "none",
+		"smtpd_peername_lookup":   "no",
+		"smtpd_error_sleep_time":  "0s",
+		"in_flow_delay":           "0s",
+		"alias_maps":              "",
+		"alias_database":          "",
+		"maillog_file":            "{top}/mail.log",
+		"queue_directory":         "{top}/queue",
+		"data_directory":          "{top}/data",
+	}
+}
+
+// replay runs one case and returns how its outcome differs from the recording. What
+// keeps the case from being run at all, a daemon that does not start above all, is a
+// difference too.
+func replay(t *testing.T, c postfixCase, number int) (diffs []string) {
+	p := &probe{TB: t}
+	var done sync.WaitGroup
+	done.Go(func() { diffs = replayCase(p, c, number) })
+	done.Wait()
+	return append(diffs, p.failures...)
+}
+
+func replayCase(t testing.TB, c postfixCase, number int) []string {
+	sink := newSink(t)
+	if s := c.Sink; s != nil {
+		sink.Behave(peers.Script{Banner: s.Banner, Ehlo: s.Ehlo, Mail: s.Mail, Rcpt: s.Rcpt, EndOfData: s.EndOfData})
+	}
+	cf := setup(sink.Addr)
+	for name, value := range c.MainCF {
+		cf[name] = strings.ReplaceAll(value, "\n", "\n ")
+	}
+	r := &caseRun{c: c, sink: sink, relay: newRelay(t, cf, map[string]string{})}
+	r.relay.smtp = caseAddr(t, number)
+	r.relay.write("master.cf", r.relay.smtp+" inet n - n - - smtpd\n")
+	for name, text := range c.Files {
+		r.relay.write(name, text)
+	}
+	r.index()
+	r.relay.start()
+	defer r.relay.stop()
+	for _, s := range c.Sessions {
+		r.logAt = append(r.logAt, len(r.relay.log()))
+		if err := r.session(s); err != nil {
+			return []string{err.Error()}
+		}
+		r.settle()
+	}
+	// The last lines of the log are written when nothing waits for them any more.
+	var diffs, before []string
+	for quiet := 0; quiet < 3; time.Sleep(30 * time.Millisecond) {
+		o, err := r.outcome()
+		if err != nil {
+			return []string{err.Error()}
+		}
+		if diffs = compare(c, o); len(diffs) == 0 {
+			return nil
+		}
+		if quiet++; !slices.Equal(diffs, before) {
+			quiet = 0
+		}
+		before = diffs
+	}
+	return diffs
+}
+
+// index runs the recorded postmap commands.
+func (r *caseRun) index() {
+	for _, p := range r.c.Postmap {
+		spec := strings.ReplaceAll(strings.TrimPrefix(p.Cmd, "postmap "), "{dir}", r.relay.dir)
+		out, code := r.relay.run("postmap", "-c", r.relay.dir, spec)
+		r.postmap = append(r.postmap, recordedCommand{Cmd: p.Cmd, Exit: code, Output: linesOf(out)})
+	}
+}
+
+func linesOf(out string) []string {
+	out = strings.TrimRight(strings.ReplaceAll(out, "\r\n", "\n"), "\n")
+	if out == "" {
+		return []string{}
+	}
+	return strings.Split(out, "\n")
+}
+
+// session does one thing of the recording.
+func (r *caseRun) session(s recordedSession) (err error) {
+	var replies []reply
+	var result recordedCommand
+	switch {
+	case s.Sendmail != nil:
+		out, code := r.relay.runWith(s.Stdin, append([]string{"sendmail", "-C", r.relay.dir}, s.Sendmail...)...)
+		result = recordedCommand{Exit: code, Output: linesOf(out)}
+	case s.Flush:
+		out, code := r.relay.run("postqueue", "-c", r.relay.dir, "-f")
+		if code != 0 {
+			err = fmt.Errorf("postqueue -f: exit status %d: %s", code, out)
+		}
+	case s.RewriteFile != nil:
+		for name, text := range s.RewriteFile {
+			r.relay.write(name, text)
+		}
+		for _, p := range r.c.Postmap {
+			r.relay.mustRun("postmap", "-c", r.relay.dir, strings.ReplaceAll(strings.TrimPrefix(p.Cmd, "postmap "), "{dir}", r.relay.dir))
+		}
+		time.Sleep(time.Second)
+	case s.Sleep > 0:
+		time.Sleep(time.Duration(s.Sleep) * time.Second)
+	default:
+		replies, err = play(r.relay.smtp, s)
+	}
+	r.replies, r.sendmail = append(r.replies, replies), append(r.sendmail, result)
+	return err
+}
+
+// caseAddr is a port below those that the kernel gives to clients, one for each case,
+// so that cases running at once do not take each other's.
+func caseAddr(t testing.TB, number int) string {
+	for port := 12000 + os.Getpid()%40*500 + number%500; port < 32768; port += 500 {
+		addr := fmt.Sprintf("127.0.0.1:%d", port)
+		if l, err := net.Listen("tcp", addr); err == nil {
+			l.Close()
+			return addr
+		}
+	}
+	t.Fatalf("no port left for case %d", number)
+	return ""
+}
+
+// probe collects failures instead of failing the test: a listed case is to fail.
+type probe struct {
+	testing.TB
+	failures []string
+}
+
+func (p *probe) Errorf(format string, args ...any) {
+	p.failures = append(p.failures, fmt.Sprintf(format, args...))
+}
+
+func (p *probe) Error(args ...any) { p.failures = append(p.failures, fmt.Sprint(args...)) }
+
+func (p *probe) Fatalf(format string, args ...any) {
+	p.Errorf(format, args...)
+	runtime.Goexit()
+}
+
+func (p *probe) Fatal(args ...any) {
+	p.Error(args...)
+	runtime.Goexit()
+}

@@ -1,0 +1,114 @@
+package pebblestore
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// engineFS is the disk as Pebble gets it. On a full disk files are not equal: without
+// its log and its manifest the database cannot go on, so that writes to them get the
+// ballast, and after that wait for room (vfs.OnDiskFull); a table that cannot be
+// written is written later.
+type engineFS struct {
+	vfs.FS
+	vital vfs.FS // the same, for log and manifest
+	space *space
+	die   func(error) // does not return
+}
+
+func newEngineFS(disk vfs.FS, space *space, die func(error)) vfs.FS {
+	return engineFS{FS: disk, vital: vfs.OnDiskFull(disk, space.full), space: space, die: die}
+}
+
+func (e engineFS) isTable(name string) bool {
+	return strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".blob")
+}
+
+// Create implements vfs.FS. The names of new files are put on stable storage before a
+// marker is made that may speak of one of them. Pebble leaves that to file systems
+// that keep the order of changes to a directory; most do, none has to.
+func (e engineFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if !e.isTable(name) {
+		if strings.HasPrefix(e.PathBase(name), "marker.") {
+			if err := syncDir(e.FS, e.PathDir(name)); err != nil {
+				e.die(err)
+			}
+		}
+		return e.vital.Create(name, category)
+	}
+	e.space.calm()
+	f, err := e.FS.Create(name, category)
+	if err != nil {
+		e.space.noteFull(err)
+		return nil, err
+	}
+	return engineTable{f, e.space}, nil
+}
+
+// ReuseForWrite implements vfs.FS: it is for logs.
+func (e engineFS) ReuseForWrite(old, name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	return e.vital.ReuseForWrite(old, name, category)
+}
+
+// OpenDir implements vfs.FS. Pebble panics, in goroutines of its own, when the sync of
+// a directory fails; the store would rather say so and end.
+func (e engineFS) OpenDir(name string) (vfs.File, error) {
+	d, err := e.FS.OpenDir(name)
+	if err != nil {
+		return nil, err
+	}
+	return engineDir{d, name, e.die}, nil
+}
+
+type engineDir struct {
+	vfs.File
+	name string
+	die  func(error)
+}
+
+func (d engineDir) Sync() error {
+	if err := d.File.Sync(); err != nil {
+		d.die(fmt.Errorf("sync of directory %s: %w", d.name, err))
+	}
+	return nil
+}
+
+// engineTable is a table being written.
+type engineTable struct {
+	vfs.File
+	space *space
+}
+
+func (t engineTable) Write(p []byte) (int, error) {
+	n, err := t.File.Write(p)
+	t.space.noteFull(err)
+	return n, err
+}
+
+// noteFull remembers that a table found no room.
+func (s *space) noteFull(err error) {
+	if full(err) {
+		s.noRoom.Store(true)
+	}
+}
+
+// calm waits before a table is tried again that found no room: Pebble itself would try
+// again at once, and for ever.
+func (s *space) calm() {
+	if !s.noRoom.Swap(false) {
+		return
+	}
+	s.mu.Lock()
+	wait := s.isOpen
+	s.mu.Unlock()
+	if !wait {
+		return
+	}
+	select {
+	case <-s.closing:
+	case <-time.After(fullPoll):
+	}
+}

@@ -2,7 +2,6 @@ package alias
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -39,10 +38,43 @@ func (r *Resolver) inList(ctx context.Context, list *table.DomainList, name, dom
 		}
 	}
 	if err != nil {
-		r.log.Warn(fmt.Sprintf("%s lookup failure for %q: %v", name, domain, err))
+		r.complain(name, err)
+		r.log.Warn(name + " lookup failure")
 		return false, lookupFailure()
 	}
 	return found, nil
+}
+
+// warnTwice says that a domain is in a second list: only the class of the first counts
+// (ADDRESS_CLASS_README). A list that cannot be asked says so when it is needed.
+func (r *Resolver) warnTwice(ctx context.Context, class mail.Class, domain string) {
+	first := ""
+	for _, l := range r.classLists() {
+		if l.class == class {
+			first = l.name
+		} else if first != "" && l.list != nil {
+			if found, err := l.list.Match(ctx, domain); found && err == nil {
+				r.log.Warn("do not list domain " + domain + " in BOTH " + first + " and " + l.name)
+			}
+		}
+	}
+}
+
+// classList is the parameter that lists the domains of a class.
+type classList struct {
+	class mail.Class
+	name  string
+	list  *table.DomainList
+}
+
+// classLists are those of all classes, the first that has a domain before the others.
+func (r *Resolver) classLists() []classList {
+	return []classList{
+		{mail.ClassLocal, "mydestination", r.o.MyDestination},
+		{mail.ClassVirtualAlias, "virtual_alias_domains", r.o.VirtualAliasDomains},
+		{mail.ClassVirtualMailbox, "virtual_mailbox_domains", r.o.VirtualMailboxDomains},
+		{mail.ClassRelay, "relay_domains", r.o.RelayDomains},
+	}
 }
 
 // otherLabels is the A-label form of a domain written with U-labels, and the other way

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"aliasmx/internal/mail"
-	"aliasmx/internal/table"
 )
 
 // Explaining: the same code that decides, with somebody who takes notes.
@@ -84,13 +83,7 @@ func (r *Resolver) explainClass(ctx context.Context, tr *trace, a mail.Address, 
 	}
 	domain := rt.final.Domain
 	var lists []string
-	for _, l := range []struct {
-		name string
-		list *table.DomainList
-	}{
-		{"mydestination", r.o.MyDestination}, {"virtual_alias_domains", r.o.VirtualAliasDomains},
-		{"virtual_mailbox_domains", r.o.VirtualMailboxDomains}, {"relay_domains", r.o.RelayDomains},
-	} {
+	for _, l := range r.classLists() {
 		if found, err := r.inList(ctx, l.list, l.name, domain); found && err == nil {
 			lists = append(lists, l.name)
 		}

@@ -2,6 +2,7 @@ package alias
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -127,7 +128,7 @@ func (r *Resolver) lookup(ctx context.Context, tables []table.Table, key string)
 			err = fmt.Errorf("the result is empty: a table must not answer so for a key that it does not have")
 		}
 		if err != nil {
-			r.log.Warn(fmt.Sprintf("%s lookup error for %q: %v", t.Name(), key, err))
+			r.complain(fmt.Sprintf(`%s lookup error for "%s"`, t.Name(), key), err)
 			return hit{}, false, lookupFailure()
 		}
 		if found {
@@ -178,6 +179,16 @@ func (h hit) locate() string {
 		}
 	}
 	return h.table.Name()
+}
+
+// complain logs in Postfix's words what could not be looked up, and behind them why.
+// That a fail: table fails is no reason worth telling.
+func (r *Resolver) complain(what string, err error) {
+	text := what + ": " + err.Error()
+	if fail, ok := errors.AsType[table.FailError](err); ok {
+		text = strings.TrimSuffix(text, ": "+fail.Error())
+	}
+	r.log.Warn(text)
 }
 
 // lookupFailure is the answer when a table could not answer.

@@ -174,12 +174,62 @@ func TestWarnings(t *testing.T) {
 		"bad@virt.example": `fake:broken lookup error for \"bad@virt.example\": no answer`,
 		"ok@virt.example":  `virtual_alias_maps lookup of ok@virt.example returns non-address result \",,\"`,
 		"x@other.example":  `virtual_alias_domains lookup failure`,
+		"y@other.example":  `"virtual_alias_domains: fail:oops: table lookup problem"`,
 	} {
 		log.Reset()
 		answer(r, splitInternal(addr))
 		if !strings.Contains(log.String(), want) || !strings.Contains(log.String(), "level=WARN") {
 			t.Errorf("%s: logged %q, want %q", addr, log.String(), want)
 		}
+	}
+}
+
+// Postfix's words, with nothing behind them that a fail: table could not mean.
+func TestWarningOfFailTable(t *testing.T) {
+	failing, err := table.Open("fail:oops", table.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	r := newTestResolver(t, nil, func(o *Options) {
+		o.VirtualAliasMaps = table.Maps{failing}
+		o.Log = slog.New(slog.NewTextHandler(&log, nil))
+	})
+	answer(r, splitInternal("a@virt.example"))
+	if want := `msg="fail:oops lookup error for \"a@virt.example\"" `; !strings.Contains(log.String(), want) {
+		t.Errorf("logged %q, want %q", log.String(), want)
+	}
+}
+
+func TestDomainOfTwoClasses(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Options)
+		class  mail.Class
+		want   string
+	}{
+		"local and virtual alias": {func(o *Options) { o.MyDestination = domains(t, "virt.example") }, mail.ClassLocal,
+			"do not list domain virt.example in BOTH mydestination and virtual_alias_domains"},
+		"virtual alias and relay": {func(o *Options) { o.RelayDomains = domains(t, "virt.example") }, mail.ClassVirtualAlias,
+			"do not list domain virt.example in BOTH virtual_alias_domains and relay_domains"},
+		"one class":                {nil, mail.ClassVirtualAlias, ""},
+		"a second list that fails": {func(o *Options) { o.RelayDomains = domains(t, "fail:oops") }, mail.ClassVirtualAlias, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log strings.Builder
+			r := newTestResolver(t, nil, func(o *Options) {
+				if c.change != nil {
+					c.change(o)
+				}
+				o.Log = slog.New(slog.NewTextHandler(&log, nil))
+			})
+			class, err := r.Class(context.Background(), splitInternal("a@virt.example"))
+			if err != nil || class != c.class {
+				t.Errorf("class %v, %v, want %v", class, err, c.class)
+			}
+			if got := log.String(); !strings.Contains(got, c.want) || (c.want == "") != (got == "") {
+				t.Errorf("logged %q, want %q", got, c.want)
+			}
+		})
 	}
 }
 

@@ -53,6 +53,7 @@ func (r *Resolver) classify(ctx context.Context, a mail.Address) (route, error) 
 			return route{}, err
 		}
 	}
+	r.warnTwice(ctx, rt.class, rt.final.Domain)
 	return rt, nil
 }
 
@@ -127,14 +128,10 @@ func (r *Resolver) unroute(local string) (mail.Address, bool) {
 
 // remoteClass is the class of a domain that is not local.
 func (r *Resolver) remoteClass(ctx context.Context, domain string) (mail.Class, error) {
-	if found, err := r.inList(ctx, r.o.VirtualAliasDomains, "virtual_alias_domains", domain); found || err != nil {
-		return mail.ClassVirtualAlias, err
-	}
-	if found, err := r.inList(ctx, r.o.VirtualMailboxDomains, "virtual_mailbox_domains", domain); found || err != nil {
-		return mail.ClassVirtualMailbox, err
-	}
-	if found, err := r.inList(ctx, r.o.RelayDomains, "relay_domains", domain); found || err != nil {
-		return mail.ClassRelay, err
+	for _, l := range r.classLists()[1:] {
+		if found, err := r.inList(ctx, l.list, l.name, domain); found || err != nil {
+			return l.class, err
+		}
 	}
 	return mail.ClassDefault, nil
 }

@@ -2,10 +2,8 @@ package smtpd
 
 import (
 	"log/slog"
-	"runtime/debug"
 	"strings"
 	"sync"
-	"time"
 	"unicode/utf8"
 
 	"github.com/emersion/go-smtp"
@@ -52,42 +50,6 @@ func (c *conn) serve() {
 	c.log.Info(mail.EventConnect, slog.String(mail.KeyClient, c.peer.String()))
 	for ok := c.connect(); ok; ok = c.next() {
 	}
-}
-
-// end gives back everything that belongs to the connection. After a panic it first says
-// so, to the client and to the operator.
-func (c *conn) end() {
-	if why := recover(); why != nil {
-		c.guard(func() {
-			c.log.Error("panic while serving "+c.peer.String(), slog.Any("panic", why), slog.String("stack", string(debug.Stack())))
-			c.say(say(421, mail.Code(4, 3, 0), c.o.MyHostname+" Error: internal error"))
-			c.wc.Farewell()
-		})
-	}
-	c.guard(func() {
-		if c.sess != nil {
-			c.sess.Logout()
-		}
-	})
-	c.guard(func() { c.wc.Linger(lingerTime) })
-	c.wc.Release()
-	c.log.Info(mail.EventDisconnect, slog.String(mail.KeyClient, c.peer.String()), slog.String(mail.KeyCommands, c.tally.String()))
-	if c.counted != nil {
-		c.srv.clients.disconnect(c.counted, c.peer.Addr)
-	}
-}
-
-// lingerTime is how long a client that is still sending may take to see the last reply.
-const lingerTime = 2 * time.Second
-
-// guard runs a step of the end, in whatever state a panic has left things.
-func (c *conn) guard(step func()) {
-	defer func() {
-		if why := recover(); why != nil {
-			c.log.Error("panic at the end of a session", slog.Any("panic", why))
-		}
-	}()
-	step()
 }
 
 // next carries out one command. It tells whether to go on.
@@ -192,38 +154,6 @@ func (c *conn) command(line string) reply {
 
 func isControl(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }
 
-// isForbidden tells what no mail client would say (smtpd_forbidden_commands).
-func (c *conn) isForbidden(word string) bool {
-	if first := word[0] &^ 0x20; first < 'A' || first > 'Z' {
-		return true
-	}
-	for _, f := range c.o.ForbiddenCommands {
-		if strings.EqualFold(f, word) {
-			return true
-		}
-	}
-	return false
-}
-
-// pipelined looks whether the client has sent on without waiting where it had to: after
-// some commands, and after all of them before it has said EHLO. It tells whether that is
-// the end (smtpd_forbid_unauth_pipelining). DATA decides for itself: commands that follow
-// one which is refused are a nuisance, but the body before 354 is an attack.
-func (c *conn) pipelined(v verb) bool {
-	if c.peer.Local || v == verbBdat || v == verbQuit || c.esmtp && !v.last() || !c.wc.Pending() {
-		return false
-	}
-	if !c.improper {
-		c.improper = true
-		ahead, _ := c.wc.Reader().Peek(min(c.wc.Buffered(), maxEchoed))
-		c.log.Info("improper command pipelining after " + v.String() + " from " + c.peer.String() + ": " + escape(ahead))
-		if s, ok := c.sess.(PipeliningSession); ok {
-			s.ImproperPipelining()
-		}
-	}
-	return c.o.ForbidUnauthPipelining && (v != verbData || !c.esmtp)
-}
-
 // run has a verb carried out.
 func (c *conn) run(v verb, arg string) reply {
 	switch v {
@@ -269,36 +199,6 @@ func (c *conn) say(r reply) {
 
 func (c *conn) flush() bool { return c.wc.Flush() == nil }
 
-// readFailed ends a connection on which nothing more can be read. What there is to say
-// can still be said.
-func (c *conn) readFailed(err error) {
-	switch {
-	case err == wire.ErrInterrupted:
-		c.say(c.shuttingDown())
-		c.wc.Farewell()
-	case wire.IsTimeout(err):
-		c.say(say(421, mail.Code(4, 4, 2), c.o.MyHostname+" Error: timeout exceeded"))
-		c.wc.Farewell()
-		c.lost("timeout")
-	default:
-		c.lost("lost connection")
-	}
-}
-
-// lost logs why a connection ended without QUIT.
-func (c *conn) lost(why string) {
-	c.log.Info(mail.EventLost, slog.String(mail.KeyReason, why), slog.String(mail.KeyStage, c.where),
-		slog.String(mail.KeyClient, c.peer.String()))
-}
-
-func (c *conn) shuttingDown() reply {
-	return say(421, mail.Code(4, 3, 2), c.o.MyHostname+" Service shutting down")
-}
-
-// isClosing tells whether the server is shutting down and this connection has nothing
-// under way that it would let finish.
-func (c *conn) isClosing() bool { return !c.mail && c.srv.isClosing() }
-
 // begin marks the beginning of a transaction, unless the server is shutting down.
 func (c *conn) begin() bool {
 	c.mu.Lock()
@@ -317,23 +217,4 @@ func (c *conn) reset() {
 	c.mu.Lock()
 	c.busy = false
 	c.mu.Unlock()
-}
-
-// interrupt ends the wait for the next command, unless a transaction is under way.
-func (c *conn) interrupt() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.busy {
-		c.wc.Interrupt()
-	}
-}
-
-// pause waits, as long as the server runs.
-func (s *Server) pause(d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-s.closing:
-	}
 }

@@ -20,9 +20,10 @@ func (c *conn) mailFrom(arg string) reply {
 		return say(503, mail.Code(5, 5, 1), "Error: MAIL after BDAT")
 	}
 	// The options of a new transaction are those of now.
-	c.o = c.srv.options.Load()
-	c.log = smtpdLog(c.o)
-	c.wc.SetTimeout(c.o.Timeout)
+	if o := c.srv.options.Load(); o != c.o {
+		c.o, c.log = o, smtpdLog(o)
+		c.wc.SetTimeout(o.Timeout)
+	}
 	arg, ok := cutKeyword(arg, "FROM:")
 	if !ok {
 		return say(501, mail.Code(5, 5, 4), "Syntax: MAIL FROM:<address>")

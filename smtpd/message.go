@@ -72,9 +72,8 @@ func (s *session) BeforeData(verb string) error {
 	if s.tx.accepted == 0 {
 		return errNoRecipients()
 	}
-	if !s.peer.Local {
-		ctx, cancel := s.lookup()
-		defer cancel()
+	if !s.peer.Local && len(s.o.Data) > 0 {
+		ctx := s.lookup()
 		if refused := s.ask(ctx, s.o.Data, subject{"Data command", "DATA"}, s.onlyRecipient()); refused != nil {
 			return s.refuse(verb, nil, refused)
 		}
@@ -104,11 +103,10 @@ func (s *session) BeforeData(verb string) error {
 // isLocalClient tells whether a message gets the header fields it has not
 // (postconf(5): local_header_rewrite_clients).
 func (s *session) isLocalClient() bool {
-	if s.peer.Local {
-		return true
+	if s.peer.Local || len(s.o.LocalClients) == 0 {
+		return s.peer.Local
 	}
-	ctx, cancel := s.lookup()
-	defer cancel()
+	ctx := s.lookup()
 	for _, r := range s.o.LocalClients {
 		if permit, _ := s.apply(ctx, r, s.client(), nil); permit {
 			return true
@@ -211,9 +209,8 @@ func (s *session) finish(done string) error {
 		return status(554, mail.Code(5, 4, 0), "Error: too many hops")
 	}
 	s.logMessageIDs()
-	if !s.peer.Local {
-		ctx, cancel := s.lookup()
-		defer cancel()
+	if !s.peer.Local && len(s.o.EndOfData) > 0 {
+		ctx := s.lookup()
 		if refused := s.ask(ctx, s.o.EndOfData, subject{"End-of-data", "END-OF-MESSAGE"}, s.onlyRecipient()); refused != nil {
 			c.abort(s)
 			return s.refuse("END-OF-MESSAGE", nil, refused)

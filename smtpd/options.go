@@ -2,8 +2,10 @@ package smtpd
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"time"
 
 	"aliasmx/internal/wire"
@@ -99,6 +101,20 @@ type Options struct {
 	// DataMemoryLimit bounds what the messages being received may hold in memory together
 	// (ours: smtpd_data_memory_limit). 0: none.
 	DataMemoryLimit int64
+}
+
+// ParseForbidBareNewline reads a value of smtpd_forbid_bare_newline. "note" only logs in
+// Postfix: nobody reads such a log, and so it is "normalize" here.
+func ParseForbidBareNewline(s string) (wire.BareLF, error) {
+	switch strings.ToLower(s) {
+	case "", "normalize", "yes", "note":
+		return wire.BareLFNormalize, nil
+	case "reject":
+		return wire.BareLFReject, nil
+	case "no":
+		return wire.BareLFAllow, nil
+	}
+	return 0, fmt.Errorf("%q is not one of normalize, reject, yes, no", s)
 }
 
 // withDefaults is o with Postfix's defaults for what is 0.

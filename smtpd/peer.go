@@ -15,10 +15,17 @@ type Peer struct {
 	// message has not.
 	Local bool
 	UID   int // of a local user
+
+	shown string // what String returns, once it is settled
 }
 
 // String is name[address], as the log shows a client.
-func (p Peer) String() string { return p.Name + "[" + p.Addr.String() + "]" }
+func (p Peer) String() string {
+	if p.shown != "" {
+		return p.shown
+	}
+	return p.Name + "[" + p.Addr.String() + "]"
+}
 
 // settled fills in what a local user or an unnamed client is shown as.
 func (p Peer) settled() Peer {
@@ -30,7 +37,8 @@ func (p Peer) settled() Peer {
 	if p.Name == "" {
 		p.Name = "unknown"
 	}
-	p.Addr = p.Addr.Unmap()
+	p.Addr, p.shown = p.Addr.Unmap(), ""
+	p.shown = p.String()
 	return p
 }
 

@@ -58,8 +58,7 @@ func (r reply) write(w *bufio.Writer) {
 		if i > 0 {
 			text = r.more[i-1]
 		}
-		var buf [maxReplyLine]byte
-		b := strconv.AppendInt(buf[:0], int64(r.code), 10)
+		b := strconv.AppendInt(w.AvailableBuffer(), int64(r.code), 10)
 		if i < lines {
 			b = append(b, '-')
 		} else {
@@ -74,9 +73,8 @@ func (r reply) write(w *bufio.Writer) {
 			}
 			b = append(b, ' ')
 		}
-		w.Write(b)
-		w.WriteString(echo(text, maxReplyLine-2-len(b)))
-		w.WriteString("\r\n")
+		b = append(b, echo(text, maxReplyLine-2-len(b))...)
+		w.Write(append(b, '\r', '\n'))
 	}
 }
 

@@ -30,6 +30,10 @@ type session struct {
 	improper bool // has pipelined what it may not
 
 	tx transaction
+
+	asking    context.Context // see lookup
+	endAsking context.CancelFunc
+	asked     time.Time
 }
 
 // transaction is what MAIL begins.
@@ -65,9 +69,22 @@ func (s *Server) newSession(o *Options, p Peer) *session {
 
 func smtpdLog(o *Options) *slog.Logger { return o.Log.With(slog.String(mail.KeyDaemon, "smtpd")) }
 
-// lookup bounds the questions of one command.
-func (s *session) lookup() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(s.ctx, lookupTimeout)
+// lookup bounds the questions of one command, to lookupTimeout or somewhat less: making a
+// context for each would cost more than most questions do.
+func (s *session) lookup() context.Context {
+	if s.asking == nil || time.Since(s.asked) > lookupTimeout/2 {
+		s.endLookup()
+		s.asked = time.Now()
+		s.asking, s.endAsking = context.WithTimeout(s.ctx, lookupTimeout)
+	}
+	return s.asking
+}
+
+func (s *session) endLookup() {
+	if s.endAsking != nil {
+		s.endAsking()
+	}
+	s.asking, s.endAsking = nil, nil
 }
 
 // isLimited tells whether a limit of one client concerns this one.
@@ -78,8 +95,7 @@ func (s *session) Connect() error {
 	if s.peer.Local || s.o.DelayReject {
 		return nil
 	}
-	ctx, cancel := s.lookup()
-	defer cancel()
+	ctx := s.lookup()
 	return s.refuse("CONNECT", nil, s.ask(ctx, s.o.Client, s.client(), nil))
 }
 
@@ -89,8 +105,7 @@ func (s *session) Helo(name string, ehlo bool) error {
 	if s.peer.Local || s.o.DelayReject {
 		return nil
 	}
-	ctx, cancel := s.lookup()
-	defer cancel()
+	ctx := s.lookup()
 	stage := "HELO"
 	if ehlo {
 		stage = "EHLO"
@@ -109,7 +124,9 @@ func (s *session) Mail(from string, opts *smtp.MailOptions) error {
 // MailAddress begins a transaction.
 func (s *session) MailAddress(from mail.Address, opts *smtp.MailOptions) error {
 	s.Reset()
-	s.o = s.srv.options.Load()
+	if o := s.srv.options.Load(); o != s.o {
+		s.o, s.log = o, smtpdLog(o)
+	}
 	s.tx = transaction{
 		active: true, arrived: s.o.Now(), sender: from, from: s.o.Recipients.Complete(from),
 		seen: mail.NewDuplicates(s.o.DuplicateFilterLimit, !s.o.OneDeliveryPerTarget),
@@ -131,8 +148,7 @@ func (s *session) mayBegin() *mail.Status {
 		return status(450, mail.Code(4, 7, 1), "Error: too much mail from "+s.peer.Addr.String())
 	}
 	if !s.peer.Local && !s.o.DelayReject {
-		ctx, cancel := s.lookup()
-		defer cancel()
+		ctx := s.lookup()
 		if refused := s.askAboutSender(ctx, nil); refused != nil {
 			return refused
 		}
@@ -164,8 +180,7 @@ func (s *session) RcptAddress(to mail.Address, opts *smtp.RcptOptions) error {
 		s.warn("Recipient address rate limit exceeded: more than " + strconv.Itoa(limit) + " from " + s.peer.String() + " for service " + s.o.Service)
 		return s.refuse("RCPT", &to, status(450, mail.Code(4, 7, 1), "Error: too many recipients from "+s.peer.Addr.String()))
 	}
-	ctx, cancel := s.lookup()
-	defer cancel()
+	ctx := s.lookup()
 	s.tx.cached = expansion{request: request(to, s.tx.from, opts)}
 	if !s.peer.Local {
 		if refused := s.mayReceive(ctx, to); refused != nil {
@@ -235,8 +250,7 @@ func (s *session) mayReceive(ctx context.Context, to mail.Address) *mail.Status 
 
 // Vrfy tells whether a recipient would be accepted.
 func (s *session) Vrfy(a mail.Address) error {
-	ctx, cancel := s.lookup()
-	defer cancel()
+	ctx := s.lookup()
 	s.tx.cached = expansion{request: request(a, s.tx.from, nil)}
 	if s.peer.Local {
 		return nil
@@ -267,5 +281,6 @@ func (s *session) Reset() {
 // Logout ends the session.
 func (s *session) Logout() error {
 	s.Reset()
+	s.endLookup()
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"aliasmx/internal/mail"
+	"aliasmx/internal/wire"
 )
 
 func TestParseCommand(t *testing.T) {
@@ -56,6 +57,19 @@ func FuzzParseCommand(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestParseForbidBareNewline(t *testing.T) {
+	for s, want := range map[string]wire.BareLF{
+		"": wire.BareLFNormalize, "Normalize": wire.BareLFNormalize, "yes": wire.BareLFNormalize, "reject": wire.BareLFReject, "no": wire.BareLFAllow,
+	} {
+		if got, err := ParseForbidBareNewline(s); got != want || err != nil {
+			t.Errorf("%q: %v, %v", s, got, err)
+		}
+	}
+	if _, err := ParseForbidBareNewline("maybe"); err == nil || err.Error() != `"maybe" is not one of normalize, reject, yes, no` {
+		t.Errorf("%v", err)
+	}
 }
 
 func TestTally(t *testing.T) {

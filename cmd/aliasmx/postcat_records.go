@@ -3,10 +3,9 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"time"
-
-	"fmt"
 
 	"aliasmx/internal/mail"
 )

@@ -53,7 +53,7 @@ func TestPostcat(t *testing.T) {
 	const body = "\nbody one\n.not the end\n last\n"
 	created := func(id mail.QueueID) string { return "create_time: " + id.Time().Local().Format(time.ANSIC) + "\n" }
 	records := "*** ENVELOPE RECORDS " + one + " ***\n" +
-		"message_size:             166               0               2               0             166               0\n" +
+		"message_size:             152               0               2               0             152               0\n" +
 		"message_arrival_time: Sun Nov 22 19:39:12 2026\n" + created(1) +
 		"named_attribute: log_ident=" + one + "\nnamed_attribute: envelope_id=env1\nnamed_attribute: ret_flags=2\n" +
 		"sender: s1@x.example\nnamed_attribute: log_message_origin=local\n" +
@@ -62,7 +62,7 @@ func TestPostcat(t *testing.T) {
 		"*** MESSAGE CONTENTS " + one + " ***\n"
 	end := "*** HEADER EXTRACTED " + one + " ***\n*** MESSAGE FILE END " + one + " ***\n"
 	records2 := "*** ENVELOPE RECORDS " + two + " ***\n" +
-		"message_size:             166               0               1               0             166               1\n" +
+		"message_size:             152               0               1               0             152               1\n" +
 		"message_arrival_time: Sun Nov 22 19:39:12 2026\n" + created(2) +
 		"named_attribute: log_ident=" + two + "\nsender: \n" +
 		"named_attribute: log_client_name=localhost\nnamed_attribute: log_client_address=127.0.0.1\nnamed_attribute: log_client_port=54532\n" +
@@ -119,7 +119,7 @@ func TestPostcatErrors(t *testing.T) {
 		want string
 	}{
 		{[]string{"-q", "NOSUCH"}, "postcat: fatal: open queue file NOSUCH: No such file or directory\n"},
-		{[]string{"-q", mail.QueueID(99).String()}, "postcat: fatal: open queue file 00000000001w: No such file or directory\n"},
+		{[]string{"-q", mail.QueueID(99).String()}, "postcat: fatal: open queue file 00000000001v: No such file or directory\n"},
 		{[]string{"-q", "bad name"}, "postcat: fatal: bad mail queue ID: bad name\n"},
 		{[]string{"-q", mail.QueueID(3).String()}, "postcat: fatal: 000000000003: corrupt queue entry\n"},
 		{[]string{"-z"}, "postcat: invalid option -- 'z'\npostcat: fatal: usage: " + postcatUsage + "\n"},

@@ -1,6 +1,6 @@
-// Package admin is the operator's hand on a running daemon: HTTP over a unix socket
-// in the queue directory. Server answers in the daemon, Client asks from
-// the commands postqueue, postsuper, postcat, mailq, status, stop and reload.
+// Package admin is the operator's hand on a running daemon: HTTP over a unix socket in
+// the queue directory. Server answers in the daemon, Client asks from the commands
+// postqueue, postsuper, postcat, mailq, status, stop and reload.
 //
 // Who asks is told by the kernel, not by the peer. The superuser and the daemon's own
 // user may do everything; other local users see the queue and flush it as far as

@@ -1,7 +1,7 @@
 // Package pickup takes mail from the users of this machine: the sendmail command is
-// its client, the daemon its server, a unix socket that every user may open
-// lies between them, in the queue directory. It does what postdrop(1),
-// pickup(8) and the local part of cleanup(8) do for Postfix.
+// its client, the daemon its server; a socket in the queue directory, which every user
+// may open, lies between them. It does what postdrop(1), pickup(8) and the local part
+// of cleanup(8) do for Postfix.
 //
 // Who submits is asked of the kernel. What a submitter sends is not trusted further:
 // every length is bounded, every wait has a deadline, one user cannot take all

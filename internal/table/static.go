@@ -24,13 +24,18 @@ func (t *static) Lookup(context.Context, string) (string, bool, error) { return 
 func (t *static) Name() string                                         { return "static:" + t.argument }
 func (t *static) Close() error                                         { return nil }
 
+// FailError is why a fail: table fails: because it is one.
+type FailError struct{ Table string }
+
+func (e FailError) Error() string { return "table " + e.Table + " fails every lookup" }
+
 // fail fails every lookup, to see what becomes of the mail then: fail:name.
 type fail struct{ argument string }
 
 func openFail(argument string, _ Options) (Table, error) { return &fail{argument}, nil }
 
 func (t *fail) Lookup(context.Context, string) (string, bool, error) {
-	return "", false, fmt.Errorf("table %s fails every lookup", t.Name())
+	return "", false, FailError{t.Name()}
 }
 func (t *fail) Name() string { return "fail:" + t.argument }
 func (t *fail) Close() error { return nil }

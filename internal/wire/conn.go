@@ -177,11 +177,15 @@ func (c *Conn) handshake(t *tls.Conn, timeout time.Duration) error {
 	return nil
 }
 
+// farewellTime is how long a peer may take for the last reply.
+const farewellTime = 10 * time.Second
+
 // Farewell sends what was collected although a read has failed: the reply that says
 // why the connection ends. Nothing is read any more.
 func (c *Conn) Farewell() error {
 	failure := c.err
 	c.err = nil
+	c.timeout = min(c.timeout, farewellTime)
 	err := c.w.Flush()
 	c.err = failure
 	return err

@@ -17,12 +17,13 @@ const listPage = 256
 
 // List implements queue.Store.
 func (s *Store) List(ctx context.Context, yield func(mail.Listed) bool) error {
-	for next, more := mail.QueueID(0), true; more; {
-		var page []mail.Listed
-		var err error
-		if page, next, more, err = s.listPage(ctx, next); err != nil {
+	w := &walk{store: s}
+	for more := true; more; {
+		page, err := w.page(ctx)
+		if err != nil {
 			return err
 		}
+		more = len(page) == listPage
 		for _, l := range page {
 			if err := ctx.Err(); err != nil {
 				return err
@@ -35,92 +36,148 @@ func (s *Store) List(ctx context.Context, yield func(mail.Listed) bool) error {
 	return nil
 }
 
-// listPage reads the messages from an ID on, and returns where the next page begins.
-func (s *Store) listPage(ctx context.Context, from mail.QueueID) (page []mail.Listed, next mail.QueueID, more bool, err error) {
+// walk goes through the queues side by side, in the order of IDs.
+type walk struct {
+	store *Store
+	next  mail.QueueID // where the next page begins
+	// fresh are the new messages when the walk began. They are few, but the traces of
+	// those before them are many: they are looked for once. Who is not new any more when
+	// his turn comes is among the others.
+	begun bool
+	fresh []mail.QueueID
+
+	// Of a page, all of one moment.
+	snap *pebble.Snapshot
+	its  [walkKinds]*pebble.Iterator
+}
+
+const (
+	walkMessage = iota
+	walkCorrupt
+	walkJob
+	walkHold
+	walkKinds
+	walkNew
+)
+
+// page reads up to listPage messages.
+func (w *walk) page(ctx context.Context) (page []mail.Listed, err error) {
 	if err := ctx.Err(); err != nil {
-		return nil, 0, false, err
+		return nil, err
 	}
-	if err := s.enter(); err != nil {
-		return nil, 0, false, err
+	if err := w.store.enter(); err != nil {
+		return nil, err
 	}
-	defer s.leave()
-	snap := s.db.NewSnapshot()
-	defer snap.Close()
-	w := &walk{store: s}
-	defer w.close()
-	for _, kind := range []byte{keyNew, keyMessage, keyCorrupt, keyJob} {
-		it, err := snap.NewIter(&pebble.IterOptions{LowerBound: idKey(kind, from), UpperBound: []byte{kind + 1}})
-		if err != nil {
-			return nil, 0, false, fmt.Errorf("read queue: %w", err)
+	defer w.store.leave()
+	w.snap = w.store.db.NewSnapshot()
+	defer func() {
+		if cerr := w.close(); err == nil && cerr != nil {
+			err = fmt.Errorf("read queue: %w", cerr)
 		}
-		it.First()
-		w.its = append(w.its, it)
+	}()
+	if err := w.open(); err != nil {
+		return nil, fmt.Errorf("read queue: %w", err)
 	}
 	for len(page) < listPage {
 		kind, id := w.first()
 		if kind < 0 {
-			return page, 0, false, w.error()
+			return page, nil
 		}
 		if l, ok := w.read(kind, id); ok {
 			page = append(page, l)
 		}
-		if id == math.MaxUint64 {
-			return page, 0, false, w.error()
-		}
-		next = id + 1
-		w.its[kind].Next()
-	}
-	return page, next, true, w.error()
-}
-
-// walk goes through the queues side by side, in the order of IDs. Its iterators are,
-// in this order, over new messages, other messages, corrupt ones, and jobs.
-type walk struct {
-	store *Store
-	its   []*pebble.Iterator
-}
-
-const (
-	walkNew = iota
-	walkMessage
-	walkCorrupt
-	walkJob
-)
-
-func (w *walk) close() {
-	for _, it := range w.its {
-		_ = it.Close()
-	}
-}
-
-func (w *walk) error() error {
-	for _, it := range w.its {
-		if err := it.Error(); err != nil {
-			return fmt.Errorf("read queue: %w", err)
+		w.next = id + 1
+		if kind == walkNew {
+			w.fresh = w.fresh[1:]
+		} else {
+			w.its[kind].Next()
 		}
 	}
-	return nil
+	return page, nil
 }
 
-// first is the lowest ID that an iterator stands at, and which; -1 at the end.
+func (w *walk) open() error {
+	for k, kind := range [walkKinds]byte{keyMessage, keyCorrupt, keyJob, keyHold} {
+		it, err := w.snap.NewIter(&pebble.IterOptions{LowerBound: idKey(kind, w.next), UpperBound: []byte{kind + 1}})
+		if err != nil {
+			return err
+		}
+		it.First()
+		w.its[k] = it
+	}
+	if w.begun {
+		return nil
+	}
+	w.begun = true
+	it, err := w.snap.NewIter(&pebble.IterOptions{LowerBound: []byte{keyNew}, UpperBound: []byte{keyNew + 1}})
+	if err != nil {
+		return err
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		if id, ok := parseID(it.Key()); ok {
+			w.fresh = append(w.fresh, id)
+		}
+	}
+	return it.Close()
+}
+
+func (w *walk) close() error {
+	var err error
+	for k, it := range w.its {
+		if it != nil {
+			if cerr := it.Close(); err == nil {
+				err = cerr
+			}
+			w.its[k] = nil
+		}
+	}
+	if cerr := w.snap.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// first is the lowest ID that is still to be read, and of which kind; -1 at the end.
 func (w *walk) first() (kind int, id mail.QueueID) {
 	kind = -1
-	for k, it := range w.its[:walkJob] {
-		if !it.Valid() {
-			continue
-		}
-		if at, ok := parseID(it.Key()); ok && (kind < 0 || at < id) {
+	for _, k := range []int{walkMessage, walkCorrupt} {
+		if at, ok := w.at(k); ok && (kind < 0 || at < id) {
 			kind, id = k, at
 		}
 	}
+	if len(w.fresh) > 0 && (kind < 0 || w.fresh[0] <= id) {
+		return walkNew, w.fresh[0]
+	}
 	return kind, id
+}
+
+// at is the ID at which an iterator stands.
+func (w *walk) at(kind int) (mail.QueueID, bool) {
+	it := w.its[kind]
+	if !it.Valid() {
+		return 0, false
+	}
+	return parseID(it.Key())
+}
+
+// record is what the database has of a message.
+func (w *walk) record(kind int, id mail.QueueID) ([]byte, error) {
+	if kind != walkNew {
+		return w.its[kind].ValueAndErr()
+	}
+	value, closer, err := w.snap.Get(idKey(keyNew, id))
+	if err != nil {
+		return nil, err
+	}
+	value = bytes.Clone(value)
+	return value, closer.Close()
 }
 
 // read makes of a record what operators see. A message whose record is damaged is
 // shown as corrupt before anybody has tried to load it.
 func (w *walk) read(kind int, id mail.QueueID) (mail.Listed, bool) {
-	value, err := w.its[kind].ValueAndErr()
-	if err != nil {
+	value, err := w.record(kind, id)
+	if err != nil { // it is not new any more, or an error that close reports
 		return mail.Listed{}, false
 	}
 	if kind == walkCorrupt {
@@ -134,7 +191,19 @@ func (w *walk) read(kind int, id mail.QueueID) (mail.Listed, bool) {
 	if err != nil {
 		return listCorrupt(id, encodeCorrupt(err.Error(), value)), true
 	}
+	m.held = w.held(id)
 	return w.store.listed(m, env)
+}
+
+// held tells whether a message is on hold. IDs are asked for in ascending order.
+func (w *walk) held(id mail.QueueID) bool {
+	for {
+		at, ok := w.at(walkHold)
+		if !ok || at >= id {
+			return ok && at == id
+		}
+		w.its[walkHold].Next()
+	}
 }
 
 // jobs reads the jobs of a message; those of a new one are its recipients.
@@ -181,19 +250,10 @@ func (s *Store) listed(m *message, env *mail.Envelope) (mail.Listed, bool) {
 	switch {
 	case removed:
 		return mail.Listed{}, false
-	case s.isHeld(m.id):
+	case m.held:
 		l.Queue = "hold"
 	case active:
 		l.Queue = "active"
 	}
 	return l, true
-}
-
-func (s *Store) isHeld(id mail.QueueID) bool {
-	_, closer, err := s.db.Get(idKey(keyHold, id))
-	if err != nil {
-		return false
-	}
-	_ = closer.Close()
-	return true
 }

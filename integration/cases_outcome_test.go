@@ -108,22 +108,22 @@ func (r *caseRun) sessionAt(offset int) int {
 var (
 	deliveryLine = regexp.MustCompile(`^postfix/([a-z]+)\[PID\]: (Q\d+): to=<(.*?)>, (?:orig_to=<(.*?)>, )?relay=(.*?), delay=N, delays=N/N/N/N, dsn=([\d.]+), status=(\S+) \((.*)\)$`)
 	activeLine   = regexp.MustCompile(`^postfix/qmgr\[PID\]: (Q\d+): from=<(.*)>, size=N, nrcpt=\d+ \(queue active\)$`)
-	originLine   = regexp.MustCompile(`^postfix/(?:smtpd|pickup)\[PID\]: (Q\d+): (?:client|uid)=`)
+	noticeLine   = regexp.MustCompile(`^postfix/bounce\[PID\]: Q\d+: .* notification: (Q\d+)$`)
 )
 
 // deliveriesOf takes the status= lines of the log apart.
 func deliveriesOf(lines []string, sessionOf map[string]int) (ds []delivered) {
-	from, ours := map[string]string{}, map[string]bool{}
+	from, notice := map[string]string{}, map[string]bool{}
 	for _, line := range lines {
 		if m := activeLine.FindStringSubmatch(line); m != nil {
 			from[m[1]] = m[2]
-		} else if m := originLine.FindStringSubmatch(line); m != nil {
-			ours[m[1]] = true
+		} else if m := noticeLine.FindStringSubmatch(line); m != nil {
+			notice[m[1]] = true
 		}
 	}
 	for _, line := range lines {
 		if m := deliveryLine.FindStringSubmatch(line); m != nil {
-			ds = append(ds, delivered{Session: sessionOf[m[2]], QueueID: m[2], Notice: !ours[m[2]], MailFrom: from[m[2]],
+			ds = append(ds, delivered{Session: sessionOf[m[2]], QueueID: m[2], Notice: notice[m[2]], MailFrom: from[m[2]],
 				RcptTo: m[3], OrigTo: m[4], Agent: m[1], Relay: m[5], DSN: m[6], Status: m[7], Reason: m[8]})
 		}
 	}

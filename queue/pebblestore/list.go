@@ -3,6 +3,7 @@ package pebblestore
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
@@ -45,6 +46,8 @@ type walk struct {
 	// his turn comes is among the others.
 	begun bool
 	fresh []mail.QueueID
+
+	err error // in reading a record
 
 	// Of a page, all of one moment.
 	snap *pebble.Snapshot
@@ -122,7 +125,7 @@ func (w *walk) open() error {
 }
 
 func (w *walk) close() error {
-	var err error
+	err := w.err
 	for k, it := range w.its {
 		if it != nil {
 			if cerr := it.Close(); err == nil {
@@ -177,7 +180,10 @@ func (w *walk) record(kind int, id mail.QueueID) ([]byte, error) {
 // shown as corrupt before anybody has tried to load it.
 func (w *walk) read(kind int, id mail.QueueID) (mail.Listed, bool) {
 	value, err := w.record(kind, id)
-	if err != nil { // it is not new any more, or an error that close reports
+	if err != nil {
+		if !errors.Is(err, pebble.ErrNotFound) { // else it is not new any more
+			w.err = err
+		}
 		return mail.Listed{}, false
 	}
 	if kind == walkCorrupt {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -113,5 +115,186 @@ func waitFor(t *testing.T, what string, ok func() bool) {
 		case <-deadline:
 			t.Fatalf("no %s after 20 seconds", what)
 		}
+	}
+}
+
+// spare is what the database may write meanwhile.
+const spare = 1 << 20
+
+// TestLargeBodyOnFullDisk: a body that does not fit is refused while it comes in, and
+// no trace of it is left; the room that is kept back is not touched.
+func TestLargeBodyOnFullDisk(t *testing.T) {
+	disk := newSmallDisk(vfs.NewMem(), 16<<20)
+	s := mustOpen(t, pebblestore.Options{Dir: "/queue", FS: disk, MinFree: 4 << 20})
+	rng := rand.New(rand.NewPCG(1, 1))
+	if _, err := put(s, rng, 5<<20); err != nil {
+		t.Fatal(err)
+	}
+	free := disk.free()
+	if err := s.Admit(20 << 20); !errors.Is(err, queue.ErrNoSpace) {
+		t.Errorf("Admit of 20 MB: %v", err)
+	}
+	d, err := s.Stage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, err = d.Write(make([]byte, 100_000))
+	}
+	if !errors.Is(err, queue.ErrNoSpace) {
+		t.Errorf("Write: %v", err)
+	}
+	if left := disk.free(); left < 2<<20-spare {
+		t.Errorf("%d bytes are left", left)
+	}
+	if _, err := d.Commit(t.Context(), storetest.Envelope(s.IDs().Next(), testTime, "smtp:a")); !errors.Is(err, queue.ErrNoSpace) {
+		t.Errorf("Commit: %v", err)
+	}
+	if left := disk.list("/big/new/"); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if now := disk.free(); now < free-spare {
+		t.Errorf("%d bytes free after it, %d before", now, free)
+	}
+}
+
+// TestOthersFillTheDisk: when other programs take the last byte, the ballast goes, then
+// the log waits; nothing fails, mail is turned away at once, and all goes on when there
+// is room.
+func TestOthersFillTheDisk(t *testing.T) {
+	disk := newSmallDisk(vfs.NewMem(), 32<<20)
+	clock := storetest.NewClock(testTime)
+	log := &logBook{}
+	s := mustOpen(t, pebblestore.Options{Dir: "/queue", FS: disk, Now: clock.Now, Log: log.logger()})
+	rng := rand.New(rand.NewPCG(1, 1))
+	var jobs []queue.Job
+	for range 100 {
+		j, err := put(s, rng, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		jobs = append(jobs, j...)
+	}
+	if len(disk.list("ballast")) != 1 {
+		t.Errorf("no ballast: %v", disk.list(""))
+	}
+	taken := disk.free()
+	disk.fill(taken)
+	clock.Add(time.Second)
+	if err := s.Admit(0); !errors.Is(err, queue.ErrNoSpace) {
+		t.Errorf("Admit: %v", err)
+	}
+	if _, err := s.Stage(t.Context()); !errors.Is(err, queue.ErrNoSpace) {
+		t.Errorf("Stage: %v", err)
+	}
+	// One job is deferred again and again, until there is no room for it to be noted.
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	var progress atomic.Int64
+	go func() {
+		defer close(stopped)
+		for j := jobs[0]; ; j.Attempts++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			res := mail.Result{Rcpt: 0, Reason: strings.Repeat("x", 1000)}
+			if a := storetest.Apply(s, queue.Outcome{Job: j, NextDue: testTime, Results: []mail.Result{res}}); a.Err != nil {
+				t.Errorf("Apply: %v", a.Err)
+				return
+			}
+			if again, _, err := s.Claim(t.Context(), "smtp:a.example", testTime, 1); err != nil || len(again) != 1 {
+				t.Errorf("claimed %+v, %v", again, err)
+				return
+			}
+			progress.Add(1)
+		}
+	}()
+	last, since := int64(-1), 0
+	waitFor(t, "end of all room", func() bool {
+		since++
+		if now := progress.Load(); now != last {
+			last, since = now, 0
+		}
+		return since > 300
+	})
+	if text := log.String(); !strings.Contains(text, "the ballast was given up") && !strings.Contains(text, "no room") {
+		t.Errorf("log: %s", text)
+	}
+	if err := s.Admit(0); !errors.Is(err, queue.ErrNoSpace) {
+		t.Errorf("Admit: %v", err)
+	}
+	disk.fill(-taken)
+	waitFor(t, "progress", func() bool { return progress.Load() > last+10 })
+	close(stop)
+	<-stopped
+	waitFor(t, "new mail", func() bool {
+		clock.Add(time.Second)
+		_, err := put(s, rng, 1000)
+		return err == nil
+	})
+	if len(disk.list("ballast")) != 1 {
+		t.Errorf("the ballast was not restored")
+	}
+}
+
+// askedDisk counts how often the disk is asked for its free space.
+type askedDisk struct {
+	*smallDisk
+	asked int
+	err   error
+}
+
+func (d *askedDisk) GetDiskUsage(path string) (vfs.DiskUsage, error) {
+	d.asked++
+	u, err := d.smallDisk.GetDiskUsage(path)
+	return u, errors.Join(err, d.err)
+}
+
+// TestAdmit: cheap, exact to what was written since the disk was last asked, and an
+// error, not an answer, when the disk cannot be asked.
+func TestAdmit(t *testing.T) {
+	disk := &askedDisk{smallDisk: newSmallDisk(vfs.NewMem(), 64<<20)}
+	clock := storetest.NewClock(testTime)
+	s := mustOpen(t, pebblestore.Options{Dir: "/queue", FS: disk, Now: clock.Now, MinFree: 10 << 20})
+	if err := s.Admit(0); err != nil {
+		t.Fatal(err)
+	}
+	before := disk.asked
+	for range 1000 {
+		if err := s.Admit(0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if disk.asked != before {
+		t.Errorf("the disk was asked %d times in an instant", disk.asked-before)
+	}
+	free := s.Stats().Free
+	for _, tt := range []struct {
+		size int64
+		ok   bool
+	}{{0, true}, {free - 10<<20, true}, {free - 10<<20 + 1, false}, {-1, true}, {1 << 62, false}} {
+		if err := s.Admit(tt.size); (err == nil) != tt.ok || err != nil && !errors.Is(err, queue.ErrNoSpace) {
+			t.Errorf("Admit of %d with %d free: %v", tt.size, free, err)
+		}
+	}
+	d, err := s.Stage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Write(make([]byte, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Admit(free - 10<<20 - 500); !errors.Is(err, queue.ErrNoSpace) {
+		t.Errorf("bytes under way do not count: %v", err)
+	}
+	d.Abort()
+	if err := s.Admit(free - 10<<20 - 500); err != nil {
+		t.Errorf("bytes of an aborted message count: %v", err)
+	}
+	disk.err = errors.New("stale handle")
+	clock.Add(time.Second)
+	if err := s.Admit(0); err == nil || errors.Is(err, queue.ErrNoSpace) {
+		t.Errorf("Admit with a disk that does not answer: %v", err)
 	}
 }

@@ -60,10 +60,10 @@ func newPostfix(t testing.TB, lines ...string) *postfix {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		exec.Command("postfix", "-c", p.dir, "abort").Run()
+		exec.Command("/usr/sbin/postfix", "-c", p.dir, "abort").Run()
 		os.RemoveAll(top)
 	})
-	mustExec(t, "postfix", "-c", p.dir, "start")
+	mustExec(t, "/usr/sbin/postfix", "-c", p.dir, "start")
 	for end := time.Now().Add(limit); ; time.Sleep(50 * time.Millisecond) {
 		if c, err := net.Dial("tcp", p.addr); err == nil {
 			c.Close()

@@ -19,7 +19,6 @@ var (
 	lineID       = regexp.MustCompile(`^(?:warning: )?(` + idPattern + `): `)
 	notification = regexp.MustCompile(`notification: (` + idPattern + `)$`)
 	logDelay     = regexp.MustCompile(`\bdelay=\d+(?:\.\d+)?, delays=\d+(?:\.\d+)?/\d+(?:\.\d+)?/\d+(?:\.\d+)?/\d+(?:\.\d+)?,`)
-	logReuse     = regexp.MustCompile(`, conn_use=\d+, delay=`)
 	logSize      = regexp.MustCompile(`, size=\d+, nrcpt=`)
 	mailSize     = regexp.MustCompile(` SIZE=\d+`)
 	messageID    = regexp.MustCompile(`<\d{14}\.(` + idPattern + `)@`)
@@ -88,8 +87,6 @@ func (n *normaliser) text(s string) string {
 // log normalises a line of the log, without its time and host.
 func (n *normaliser) log(s string) string {
 	s = logDelay.ReplaceAllString(s, "delay=N, delays=N/N/N/N,")
-	// Whether a connection is used again depends on how soon the next message comes.
-	s = logReuse.ReplaceAllString(s, ", delay=")
 	s = logSize.ReplaceAllString(s, ", size=N, nrcpt=")
 	return n.text(s)
 }

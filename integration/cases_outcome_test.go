@@ -106,7 +106,7 @@ func (r *caseRun) sessionAt(offset int) int {
 }
 
 var (
-	deliveryLine = regexp.MustCompile(`^postfix/([a-z]+)\[PID\]: (Q\d+): to=<(.*?)>, (?:orig_to=<(.*?)>, )?relay=(.*?), delay=N, delays=N/N/N/N, dsn=([\d.]+), status=(\S+) \((.*)\)$`)
+	deliveryLine = regexp.MustCompile(`^postfix/([a-z]+)\[PID\]: (Q\d+): to=<(.*?)>, (?:orig_to=<(.*?)>, )?relay=(.*?), (?:conn_use=\d+, )?delay=N, delays=N/N/N/N, dsn=([\d.]+), status=(\S+) \((.*)\)$`)
 	activeLine   = regexp.MustCompile(`^postfix/qmgr\[PID\]: (Q\d+): from=<(.*)>, size=N, nrcpt=\d+ \(queue active\)$`)
 	noticeLine   = regexp.MustCompile(`^postfix/bounce\[PID\]: Q\d+: .* notification: (Q\d+)$`)
 )

@@ -38,12 +38,17 @@ func TestPostfixCases(t *testing.T) {
 	for i, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
 			t.Parallel()
-			diffs := replay(t, c, i)
+			diffs, o := replay(t, c, i)
 			var text strings.Builder
 			for _, d := range diffs {
 				text.WriteString(d.String() + "\n")
 			}
 			why, listed := notYet[c.Name]
+			if why.rule == refusedEarlier {
+				for _, wrong := range checkRefusedEarlier(c, o) {
+					t.Error(wrong)
+				}
+			}
 			switch got := kinds(diffs); {
 			case listed && got == "":
 				t.Errorf("comes out as recorded; take it off postfix-not-yet.txt (%s)", why.reason)
@@ -78,21 +83,21 @@ func setup(sinkAddr string) map[string]string {
 	}
 }
 
-// replay runs one case and returns how its outcome differs from the recording. What
-// keeps the case from being run at all, a daemon that does not start above all, is a
-// difference too.
-func replay(t *testing.T, c postfixCase, number int) (diffs []diff) {
+// replay runs one case and returns its outcome and how that differs from the recording.
+// What keeps the case from being run at all, a daemon that does not start above all, is
+// a difference too.
+func replay(t *testing.T, c postfixCase, number int) (diffs []diff, o outcome) {
 	p := &probe{TB: t}
 	var done sync.WaitGroup
-	done.Go(func() { diffs = replayCase(p, c, number) })
+	done.Go(func() { diffs, o = replayCase(p, c, number) })
 	done.Wait()
 	for _, f := range p.failures {
 		diffs = append(diffs, diff{"run", ": " + f})
 	}
-	return diffs
+	return diffs, o
 }
 
-func replayCase(t testing.TB, c postfixCase, number int) []diff {
+func replayCase(t testing.TB, c postfixCase, number int) ([]diff, outcome) {
 	sink := newSink(t)
 	if s := c.Sink; s != nil {
 		sink.Behave(peers.Script{Banner: s.Banner, Ehlo: s.Ehlo, Mail: s.Mail, Rcpt: s.Rcpt, EndOfData: s.EndOfData})
@@ -119,20 +124,21 @@ func replayCase(t testing.TB, c postfixCase, number int) []diff {
 	}
 	// The last lines of the log are written when nothing waits for them any more.
 	var diffs, before []diff
+	var last outcome
 	for quiet := 0; quiet < 3; time.Sleep(30 * time.Millisecond) {
 		o, err := r.outcome()
 		if err != nil {
 			t.Fatal(err)
 		}
 		if diffs = compare(c, o); len(diffs) == 0 {
-			return nil
+			return nil, o
 		}
 		if quiet++; !slices.Equal(diffs, before) {
 			quiet = 0
 		}
-		before = diffs
+		before, last = diffs, o
 	}
-	return diffs
+	return diffs, last
 }
 
 // index runs the recorded postmap commands.

@@ -73,39 +73,3 @@ func BenchmarkBodyScan(b *testing.B) {
 		_, _ = scan.Write(body)
 	}
 }
-
-func TestSplitRcpts(t *testing.T) {
-	env := &mail.Envelope{}
-	for _, d := range []mail.Dest{"smtp:a", "smtp:b", "smtp:a", "smtp:a", "smtp:c", "smtp:a", "smtp:b"} {
-		env.Rcpts = append(env.Rcpts, mail.Recipient{Dest: d})
-	}
-	tests := []struct {
-		name  string
-		open  []int
-		limit int
-		want  [][]int
-	}{
-		{"none", nil, 2, nil},
-		{"one", []int{4}, 2, [][]int{{4}}},
-		{"by destination", []int{0, 1, 2, 3, 4, 5, 6}, 50, [][]int{{0, 2, 3, 5}, {1, 6}, {4}}},
-		{"limit", []int{0, 1, 2, 3, 4, 5, 6}, 2, [][]int{{0, 2}, {1, 6}, {3, 5}, {4}}},
-		{"limit one", []int{0, 2, 3}, 1, [][]int{{0}, {2}, {3}}},
-		{"default limit", []int{0, 2, 3}, 0, [][]int{{0, 2, 3}}},
-		{"unfinished only", []int{3, 6}, 50, [][]int{{3}, {6}}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			got := queue.SplitRcpts(env, tt.open, tt.limit)
-			if len(got) != len(tt.want) {
-				t.Fatalf("got %v, want %v", got, tt.want)
-			}
-			for i := range got {
-				for k := range got[i] {
-					if len(got[i]) != len(tt.want[i]) || got[i][k] != tt.want[i][k] {
-						t.Fatalf("got %v, want %v", got, tt.want)
-					}
-				}
-			}
-		})
-	}
-}

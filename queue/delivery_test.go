@@ -25,22 +25,37 @@ func TestDelivered(t *testing.T) {
 			"smtp Q1: delivery to=c@dest.example relay=mx[192.0.2.1]:25 delay=0.25 delays=0/0/0/0.25 dsn=2.0.0 status=sent reason=250 Ok",
 			"qmgr Q1: removed",
 		)
-		r.send(sender, "d@dest.example") // while the connection lingers
-		r.wantLog(
-			"qmgr Q2: active from=sender@client.example size=38 nrcpt=1",
-			"smtp Q2: delivery to=d@dest.example relay=mx[192.0.2.1]:25 conn_use=2 delay=0 delays=0/0/0/0 dsn=2.0.0 status=sent reason=250 Ok",
-			"qmgr Q2: removed",
-		)
 		r.wantQueued("")
+		if n, _ := r.hop.connections(""); n != 0 {
+			t.Errorf("%d connections after all work was done", n)
+		}
+		r.wait(2 * time.Second)
+		if s := r.q.Status(10); s.Active != 0 || s.Destinations != 0 || s.Connections != 0 {
+			t.Errorf("Status: %+v", s)
+		}
+	})
+}
+
+// Where much mail goes, a connection waits a while for more.
+func TestConnectionLingersInABustle(t *testing.T) {
+	in(t, queue.Params{DestinationConcurrencyLimit: 1}, func(r *rig) {
+		for range 12 {
+			r.send(sender, "b@dest.example")
+		}
 		if n, _ := r.hop.connections(""); n != 1 {
 			t.Errorf("%d connections, want the one that lingers", n)
 		}
+		r.log.take()
+		r.wait(1500 * time.Millisecond)
+		r.send(sender, "d@dest.example")
+		r.wantLog(
+			"qmgr Q13: active from=sender@client.example size=38 nrcpt=1",
+			"smtp Q13: delivery to=d@dest.example relay=mx[192.0.2.1]:25 conn_use=3 delay=0 delays=0/0/0/0 dsn=2.0.0 status=sent reason=250 Ok",
+			"qmgr Q13: removed",
+		)
 		r.wait(2 * time.Second)
 		if n, _ := r.hop.connections(""); n != 0 {
 			t.Errorf("%d connections after the linger", n)
-		}
-		if s := r.q.Status(10); s.Active != 0 || s.Destinations != 0 || s.Connections != 0 {
-			t.Errorf("Status: %+v", s)
 		}
 	})
 }

@@ -26,6 +26,9 @@ type destination struct {
 	attempts int // under way
 	win      window
 
+	lastDone time.Time // when an attempt ended last
+	streak   int       // how many ended without a pause of streakPause between two
+
 	deadUntil time.Time // zero: not dead. Past: one attempt is made to see
 	deaths    int       // in a row
 	why       trouble
@@ -126,9 +129,29 @@ func (d *destination) pop() Job {
 	return j
 }
 
+// count notes that an attempt has ended.
+func (d *destination) count(now time.Time) {
+	if !d.lately(now) {
+		d.streak = 0
+	}
+	d.streak++
+	d.lastDone = now
+}
+
+func (d *destination) lately(now time.Time) bool {
+	return d.streak > 0 && now.Sub(d.lastDone) < streakPause
+}
+
+// lively: so much mail goes there that an idle connection is worth keeping
+// (postconf(5): smtp_connection_cache_on_demand). A single letter, or a few, are no
+// reason to hold a connection of somebody else's server.
+func (d *destination) lively(now time.Time) bool {
+	return d.streak > livelyStreak && d.lately(now)
+}
+
 // idle: nothing is left that would have to be remembered.
 func (d *destination) idle(now time.Time) bool {
-	return len(d.ring) == 0 && d.claiming == 0 && d.conns == 0 && d.due.IsZero() && d.phase(now) != dead
+	return len(d.ring) == 0 && d.claiming == 0 && d.conns == 0 && d.due.IsZero() && d.phase(now) != dead && !d.lately(now)
 }
 
 // sooner is the earlier of two times, of which zero means never.

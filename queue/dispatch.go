@@ -6,8 +6,8 @@ import (
 )
 
 // Jobs meet connections here. A connection that is open is given work before a new
-// one is opened; it leaves when its destination has no more, when its window has
-// shrunk, when it has been used enough, or when other destinations have waited for a
+// one is opened; it leaves when its destination has no more and is not lively, when
+// its window has shrunk, when it has been used enough, or when other destinations have waited for a
 // slot while it had its turn.
 
 // conn is one connection, as the scheduler sees it.
@@ -126,7 +126,7 @@ func (s *scheduler) ask(c *conn, linger bool) {
 		s.refuse(c)
 	case len(d.ring) > 0:
 		s.grant(c, d.pop())
-	case linger && !s.crowded():
+	case linger && d.lively(s.now) && !s.crowded():
 		c.state = waiting
 		s.waiting = append(s.waiting, c)
 	default:
@@ -172,6 +172,7 @@ func (s *scheduler) done(c *conn, v verdict, why trouble) {
 	d := c.dest
 	c.state = between
 	d.attempts--
+	d.count(s.now)
 	switch v {
 	case good:
 		s.revive(d)
@@ -219,6 +220,7 @@ func (s *scheduler) kill(d *destination, why trouble) {
 		pause = min(2*pause, s.params.MaximalBackoff)
 	}
 	d.deaths++
+	d.streak = 0
 	d.deadUntil = s.now.Add(time.Duration(float64(pause) * s.jitter()))
 	d.why = why.suspended()
 	for c := s.waitingAt(d); c != nil; c = s.waitingAt(d) {

@@ -60,6 +60,8 @@ const (
 	ringSize     = 32               // jobs that are fetched ahead for one destination
 	claimsAtOnce = 4                // Claims of the store under way
 	turn         = 10               // attempts of a connection while others wait for a slot
+	livelyStreak = 10               // attempts, after which an idle connection waits for the next,
+	streakPause  = time.Second      // when there was no such pause between two
 	holdLimit    = 10 * time.Minute // how long a failure waits for others of its round
 	claimRetry   = time.Minute      // after the store could not be read
 	applyRetry   = 5 * time.Second  // after the store could not be written

@@ -158,12 +158,15 @@ func (s *scheduler) attend(d *destination) {
 	}
 }
 
-// setTimer wakes d when there is something to look for in the store, and when it is
-// dead no longer.
+// setTimer wakes d when there is something to look for in the store, when it is dead
+// no longer, and when it may be forgotten.
 func (s *scheduler) setTimer(d *destination) {
 	at := d.nextLook(s.now, &s.params)
 	if d.phase(s.now) == dead {
 		at = sooner(at, d.deadUntil)
+	}
+	if d.conns == 0 && d.lately(s.now) {
+		at = sooner(at, d.lastDone.Add(streakPause))
 	}
 	if !at.After(s.now) {
 		at = time.Time{} // it is in a list already, or nothing can be done

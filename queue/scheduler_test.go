@@ -98,8 +98,17 @@ func done(c connID, v verdict) evDone {
 	return evDone{conn: c, verdict: v, why: trouble{reason: "connection refused"}}
 }
 
+// bustle makes a destination lively, as enough mail for it would.
+func (sc *script) bustle(dest string) {
+	d := sc.s.dest(mail.Dest("smtp:" + dest))
+	for range livelyStreak {
+		d.count(sc.now)
+	}
+}
+
 func TestConnectionIsOpenedForAJobAndReused(t *testing.T) {
 	sc := newScript(t, Params{})
+	sc.bustle("a")
 	sc.tell(evArrived{sc.jobs("a", 1)}, "start 1 a job 1")
 	sc.tell(done(1, good), "")
 	sc.tell(evAsk{1, true}, "") // lingers
@@ -109,8 +118,51 @@ func TestConnectionIsOpenedForAJobAndReused(t *testing.T) {
 	sc.tell(evGiveUp{1}, "refuse 1")
 	sc.tell(evGiveUp{1}, "") // it has its answer
 	sc.tell(evExit{1}, "")
+	sc.wantNext(streakPause)
+	sc.now = start.Add(streakPause)
+	sc.tell(evTick{}, "")
 	if len(sc.s.dests) != 0 {
 		t.Errorf("destinations left: %d", len(sc.s.dests))
+	}
+}
+
+// As long as little mail goes to a destination, each connection is closed after the
+// work there was. Ten attempts without a pause of a second make it worth waiting.
+func TestOnlyLivelyDestinationsKeepConnections(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		pause time.Duration
+		pairs int // letters come two at once
+		want  string
+	}{
+		{"few", time.Millisecond, 4, "refuse"},
+		{"many", time.Millisecond, 6, ""},
+		{"many, slowly", streakPause - time.Millisecond, 6, ""},
+		{"many, with pauses", streakPause, 6, "refuse"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			sc := newScript(t, Params{DestinationConcurrencyLimit: 1})
+			id := connID(0)
+			last := ""
+			for range c.pairs {
+				sc.now = sc.now.Add(c.pause)
+				sc.s.step(sc.now, evTick{})
+				if got := sc.words(sc.s.step(sc.now, evArrived{sc.jobs("a", 2)})); strings.HasPrefix(got, "start") {
+					id++
+				}
+				sc.s.step(sc.now, done(id, good))
+				if got := sc.words(sc.s.step(sc.now, evAsk{id, true})); !strings.HasPrefix(got, "give") {
+					t.Errorf("work waits: got %q", got)
+				}
+				sc.s.step(sc.now, done(id, good))
+				if last = sc.words(sc.s.step(sc.now, evAsk{id, true})); last != "" {
+					sc.s.step(sc.now, evExit{id})
+				}
+			}
+			if got, _, _ := strings.Cut(last, " "); got != c.want {
+				t.Errorf("asking for more: got %q, want %q", last, c.want)
+			}
+		})
 	}
 }
 
@@ -291,6 +343,7 @@ func TestProcessLimitAndTurns(t *testing.T) {
 
 func TestLingeringConnectionMakesRoom(t *testing.T) {
 	sc := newScript(t, Params{ProcessLimit: 1})
+	sc.bustle("a")
 	sc.tell(evArrived{sc.jobs("a", 1)}, "start 1 a job 1")
 	sc.tell(done(1, good), "")
 	sc.tell(evAsk{1, true}, "")
@@ -338,6 +391,7 @@ func TestDrop(t *testing.T) {
 
 func TestClose(t *testing.T) {
 	sc := newScript(t, Params{TransportConcurrency: map[string]int{"smtp": 1}})
+	sc.bustle("b")
 	sc.tell(evArrived{sc.jobs("a", 2)}, "start 1 a job 1")
 	sc.tell(evArrived{sc.jobs("b", 1)}, "start 2 b job 3")
 	sc.tell(done(2, good), "")

@@ -42,7 +42,7 @@ func (q *Queue) open(j Job) *attempt {
 	return &attempt{
 		job: j,
 		Attempt: mail.Attempt{
-			Env: env, Body: body, Dest: j.Dest, Rcpts: j.Rcpts,
+			Env: env, Body: body, Dest: j.Dest, Rcpts: deliveryOrder(env, j.Rcpts),
 			Active: r.active, Started: q.now(),
 		},
 	}

@@ -1,11 +1,19 @@
 package queue
 
-import "aliasmx/internal/mail"
+import (
+	"cmp"
+	"slices"
+	"strings"
 
-// SplitRcpts divides the recipients of env that are not finished into jobs: one for
-// each destination, in the order in which the destinations first appear, and of no
-// more than limit recipients each. A limit of zero or less is
+	"aliasmx/internal/mail"
+)
+
+// SplitRcpts divides the recipients of env that are not finished into jobs of one
+// destination and of no more than limit recipients each. A limit of zero or less is
 // DestinationRecipientLimit.
+//
+// Who shares a job with whom is decided as Postfix's qmgr does it: in the order of
+// compareRcpts. Within a job the indexes ascend.
 func SplitRcpts(env *mail.Envelope, open []int, limit int) [][]int {
 	if limit <= 0 {
 		limit = DestinationRecipientLimit
@@ -14,16 +22,51 @@ func SplitRcpts(env *mail.Envelope, open []int, limit int) [][]int {
 		return [][]int{{open[0]}}
 	}
 	var jobs [][]int
-	last := make(map[mail.Dest]int) // the job that still has room
-	for _, i := range open {
-		dest := env.Rcpts[i].Dest
-		n, ok := last[dest]
-		if !ok || len(jobs[n]) >= limit {
-			n = len(jobs)
+	for _, i := range deliveryOrder(env, open) {
+		last := len(jobs) - 1
+		if last < 0 || len(jobs[last]) >= limit || env.Rcpts[jobs[last][0]].Dest != env.Rcpts[i].Dest {
 			jobs = append(jobs, nil)
-			last[dest] = n
+			last++
 		}
-		jobs[n] = append(jobs[n], i)
+		jobs[last] = append(jobs[last], i)
+	}
+	for _, job := range jobs {
+		slices.Sort(job)
 	}
 	return jobs
+}
+
+// deliveryOrder returns recipients in the order in which they are named to a next hop.
+func deliveryOrder(env *mail.Envelope, rcpts []int) []int {
+	if len(rcpts) < 2 {
+		return rcpts
+	}
+	rcpts = slices.Clone(rcpts)
+	slices.SortStableFunc(rcpts, func(i, j int) int { return compareRcpts(&env.Rcpts[i], &env.Rcpts[j]) })
+	return rcpts
+}
+
+// compareRcpts orders by transport, next hop, domain in any case, and whole address
+// (qmgr_message_sort). Recipients of one domain stay together, so that a next hop that
+// serves many domains gets a domain's in as few transactions as can be.
+func compareRcpts(a, b *mail.Recipient) int {
+	if a.Dest != b.Dest {
+		return cmp.Or(strings.Compare(a.Dest.Transport(), b.Dest.Transport()), strings.Compare(a.Dest.NextHop(), b.Dest.NextHop()))
+	}
+	if (a.Final.Domain == "") != (b.Final.Domain == "") { // who has none comes last
+		return strings.Compare(b.Final.Domain, a.Final.Domain)
+	}
+	if c := strings.Compare(strings.ToLower(a.Final.Domain), strings.ToLower(b.Final.Domain)); c != 0 {
+		return c
+	}
+	return compareAddresses(a.Final, b.Final)
+}
+
+// compareAddresses compares local@domain, byte by byte.
+func compareAddresses(a, b mail.Address) int {
+	n := min(len(a.Local), len(b.Local))
+	if c := strings.Compare(a.Local[:n], b.Local[:n]); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Local[n:]+"@"+a.Domain, b.Local[n:]+"@"+b.Domain)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 
 	"github.com/emersion/go-smtp"
 
@@ -230,17 +231,13 @@ func (s *session) cleanupLog() *slog.Logger {
 }
 
 func (s *session) logMessageIDs() {
-	ids := s.tx.content.header.MessageIDs()
-	if len(ids) == 0 {
-		ids = []string{"<>"}
-	}
-	log := s.cleanupLog().With(slog.String(mail.KeyQueueID, s.tx.id.String()))
-	for _, id := range s.tx.content.header.ResentMessageIDs() {
-		log.Info("resent-message-id=" + id)
-	}
-	for _, id := range ids {
-		log.Info(mail.EventMessageID, slog.String(mail.KeyMessage, id))
-	}
+	s.tx.content.header.LogMessageIDs(s.cleanupLog().With(slog.String(mail.KeyQueueID, s.tx.id.String())))
+}
+
+// needsUTF8 tells whether a next hop has to know SMTPUTF8 to get this message.
+func (s *session) needsUTF8() bool {
+	return s.tx.content.header.EightBit() || !isASCII(s.tx.from) ||
+		slices.ContainsFunc(s.tx.rcpts, func(r mail.Recipient) bool { return !isASCII(r.Final) })
 }
 
 // envelope is what is kept with the message.
@@ -263,10 +260,13 @@ func (s *session) envelope() *mail.Envelope {
 		Prepend: t.received(),
 		Rcpts:   s.tx.rcpts,
 	}
-	if s.tx.opts.Body == smtp.Body8BitMIME {
+	switch s.tx.opts.Body {
+	case smtp.Body8BitMIME:
 		env.Flags |= mail.FlagBody8BitMIME
+	case smtp.Body7Bit:
+		env.Flags |= mail.FlagBody7Bit
 	}
-	if utf8 {
+	if utf8 || s.o.SMTPUTF8Autodetect && s.needsUTF8() {
 		env.Flags |= mail.FlagSMTPUTF8
 	}
 	if s.peer.Local {

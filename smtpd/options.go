@@ -62,6 +62,7 @@ type Options struct {
 	StrictEnvelopes        bool        // strict_rfc821_envelopes
 	RejectUnlistedSender   bool        // smtpd_reject_unlisted_sender
 	SMTPUTF8Enable         bool        // smtputf8_enable
+	SMTPUTF8Autodetect     bool        // smtputf8_autodetect_classes has smtpd: a header or a target may need it unsaid
 	DiscardEhloKeywords    []string    // smtpd_discard_ehlo_keywords
 	ForbiddenCommands      []string    // smtpd_forbidden_commands: words; a first character that is no letter is always forbidden
 	ForbidUnauthPipelining bool        // smtpd_forbid_unauth_pipelining

@@ -67,8 +67,11 @@ func (c *conn) rcptParams(s string) (*smtp.RcptOptions, *reply) {
 		case c.discards("DSN"):
 			return nil, dsnDisabled()
 		case p.is("NOTIFY="):
-			notify, ok := parseNotify(p.value)
-			if !ok || opts.Notify != nil {
+			notify, unknown := parseNotify(p.value)
+			if unknown != "" {
+				c.log.Warn(`unknown DSN NOTIFY command value "` + echo(unknown, maxEchoed) + `" in "` + echo(p.value, maxEchoed) + `"`)
+			}
+			if notify == nil || opts.Notify != nil {
 				return nil, badParam("Error: Bad NOTIFY parameter syntax")
 			}
 			opts.Notify = notify
@@ -83,9 +86,9 @@ func (c *conn) rcptParams(s string) (*smtp.RcptOptions, *reply) {
 	return opts, nil
 }
 
-// parseNotify reads the value of NOTIFY (RFC 3461 section 4.1).
-func parseNotify(s string) ([]smtp.DSNNotify, bool) {
-	var list []smtp.DSNNotify
+// parseNotify reads the value of NOTIFY (RFC 3461 section 4.1): nil when it is none, and
+// the word that is unknown if that is why.
+func parseNotify(s string) (list []smtp.DSNNotify, unknown string) {
 	never := false
 	for word := range strings.SplitSeq(s, ",") {
 		switch n := smtp.DSNNotify(strings.ToUpper(word)); n {
@@ -96,8 +99,11 @@ func parseNotify(s string) ([]smtp.DSNNotify, bool) {
 		case smtp.DSNNotifySuccess, smtp.DSNNotifyFailure, smtp.DSNNotifyDelayed:
 			list = append(list, n)
 		default:
-			return nil, false
+			return nil, word
 		}
 	}
-	return list, len(list) > 0 && (!never || len(list) == 1)
+	if never && len(list) > 1 {
+		return nil, ""
+	}
+	return list, ""
 }

@@ -117,8 +117,9 @@ func (s *session) unlistedSender(ctx context.Context) *mail.Status {
 	}
 	st := *s.lookupFailed(err)
 	st.Text = strings.Replace(st.Text, "Recipient address rejected", "Sender address rejected", 1)
-	if st.Enhanced[1] == 1 && st.Enhanced[2] == 1 {
+	if was := st.Enhanced; was[1] == 1 && was[2] == 1 {
 		st.Enhanced[2] = 7
+		s.log.Info("mapping DSN status " + was.String() + " into Sender address status " + st.Enhanced.String())
 	}
 	return about(from, &st)
 }

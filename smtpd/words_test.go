@@ -169,16 +169,61 @@ func FuzzXtext(f *testing.F) {
 }
 
 func TestParseNotify(t *testing.T) {
+	unknown := map[string]string{"BAD": "BAD", "SUCCESS,bad,worse": "bad", "NEVER NEVER": "NEVER NEVER"}
 	for s, want := range map[string][]smtp.DSNNotify{
 		"NEVER":                 {smtp.DSNNotifyNever},
 		"success,Failure,DELAY": {smtp.DSNNotifySuccess, smtp.DSNNotifyFailure, smtp.DSNNotifyDelayed},
 		"SUCCESS,":              {smtp.DSNNotifySuccess},
-		"NEVER,SUCCESS":         nil, "SUCCESS,NEVER": nil, "": nil, ",": nil, "BAD": nil, "NEVER NEVER": nil,
+		"NEVER,SUCCESS":         nil, "SUCCESS,NEVER": nil, "": nil, ",": nil, "BAD": nil, "SUCCESS,bad,worse": nil, "NEVER NEVER": nil,
 	} {
-		got, ok := parseNotify(s)
-		if ok != (want != nil) || ok && !slices.Equal(got, want) {
-			t.Errorf("%q: %v, %v", s, got, ok)
+		got, word := parseNotify(s)
+		if (got == nil) != (want == nil) || !slices.Equal(got, want) || word != unknown[s] {
+			t.Errorf("%q: %v, %q", s, got, word)
 		}
+	}
+}
+
+// What the client says of the body is passed on with the message; the last word holds.
+func TestBodyParameter(t *testing.T) {
+	w := usual(t).start()
+	c := w.dial("127.0.0.2").greeting()
+	c.expect("EHLO x", "250-")
+	for params, want := range map[string]mail.Flags{
+		"": 0, " BODY=7BIT": mail.FlagBody7Bit, " body=8bitmime": mail.FlagBody8BitMIME, " BODY=8BITMIME BODY=7BIT": mail.FlagBody7Bit,
+	} {
+		c.expect("MAIL FROM:<s@example.net>"+params, "250 ", "RCPT TO:<a@virt.example>", "250 ", "DATA", "354 ", "Subject: x\r\n\r\nx\r\n.", "250 ")
+		if got := w.store.messages[len(w.store.messages)-1].env.Flags; got != want {
+			t.Errorf("MAIL with%s: flags %b, want %b", params, got, want)
+		}
+	}
+	c.hangUp()
+	w.conns.Wait()
+}
+
+// SMTPUTF8 that nobody has asked for, where it is to be found out.
+func TestSMTPUTF8Autodetect(t *testing.T) {
+	for _, tt := range []struct {
+		name, rcpt, text string
+		detect, want     bool
+	}{
+		{"header", "a@virt.example", "Subject: ü\r\n\r\nx\r\n.", true, true},
+		{"header, not looked for", "a@virt.example", "Subject: ü\r\n\r\nx\r\n.", false, false},
+		{"target", "u@virt.example", "Subject: u\r\n\r\nx\r\n.", true, true},
+		{"body", "a@virt.example", "Subject: u\r\n\r\nü\r\n.", true, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := usual(t)
+			w.o.Recipients = newBook("virt.example", "a@virt.example b@dest.example\nu@virt.example ü@dest.example\n")
+			w.o.SMTPUTF8Autodetect = tt.detect
+			w.start()
+			c := w.dial("127.0.0.2").greeting()
+			c.expect("EHLO x", "250-", "MAIL FROM:<s@example.net>", "250 ", "RCPT TO:<"+tt.rcpt+">", "250 ", "DATA", "354 ", tt.text, "250 ")
+			if got := w.store.messages[0].env.Flags&mail.FlagSMTPUTF8 != 0; got != tt.want {
+				t.Errorf("SMTPUTF8: %v, want %v", got, tt.want)
+			}
+			c.hangUp()
+			w.conns.Wait()
+		})
 	}
 }
 

@@ -232,7 +232,17 @@ func progressTo(w io.Writer, spec string) func(int) {
 }
 
 func (j *postmapJob) open(spec string) (table.Table, error) {
-	return table.Open(spec, table.Options{Warn: j.warn, NoFold: j.build.NoFold, NoUTF8: j.build.NoUTF8})
+	return table.Open(spec, table.Options{Warn: j.warn, NoFold: j.build.NoFold, NoUTF8: j.build.NoUTF8, Env: j.variable})
+}
+
+// variable looks a variable of the environment up, for environ: tables.
+func (j *postmapJob) variable(name string) (value string, found bool) {
+	for _, pair := range j.env.environ() {
+		if value, found = strings.CutPrefix(pair, name+"="); found {
+			return value, true
+		}
+	}
+	return "", false
 }
 
 // lookUp prints the first value that a table has, or, with "-q -", one line for each

@@ -42,6 +42,7 @@ func (v *view) smtpdOptions(cfg *postconf.Config, names *dns.Resolver, log *slog
 		RejectUnlistedSender:   cfg.Bool("smtpd_reject_unlisted_sender"),
 		ReplaceStrayCR:         cfg.Bool("cleanup_replace_stray_cr_lf"),
 		SMTPUTF8Enable:         cfg.Bool("smtputf8_enable"),
+		SMTPUTF8Autodetect:     smtputf8Autodetect(cfg, "smtpd"),
 		DiscardEhloKeywords:    cfg.List("smtpd_discard_ehlo_keywords"),
 		ForbiddenCommands:      cfg.List("smtpd_forbidden_commands"),
 		ForbidUnauthPipelining: cfg.Bool("smtpd_forbid_unauth_pipelining"),

@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"net/netip"
+	"os"
 	"strings"
 
 	"aliasmx/alias"
@@ -13,7 +14,7 @@ import (
 // newResolver builds the address resolver of a configuration, and what closes its
 // tables.
 func newResolver(cfg *postconf.Config, warn func(string)) (*alias.Resolver, func(), error) {
-	t := &tables{cfg: cfg, opts: table.Options{Warn: warn}}
+	t := &tables{cfg: cfg, opts: table.Options{Env: os.LookupEnv, Warn: warn}}
 	r, err := buildResolver(t, nil)
 	if err != nil {
 		t.close()

@@ -150,7 +150,7 @@ func (o *sendmailOptions) deliver(cfg *postconf.Config, env environ, who login) 
 // request is what the command line says of the message; shown is the sender in words.
 func (o *sendmailOptions) request(env environ, who login) (req pickup.Request, shown string, err error) {
 	req = pickup.Request{
-		FullName: who.full, Notify: o.notify, Ret: o.ret, EnvID: o.envID, EightBit: o.eightBit, Gateway: o.gateway,
+		FullName: who.full, Notify: o.notify, Ret: o.ret, EnvID: o.envID, EightBit: o.eightBit, SevenBit: o.sevenBit, Gateway: o.gateway,
 	}
 	if name := env.getenv("NAME"); name != "" {
 		req.FullName = name

@@ -19,7 +19,8 @@ type sendmailOptions struct {
 	fullName  *string
 	dotsPass  bool // -i
 	fromHead  bool // -t
-	eightBit  bool
+	eightBit  bool // -B
+	sevenBit  bool // -B
 	gateway   bool
 	notify    mail.Notify
 	ret       string
@@ -66,9 +67,9 @@ func (o *sendmailOptions) option(letter byte, arg string) error {
 	case 'B':
 		switch strings.ToUpper(arg) {
 		case "8BITMIME":
-			o.eightBit = true
+			o.eightBit, o.sevenBit = true, false
 		case "7BIT":
-			o.eightBit = false
+			o.eightBit, o.sevenBit = false, true
 		default:
 			return errors.New("-B option needs 8BITMIME or 7BIT")
 		}

@@ -172,6 +172,7 @@ func TestSendmailSubmits(t *testing.T) {
 		{name: "a dot with -oi", args: []string{"-oi", "a@b"}, stdin: letter + ".\nmore\n", want: plain("joe", "<a@b>") + ".\nmore\n"},
 		{name: "DSN", args: []string{"-N", "success,failure", "-R", "hdrs", "-V", "env1", "-B", "8BITMIME", "a@b"},
 			want: "from=<joe> to=<a@b> notify=6 ret=HDRS envid=env1 flags=1001000\n" + letter},
+		{name: "-B 7BIT", args: []string{"-B", "8BITMIME", "-B", "7bit", "a@b"}, want: "from=<joe> to=<a@b> notify=0 ret= envid= flags=11000000\n" + letter},
 		{name: "-N never", args: []string{"-N", "never", "-R", "FULL", "a@b"}, want: "from=<joe> to=<a@b> notify=1 ret=FULL envid= flags=1000000\n" + letter},
 		{name: "values that are ignored", args: []string{"-N", "bad", "-N", "never,success", "-R", "bad", "-V", "", "-V", strings.Repeat("1", 101), "a@b"}, want: plain("joe", "<a@b>"),
 			warning: "sendmail: warning: unknown DSN NOTIFY command value \"bad\" in \"bad\"\nsendmail: warning: bad -N option value -- ignored\n" +

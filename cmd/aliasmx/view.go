@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -43,7 +44,7 @@ type listenerView struct {
 // effect on anything else, so that "check" is the same as a start that stops there.
 func newView(cfg *postconf.Config, log *slog.Logger) (_ *view, err error) {
 	v := &view{cfg: cfg}
-	v.tables = &tables{cfg: cfg, opts: table.Options{Warn: func(msg string) { log.Warn(msg) }, NoUTF8: !cfg.Bool("smtputf8_enable")}}
+	v.tables = &tables{cfg: cfg, opts: table.Options{Env: os.LookupEnv, Warn: func(msg string) { log.Warn(msg) }, NoUTF8: !cfg.Bool("smtputf8_enable")}}
 	defer func() {
 		if err != nil {
 			v.close()
@@ -75,6 +76,7 @@ func newView(cfg *postconf.Config, log *slog.Logger) (_ *view, err error) {
 	if v.local, err = v.smtpdOptions(cfg, names, log); err != nil {
 		return nil, err
 	}
+	v.local.SMTPUTF8Autodetect = smtputf8Autodetect(cfg, "sendmail")
 	v.queue = queueParams(cfg)
 	if v.delivery, err = deliveryOptions(cfg, names, log); err != nil {
 		return nil, err
@@ -117,11 +119,19 @@ func (v *view) pickupOptions(log *slog.Logger) error {
 		MessageDropHeaders:      cfg.List("message_drop_headers"),
 		DuplicateFilterLimit:    cfg.Int("duplicate_filter_limit"),
 		EnableOriginalRecipient: cfg.Bool("enable_original_recipient"),
-		SMTPUTF8Autodetect:      cfg.Bool("smtputf8_enable"),
+		SMTPUTF8Autodetect:      smtputf8Autodetect(cfg, "sendmail"),
 		Authorized:              submit,
 		Log:                     log,
 	}
 	return nil
+}
+
+// smtputf8Autodetect tells whether mail of an origin gets SMTPUTF8 where it needs that
+// and did not say so.
+func smtputf8Autodetect(cfg *postconf.Config, origin string) bool {
+	return cfg.Bool("smtputf8_enable") && slices.ContainsFunc(cfg.List("smtputf8_autodetect_classes"), func(class string) bool {
+		return strings.EqualFold(class, origin) || strings.EqualFold(class, "all")
+	})
 }
 
 // neverOpenRelay refuses a listener whose restrictions would pass mail on for

@@ -89,14 +89,13 @@ const (
 	hasResentMessageID
 	hasResentDate
 	hasResentFrom
-	hasResent // any Resent- field
+	hasResent // any of those and their relatives
 )
 
-// beginField takes notice of a field that begins.
+// beginField takes notice of a field that begins. One that is dropped counts as well:
+// cleanup(8) takes no field for missing that the message had, and a message with
+// nothing but Resent-Bcc for one that was resent.
 func (w *Writer) beginField(name []byte) {
-	if w.dropping {
-		return
-	}
 	var buf [24]byte // longer than all that matter
 	lower := buf[:copy(buf[:], name)]
 	for i, c := range lower {
@@ -122,8 +121,11 @@ func (w *Writer) beginField(name []byte) {
 	case "resent-from":
 		w.seen |= hasResentFrom
 	}
-	if bytes.HasPrefix(lower, []byte("resent-")) {
-		w.seen |= hasResent
+	if rest, ok := bytes.CutPrefix(lower, []byte("resent-")); ok {
+		switch string(rest) {
+		case "bcc", "cc", "date", "from", "message-id", "reply-to", "sender", "to":
+			w.seen |= hasResent
+		}
 	}
 }
 
@@ -134,13 +136,7 @@ func (w *Writer) endField() {
 	}
 	_, value, _ := bytes.Cut(w.value, []byte{':'})
 	w.value = nil
-	list := &w.ids
-	if w.ofResent {
-		list = &w.resent
-	}
-	if len(*list) < maxIDs {
-		*list = append(*list, oneLine(value))
-	}
+	w.addID(MessageID{Value: oneLine(value), Resent: w.ofResent})
 }
 
 // oneLine unfolds a field's value and makes it printable.

@@ -27,9 +27,7 @@ func (w *Writer) endHeader() {
 	if missing&hasMessageID != 0 {
 		id := fmt.Sprintf("<%s.%s@%s>", w.o.Now.UTC().Format("20060102150405"), w.o.ID, w.o.MyHostname)
 		w.put([]byte(resent + "Message-Id: " + id + "\r\n"))
-		if resent == "" {
-			w.ids = append(w.ids, id)
-		}
+		w.addID(MessageID{Value: id, Resent: resent != ""})
 	}
 	if missing&hasDate != 0 {
 		w.put([]byte(resent + "Date: " + Date(w.o.Now) + "\r\n"))

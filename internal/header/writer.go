@@ -48,8 +48,7 @@ type Writer struct {
 	value    []byte // of a Message-ID field, with its name; nil: not in one
 	ofResent bool   // it is a Resent-Message-ID
 
-	ids      []string
-	resent   []string // Resent-Message-IDs
+	ids      []MessageID
 	hops     int
 	seen     fields
 	eightBit bool
@@ -112,21 +111,6 @@ func (w *Writer) Close() error {
 	}
 	return w.err
 }
-
-// MessageIDs are the values of the Message-ID fields, printable and in one line, or the
-// one that was added. There may be none, and there may be several.
-func (w *Writer) MessageIDs() []string { return w.ids }
-
-// MessageID is the first of MessageIDs, "" when there is none.
-func (w *Writer) MessageID() string {
-	if len(w.ids) == 0 {
-		return ""
-	}
-	return w.ids[0]
-}
-
-// ResentMessageIDs are those of the Resent-Message-ID fields.
-func (w *Writer) ResentMessageIDs() []string { return w.resent }
 
 // Hops is the number of Received fields (postconf(5): hopcount_limit).
 func (w *Writer) Hops() int { return w.hops }
@@ -217,9 +201,6 @@ func (w *Writer) drops(name []byte) bool {
 
 // look takes notice of a part of a line.
 func (w *Writer) look(p []byte) {
-	if w.dropping {
-		return
-	}
 	if w.value != nil {
 		room := maxValue
 		if l := w.o.HeaderSizeLimit; l > 0 {
@@ -227,7 +208,7 @@ func (w *Writer) look(p []byte) {
 		}
 		w.value = append(w.value, p[:max(min(len(p), room-len(w.value)), 0)]...)
 	}
-	if !w.eightBit {
+	if !w.eightBit && !w.dropping {
 		for _, c := range p {
 			if c >= 0x80 {
 				w.eightBit = true

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +18,8 @@ var (
 	noon    = time.Date(2025, 11, 2, 10, 0, 0, 0, time.UTC)
 	sender  = mail.Address{Local: "sender", Domain: "example.net"}
 	missing = Options{DropFields: drop, AddMissing: true, ID: 12345678901234, MyHostname: "mx.example.com", Now: noon, From: sender}
+
+	missingDropped = Options{DropFields: []string{"from", "message-id", "received"}, AddMissing: true, MyHostname: "mx.example.com", Now: noon, From: sender}
 )
 
 func TestWriter(t *testing.T) {
@@ -80,9 +83,18 @@ func TestWriter(t *testing.T) {
 			want: "Message-Id: <20251102100000." + id + "@mx.example.com>\nDate: Sun,  2 Nov 2025 10:00:00 +0000 (UTC)\nFrom: sender@example.net\n\nhello\n",
 			ids:  []string{"<20251102100000." + id + "@mx.example.com>"}},
 		{name: "missing, resent", o: missing, in: "From: x\nResent-To: y\nResent-Date: z\n\n",
-			want: "From: x\nResent-To: y\nResent-Date: z\nResent-Message-Id: <20251102100000." + id + "@mx.example.com>\nResent-From: sender@example.net\n\n"},
-		{name: "dropped fields do not count", o: missing, in: "Resent-Bcc: x\nFrom: x\nDate: y\nMessage-ID: <z>\n\n",
-			want: "From: x\nDate: y\nMessage-ID: <z>\n\n", ids: []string{"<z>"}},
+			want: "From: x\nResent-To: y\nResent-Date: z\nResent-Message-Id: <20251102100000." + id + "@mx.example.com>\nResent-From: sender@example.net\n\n",
+			ids:  []string{"resent <20251102100000." + id + "@mx.example.com>"}},
+		// The rest as Postfix 3.7.11 has it.
+		{name: "resent by a dropped field", o: missing, in: "Resent-Bcc: x\nFrom: x\nDate: y\nMessage-ID: <z>\n\n",
+			want: "From: x\nDate: y\nMessage-ID: <z>\nResent-Message-Id: <20251102100000." + id + "@mx.example.com>\nResent-Date: Sun,  2 Nov 2025 10:00:00 +0000 (UTC)\nResent-From: sender@example.net\n\n",
+			ids:  []string{"<z>", "resent <20251102100000." + id + "@mx.example.com>"}},
+		{name: "dropped fields are not missing", o: missingDropped, in: "From: x\nMessage-ID: <a@b>\nReceived: x\nSubject: q\n\n",
+			want: "Subject: q\nDate: Sun,  2 Nov 2025 10:00:00 +0000 (UTC)\n\n", ids: []string{"<a@b>"}, hops: 1},
+		{name: "no resent field", o: missing, in: "Resent-Foo: x\nFrom: x\nDate: y\nMessage-ID: <z>\n\n",
+			want: "Resent-Foo: x\nFrom: x\nDate: y\nMessage-ID: <z>\n\n", ids: []string{"<z>"}},
+		{name: "message IDs in their order", in: "Message-ID: <a@b>\nResent-Message-ID: <c@d>\nMessage-ID: <a2@b>\n\n",
+			want: "Message-ID: <a@b>\nResent-Message-ID: <c@d>\nMessage-ID: <a2@b>\n\n", ids: []string{"<a@b>", "resent <c@d>", "<a2@b>"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in := strings.ReplaceAll(tt.in, "\n", "\r\n")
@@ -93,11 +105,8 @@ func TestWriter(t *testing.T) {
 				if got != want {
 					t.Fatalf("in pieces of %d:\n got %q\nwant %q", size, got, want)
 				}
-				if !slices.Equal(w.MessageIDs(), tt.ids) || w.Hops() != tt.hops {
-					t.Errorf("in pieces of %d: IDs %q, %d hops; want %q, %d", size, w.MessageIDs(), w.Hops(), tt.ids, tt.hops)
-				}
-				if len(tt.ids) > 0 && w.MessageID() != tt.ids[0] {
-					t.Errorf("MessageID %q", w.MessageID())
+				if !slices.Equal(idsOf(w), tt.ids) || w.Hops() != tt.hops {
+					t.Errorf("in pieces of %d: IDs %q, %d hops; want %q, %d", size, idsOf(w), w.Hops(), tt.ids, tt.hops)
 				}
 			}
 		})
@@ -148,10 +157,34 @@ func TestFrom(t *testing.T) {
 	}
 }
 
-func TestResentMessageIDs(t *testing.T) {
-	_, w := write(t, Options{}, "Resent-Message-ID: <r@s.example>\r\nMessage-ID: <t@u.example>\r\n\r\n", 5)
-	if !slices.Equal(w.ResentMessageIDs(), []string{"<r@s.example>"}) || !slices.Equal(w.MessageIDs(), []string{"<t@u.example>"}) {
-		t.Errorf("%q, %q", w.ResentMessageIDs(), w.MessageIDs())
+func idsOf(w *Writer) (ids []string) {
+	for _, id := range w.MessageIDs() {
+		if id.Resent {
+			id.Value = "resent " + id.Value
+		}
+		ids = append(ids, id.Value)
+	}
+	return ids
+}
+
+func TestLogMessageIDs(t *testing.T) {
+	const none = "level=INFO msg=message-id message_id=<>\n"
+	for in, want := range map[string]string{
+		"Message-ID: <a>\r\nResent-Message-ID: <b>\r\n": "level=INFO msg=message-id message_id=<a>\nlevel=INFO msg=\"resent-message-id=<b>\"\n",
+		"Resent-Message-ID: <b>\r\n":                    "level=INFO msg=\"resent-message-id=<b>\"\n" + none,
+		"":                                              none,
+	} {
+		_, w := write(t, Options{}, in, 5)
+		var log strings.Builder
+		w.LogMessageIDs(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		}})))
+		if log.String() != want {
+			t.Errorf("%q: log\n%swant\n%s", in, &log, want)
+		}
 	}
 }
 

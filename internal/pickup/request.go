@@ -28,6 +28,7 @@ type Request struct {
 	Ret      string // sendmail -R: FULL, HDRS or ""
 	Notify   mail.Notify
 	EightBit bool // sendmail -B 8BITMIME
+	SevenBit bool // sendmail -B 7BIT
 	// Gateway is sendmail -G: somebody else's message, whose header is left alone.
 	Gateway bool
 
@@ -90,6 +91,7 @@ func (r *Request) encode(mode string) []byte {
 	f.add("ret", r.Ret)
 	f.add("notify", strconv.Itoa(int(r.Notify)))
 	f.add("eight_bit", strconv.FormatBool(r.EightBit))
+	f.add("seven_bit", strconv.FormatBool(r.SevenBit))
 	f.add("gateway", strconv.FormatBool(r.Gateway))
 	return f
 }
@@ -122,6 +124,8 @@ func parseRequest(b []byte) (r Request, mode string, err error) {
 			r.Notify, err = parseNotify(value)
 		case "eight_bit":
 			r.EightBit, err = strconv.ParseBool(value)
+		case "seven_bit":
+			r.SevenBit, err = strconv.ParseBool(value)
 		case "gateway":
 			r.Gateway, err = strconv.ParseBool(value)
 		default:

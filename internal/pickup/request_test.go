@@ -13,7 +13,7 @@ func TestRequestRoundTrip(t *testing.T) {
 		{},
 		{Sender: mail.Address{Local: "a@b = c", Domain: "x.example"}, FullName: "Jür=gen\n", EnvID: "e=1", Ret: "FULL",
 			Notify: mail.NotifySuccess | mail.NotifyDelay, EightBit: true, Gateway: true},
-		{Sender: mail.Address{Local: "\xff"}, Notify: mail.NotifyNever, Ret: "HDRS"},
+		{Sender: mail.Address{Local: "\xff"}, Notify: mail.NotifyNever, Ret: "HDRS", SevenBit: true},
 	} {
 		got, mode, err := parseRequest(r.encode(modeSubmit))
 		if err != nil || mode != modeSubmit || !reflect.DeepEqual(got, r) {

@@ -184,7 +184,7 @@ func (s *session) finish(given []mail.Address) Reply {
 	// Before the commit: after it the queue manager's lines may be faster.
 	id := slog.String(mail.KeyQueueID, s.id.String())
 	s.log.Info(mail.EventPickup, id, slog.Int(mail.KeyUID, s.uid), slog.String(mail.KeyFrom, s.req.Sender.String()))
-	s.Log.Info(mail.EventMessageID, slog.String(mail.KeyDaemon, "cleanup"), id, slog.String(mail.KeyMessage, s.header.MessageID()))
+	s.header.LogMessageIDs(s.Log.With(slog.String(mail.KeyDaemon, "cleanup"), id))
 	if err := s.draft.Commit(s.ctx, env); err != nil {
 		return s.refuse("", err)
 	}
@@ -206,6 +206,9 @@ func (s *session) envelope(rcpts []mail.Recipient) *mail.Envelope {
 	}
 	if s.req.EightBit {
 		env.Flags |= mail.FlagBody8BitMIME
+	}
+	if s.req.SevenBit {
+		env.Flags |= mail.FlagBody7Bit
 	}
 	if s.SMTPUTF8Autodetect && (s.header.EightBit() || s.internationalAddress(rcpts)) {
 		env.Flags |= mail.FlagSMTPUTF8

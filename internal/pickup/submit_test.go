@@ -88,6 +88,13 @@ func TestSubmit(t *testing.T) {
 			want:  "Subject: t\r\n" + added("From: sender@example.net\r\n") + "\r\nx\r\n",
 		},
 		{
+			name: "sendmail -B 7BIT",
+			req:  Request{Sender: mail.SplitAddress("sender@example.net"), SevenBit: true, Gateway: true, Rcpts: addresses("a@virt.example")},
+			body: "Subject: t\n\nx\n", sender: "sender@example.net", flags: mail.FlagBody7Bit,
+			rcpts: "one@dest.example orig_to=a@virt.example orcpt=rfc822;a@virt.example notify=0 smtp:dest.example",
+			want:  "Subject: t\r\n\r\nx\r\n",
+		},
+		{
 			name: "sendmail -G: the header is left alone",
 			req:  Request{Sender: mail.SplitAddress("sender@example.net"), Gateway: true, Rcpts: addresses("a@virt.example")},
 			body: "Subject: t\n\nx\n", sender: "sender@example.net",
@@ -164,7 +171,7 @@ func TestSubmit(t *testing.T) {
 				from = tc.sender
 			}
 			if tc.req.Gateway {
-				mid = ""
+				mid = "<>"
 			} else if strings.Contains(tc.body, "Message-ID") {
 				mid = "<c>"
 			}

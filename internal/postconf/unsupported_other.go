@@ -167,7 +167,6 @@ var unsupportedOther = []plain{
 	{"sender_dependent_default_transport_maps", ""},
 	{"sender_dependent_relayhost_maps", ""},
 	{"sendmail_fix_line_endings", "always"},
-	{"smtputf8_autodetect_classes", "sendmail, verify"},
 	{"socketmap_max_query_size", "10000"},
 	{"socketmap_max_reply_size", "100000"},
 	{"strict_7bit_headers", "no"},

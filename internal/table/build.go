@@ -40,25 +40,37 @@ const progressStep = 50_000
 // A line that is no entry is passed over with a warning. Until Build returns, and if
 // it fails, the old index is in force.
 func Build(spec string, o BuildOptions) error {
+	if path, ok := cdbPath(spec); ok {
+		return buildCDB(path, o)
+	}
 	t, err := buildable(spec, "bulk-mode creation")
 	if err != nil {
 		return err
 	}
-	f, err := os.Open(t.source)
-	if err != nil {
-		return &fileError{"open", t.source, err}
-	}
-	defer f.Close()
-	info, err := f.Stat()
+	f, info, err := openSource(t.source)
 	if err != nil {
 		return err
 	}
-	if info.IsDir() {
-		return &fileError{"read", t.source, unix.EISDIR}
-	}
+	defer f.Close()
 	return t.replace(o, info, func(w *indexWriter) error {
 		return t.addText(w, f, t.source, true, o)
 	})
+}
+
+func openSource(path string) (*os.File, fs.FileInfo, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, &fileError{"open", path, err}
+	}
+	info, err := f.Stat()
+	if err == nil && info.IsDir() {
+		err = &fileError{"read", path, unix.EISDIR}
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, info, nil
 }
 
 // Update adds the entries of a text to an index, or makes a new one: postmap -i.

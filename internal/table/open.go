@@ -26,6 +26,10 @@ type Options struct {
 	// Subdomains says what a domain in a list matches beside itself. Lists only.
 	Subdomains Subdomains
 
+	// Env looks a variable of the environment up, for tables of type environ; without it
+	// they cannot be opened.
+	Env func(name string) (value string, found bool)
+
 	// Types are openers of types that live in packages of their own, by type name.
 	Types map[string]Opener
 }
@@ -36,15 +40,25 @@ type Opener func(argument string, o Options) (Table, error)
 // openers is every type there is.
 func openers(o Options) map[string]Opener {
 	all := map[string]Opener{
-		"hash":     openIndexed("hash"),
-		"btree":    openIndexed("btree"),
-		"dbm":      openIndexed("dbm"),
-		"lmdb":     openIndexed("lmdb"),
-		"texthash": openTexthash,
-		"inline":   openInline,
-		"static":   openStatic,
-		"fail":     openFail,
-		"proxy":    Open,
+		"hash":      openIndexed("hash"),
+		"btree":     openIndexed("btree"),
+		"dbm":       openIndexed("dbm"),
+		"lmdb":      openIndexed("lmdb"),
+		"texthash":  openTexthash,
+		"inline":    openInline,
+		"static":    openStatic,
+		"fail":      openFail,
+		"regexp":    openRegexp,
+		"pcre":      openPCRE,
+		"cidr":      openCIDR,
+		"unionmap":  openUnionmap,
+		"pipemap":   openPipemap,
+		"randmap":   openRandmap,
+		"environ":   openEnviron,
+		"cdb":       openCDB,
+		"socketmap": openSocketmap,
+		"tcp":       openTCP,
+		"proxy":     Open,
 	}
 	maps.Copy(all, o.Types)
 	return all

@@ -106,7 +106,7 @@ func TestOpenErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	tests := []struct{ name, spec, want string }{
-		{"unknown type", "foo:/x", "unsupported dictionary type: foo; known: btree, dbm, fail, hash, inline, lmdb, proxy, static, texthash"},
+		{"unknown type", "foo:/x", "unsupported dictionary type: foo; known: btree, cdb, cidr, dbm, environ, fail, hash, inline, lmdb, pcre, pipemap, proxy, randmap, regexp, socketmap, static, tcp, texthash, unionmap"},
 		{"no type", "/etc/aliases", `open dictionary: expecting "type:name" form instead of "/etc/aliases"`},
 		{"empty type", ":x", `open dictionary: expecting "type:name" form instead of ":x"`},
 		{"empty name", "hash:", `open dictionary: expecting "type:name" form instead of "hash:"`},
@@ -195,7 +195,7 @@ func TestTypesOfOthers(t *testing.T) {
 	if asked != "/etc/aliases.cf" {
 		t.Errorf("the opener got %q", asked)
 	}
-	if _, err := Open("cdb:/x", o); err == nil || !strings.Contains(err.Error(), "sql") {
+	if _, err := Open("nosuch:/x", o); err == nil || !strings.Contains(err.Error(), "sql") {
 		t.Errorf("the error %v does not name the type sql", err)
 	}
 }

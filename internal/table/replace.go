@@ -17,6 +17,11 @@ import (
 // replace writes a new index with fill and puts it in the place of the old one. The
 // source gives owner and mode to an index that is the first; it may be nil.
 func (t *indexed) replace(o BuildOptions, source fs.FileInfo, fill func(*indexWriter) error) error {
+	return t.replaceFile(o, source, func(f *os.File) error { return t.write(f, fill) })
+}
+
+// replaceFile is replace for what write makes of a new file. It must sync it.
+func (t *indexed) replaceFile(o BuildOptions, source fs.FileInfo, write func(*os.File) error) error {
 	dir, base := filepath.Split(t.file)
 	if dir == "" {
 		dir = "."
@@ -36,7 +41,11 @@ func (t *indexed) replace(o BuildOptions, source fs.FileInfo, fill func(*indexWr
 	if err != nil {
 		return &fileError{"create", t.file, err}
 	}
-	err = t.write(f, o, source, fill)
+	if err = t.permit(f, o, source); err != nil {
+		err = &fileError{"set the owner and mode of", t.file, err}
+	} else {
+		err = write(f)
+	}
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}
@@ -55,10 +64,7 @@ func (t *indexed) replace(o BuildOptions, source fs.FileInfo, fill func(*indexWr
 
 const tempSuffix = ".tmp"
 
-func (t *indexed) write(f *os.File, o BuildOptions, source fs.FileInfo, fill func(*indexWriter) error) error {
-	if err := t.permit(f, o, source); err != nil {
-		return &fileError{"set the owner and mode of", t.file, err}
-	}
+func (t *indexed) write(f *os.File, fill func(*indexWriter) error) error {
 	w, err := newIndexWriter(f)
 	if err != nil {
 		return &fileError{"write", t.file, err}

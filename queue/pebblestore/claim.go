@@ -134,7 +134,7 @@ func (s *Store) claim(dest mail.Dest, now time.Time, limit int) (jobs []queue.Jo
 				if !damaged {
 					return jobs, time.Time{}, bad, err
 				}
-				bad, err = append(bad, rejected{damage: d}), nil
+				bad, err = append(bad, rejected{bytes.Clone(it.Key()), d}), nil
 				continue
 			}
 		}
@@ -153,17 +153,16 @@ func (s *Store) claim(dest mail.Dest, now time.Time, limit int) (jobs []queue.Jo
 	return jobs, time.Time{}, bad, nil
 }
 
-// rejected is what Claim found in the index and could not give out: a message that is
-// damaged, or a key without its job.
+// rejected is a key that Claim found in the index and whose job it could not give out:
+// there is none, or its message is damaged.
 type rejected struct {
-	damage *damage
 	key    []byte
+	damage *damage
 }
 
 func (r rejected) reject(s *Store) {
 	if r.damage != nil {
-		s.quarantine(r.damage)
-		return
+		_ = s.quarantine(r.damage)
 	}
 	_ = s.do(&change{prepare: func(b *pebble.Batch) error {
 		dest, at, _ := parseDueKey(r.key)
@@ -172,7 +171,9 @@ func (r rejected) reject(s *Store) {
 				return nil // it has its job by now
 			}
 		}
-		s.log.Error(fmt.Sprintf("queue: key %q of the index has no job; removed", r.key))
+		if r.damage == nil {
+			s.log.Error(fmt.Sprintf("queue: key %q of the index has no job; removed", r.key))
+		}
 		put(b.Delete(r.key, nil))
 		return nil
 	}})

@@ -19,8 +19,10 @@ type change struct {
 	// of its own: it may take its time and may use the store. It may be nil.
 	done func()
 
-	batch  *pebble.Batch // given by Commit, else made by the writer
-	noSync bool          // what it says can be rebuilt from what is synced already
+	batch *pebble.Batch // given by Commit, else made by the writer
+	// noSync: what it says can be made again from what is synced already. It is settled
+	// as soon as it is written, and has no done.
+	noSync bool
 
 	phase atomic.Int32
 	err   error
@@ -115,9 +117,15 @@ func (c *committer) writeAll() error {
 	}
 }
 
+// wrote sends the first change on its way.
 func (c *committer) wrote() {
-	c.written.put(c.writing[0])
+	x := c.writing[0]
 	c.writing = c.writing[1:]
+	if x.noSync {
+		c.tell(x)
+	} else {
+		c.written.put(x)
+	}
 }
 
 func (c *committer) runSyncer() {
@@ -157,22 +165,29 @@ func (s *Store) writeChange(c *change) {
 	}
 	s.mu.Lock()
 	c.err = c.prepare(c.batch)
-	s.mu.Unlock()
 	if c.err != nil || c.batch.Empty() {
+		s.written()
+		s.mu.Unlock()
 		_ = c.batch.Close()
 		c.batch = nil
 		return
 	}
+	s.mu.Unlock()
 	s.counts.batches.Add(1)
 	s.space.wrote(int64(c.batch.Len()))
 	if c.noSync {
 		c.err = s.db.Apply(c.batch, pebble.NoSync)
+		_ = c.batch.Close()
 	} else {
 		c.err = s.db.ApplyNoSyncWait(c.batch, pebble.Sync)
 	}
 	if c.err != nil {
 		s.fail(fmt.Errorf("write to the queue's log: %w", c.err))
+		return
 	}
+	s.mu.Lock()
+	s.written()
+	s.mu.Unlock()
 }
 
 // syncChange is the committer's sync.
@@ -180,11 +195,9 @@ func (s *Store) syncChange(c *change) error {
 	if c.batch == nil {
 		return nil
 	}
-	if !c.noSync {
-		if err := c.batch.SyncWait(); err != nil {
-			s.fail(fmt.Errorf("sync of the queue's log: %w", err))
-			return s.failure()
-		}
+	if err := c.batch.SyncWait(); err != nil {
+		s.fail(fmt.Errorf("sync of the queue's log: %w", err))
+		return s.failure()
 	}
 	_ = c.batch.Close()
 	c.batch = nil

@@ -3,6 +3,7 @@ package pebblestore_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -136,7 +137,12 @@ func live(t *testing.T, disk *vfs.MemFS, book *ledger, rng *rand.Rand, limit int
 	}
 	c.next.Store(1 + rng.Int64N(30))
 	o := crashOptions(errorfs.Wrap(disk, c))
-	o.Log = (&logBook{}).logger()
+	large := 5000
+	if rng.IntN(3) == 0 { // much goes through memory, which is flushed meanwhile
+		o.InlineLimit, large = 64<<10, 30_000
+	}
+	log := &logBook{}
+	o.Log = log.logger()
 	o.Fatal = func(err error) { t.Errorf("fatal: %v", err) }
 	s, err := pebblestore.Open(o)
 	if err != nil {
@@ -144,12 +150,15 @@ func live(t *testing.T, disk *vfs.MemFS, book *ledger, rng *rand.Rand, limit int
 	}
 	var sessions sync.WaitGroup
 	for range 4 {
-		work := &traffic{ledger: book, store: s, rng: rand.New(rand.NewPCG(rng.Uint64(), 3)), large: 5000}
+		work := &traffic{ledger: book, store: s, rng: rand.New(rand.NewPCG(rng.Uint64(), 3)), large: large}
 		sessions.Go(func() { work.run(12, nil) })
 	}
 	sessions.Wait()
 	if err := s.Close(); err != nil {
 		t.Errorf("Close: %v", err)
+	}
+	if text := log.String(); strings.Contains(text, "level=ERROR") {
+		t.Errorf("log: %s", text)
 	}
 	return c.shots, book
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"aliasmx/queue"
@@ -214,7 +215,9 @@ func TestCorruptQueue(t *testing.T) {
 			t.Fatal(err)
 		}
 		if size < 4000 {
-			pebblestore.PutBody(t, disk, "/var/queue/db", id, append(bytes.Clone(b[:len(b)-1]), '!'))
+			pebblestore.Tamper(t, disk, "/var/queue/db", func(batch *pebble.Batch) {
+				_ = batch.Set(pebblestore.BodyKey(id), append(bytes.Clone(b[:len(b)-1]), '!'), nil)
+			})
 		} else {
 			path := "/var/queue/big/" + fmt.Sprintf("%02x", byte(id>>23)) + "/" + id.String()
 			rewrite(t, disk, path, func(b []byte) []byte { b[0] ^= 1; return b })
@@ -264,5 +267,72 @@ func TestCorruptQueue(t *testing.T) {
 		if left := len(files(t, disk, "/var/queue/big")); left != size/9000 {
 			t.Errorf("size %d: %d body files are left", size, left)
 		}
+	}
+}
+
+// TestDamagedRecords: a damaged envelope of new mail, a damaged job, and a key of the
+// index without its job are each told, and nothing else suffers.
+func TestDamagedRecords(t *testing.T) {
+	disk := vfs.NewMem()
+	log := &logBook{}
+	o := crashOptions(disk)
+	o.Log, o.Now = log.logger(), storetest.NewClock(testTime).Now
+	s := mustOpen(t, o)
+	rng := rand.New(rand.NewPCG(1, 1))
+	var jobs []queue.Job
+	for range 4 {
+		j, err := put(s, rng, 500)
+		if err != nil {
+			t.Fatal(err)
+		}
+		jobs = append(jobs, j...)
+	}
+	for _, j := range jobs[1:] {
+		storetest.Apply(s, queue.Outcome{Job: j, NextDue: testTime})
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	stray := pebblestore.DueKey("smtp:a.example", testTime.UnixMilli(), 12345)
+	pebblestore.Tamper(t, disk, "/var/queue/db", func(b *pebble.Batch) {
+		_ = b.Set(pebblestore.NewKey(jobs[0].ID), []byte("no envelope"), nil)
+		_ = b.Set(pebblestore.JobKey(jobs[1].ID, 0), []byte("no job"), nil)
+		_ = b.Set(pebblestore.JobKey(jobs[2].ID, 0), nil, nil)
+		_ = b.Set(stray, nil, nil)
+	})
+
+	s = mustOpen(t, o)
+	if s.Stats().Corrupt != 1 {
+		t.Errorf("%d are corrupt after the start, want 1; log: %s", s.Stats().Corrupt, log)
+	}
+	got, next, err := s.Claim(t.Context(), "smtp:a.example", testTime, 10)
+	if err != nil || len(got) != 1 || got[0].ID != jobs[3].ID || !next.IsZero() {
+		t.Errorf("claimed %+v, next %v, %v", got, next, err)
+	}
+	if s.Stats().Corrupt != 3 || !strings.Contains(log.String(), "has no job") {
+		t.Errorf("%d are corrupt, log: %s", s.Stats().Corrupt, log)
+	}
+	list, err := storetest.List(s)
+	if err != nil || len(list) != 4 || list[0].Queue != "corrupt" || list[1].Queue != "corrupt" || list[2].Queue != "corrupt" || list[3].Queue != "active" {
+		t.Errorf("listed %+v, %v", list, err)
+	}
+	s.Release(got)
+	told := len(log.String())
+	if got, _, err := s.Claim(t.Context(), "smtp:a.example", testTime, 10); err != nil || len(got) != 1 {
+		t.Errorf("claimed %+v, %v", got, err)
+	}
+	if len(log.String()) != told {
+		t.Errorf("told again: %s", log.String()[told:])
+	}
+	for _, j := range jobs[:3] {
+		if _, err := s.Requeue(t.Context(), j.ID, nil); !errors.Is(err, queue.ErrNotFound) {
+			t.Errorf("Requeue of a corrupt message: %v", err)
+		}
+		if err := s.Remove(t.Context(), j.ID); err != nil {
+			t.Error(err)
+		}
+	}
+	if list, err := storetest.List(s); err != nil || len(list) != 1 {
+		t.Errorf("listed %+v, %v", list, err)
 	}
 }

@@ -50,6 +50,11 @@
 //
 // # When things break
 //
+// Mail is turned away while there is still room on the disk (Options.MinFree). What was
+// taken in can be delivered, deferred and removed on a full disk: for that there are
+// the room below the line and the ballast. If others take that too, nothing is recorded
+// until there is room again, and nothing fails.
+//
 // A failed sync ends the process (Options.Fatal): what the kernel still has of the
 // log afterwards is unknown, and nobody may be told 250 on the strength of it. A
 // message whose bytes are not those that were stored goes to the corrupt queue, with

@@ -23,10 +23,12 @@ func openEngine(dir string, fs vfs.FS, exists bool, o *Options, log *engineLog) 
 			BackgroundError: log.background,
 			FlushEnd:        log.flushed,
 			// A bad block is the concern of the message in it, not of the process.
-			DataCorruption:  func(i pebble.DataCorruptionInfo) { log.Errorf("%v", i) },
-			DiskSlow:        func(i pebble.DiskSlowInfo) { log.Errorf("%v", i) },
-			WriteStallBegin: log.stallBegin,
-			WriteStallEnd:   log.stallEnd,
+			DataCorruption: func(i pebble.DataCorruptionInfo) { log.Errorf("%v", i) },
+			// A SINGLEDEL that did not meet exactly one SET.
+			PossibleAPIMisuse: func(i pebble.PossibleAPIMisuseInfo) { log.Errorf("%v", i) },
+			DiskSlow:          func(i pebble.DiskSlowInfo) { log.Errorf("%v", i) },
+			WriteStallBegin:   log.stallBegin,
+			WriteStallEnd:     log.stallEnd,
 		},
 		MemTableSize:                uint64(o.MemTableSize),
 		MemTableStopWritesThreshold: 4,

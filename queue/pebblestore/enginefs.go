@@ -16,11 +16,11 @@ type engineFS struct {
 	vfs.FS
 	vital vfs.FS // the same, for log and manifest
 	space *space
-	die   func(error) // does not return
+	log   *engineLog
 }
 
-func newEngineFS(disk vfs.FS, space *space, die func(error)) vfs.FS {
-	return engineFS{FS: disk, vital: vfs.OnDiskFull(disk, space.full), space: space, die: die}
+func newEngineFS(disk vfs.FS, space *space, log *engineLog) vfs.FS {
+	return engineFS{FS: disk, vital: vfs.OnDiskFull(disk, space.full), space: space, log: log}
 }
 
 func (e engineFS) isTable(name string) bool {
@@ -34,10 +34,10 @@ func (e engineFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File,
 	if !e.isTable(name) {
 		if strings.HasPrefix(e.PathBase(name), "marker.") {
 			if err := syncDir(e.FS, e.PathDir(name)); err != nil {
-				e.die(err)
+				e.log.die(err)
 			}
 		}
-		return e.vital.Create(name, category)
+		return e.wrap(e.vital.Create(name, category))
 	}
 	e.space.calm()
 	f, err := e.FS.Create(name, category)
@@ -50,7 +50,24 @@ func (e engineFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File,
 
 // ReuseForWrite implements vfs.FS: it is for logs.
 func (e engineFS) ReuseForWrite(old, name string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	return e.vital.ReuseForWrite(old, name, category)
+	return e.wrap(e.vital.ReuseForWrite(old, name, category))
+}
+
+// Rename implements vfs.FS.
+func (e engineFS) Rename(old, name string) error {
+	err := e.vital.Rename(old, name)
+	if err != nil {
+		e.log.giveUpOpening(err)
+	}
+	return err
+}
+
+func (e engineFS) wrap(f vfs.File, err error) (vfs.File, error) {
+	if err != nil {
+		e.log.giveUpOpening(err)
+		return nil, err
+	}
+	return engineFile{f, e.log}, nil
 }
 
 // OpenDir implements vfs.FS. Pebble panics, in goroutines of its own, when the sync of
@@ -60,20 +77,41 @@ func (e engineFS) OpenDir(name string) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return engineDir{d, name, e.die}, nil
+	return engineDir{d, name, e.log}, nil
 }
 
 type engineDir struct {
 	vfs.File
 	name string
-	die  func(error)
+	log  *engineLog
 }
 
 func (d engineDir) Sync() error {
 	if err := d.File.Sync(); err != nil {
-		d.die(fmt.Errorf("sync of directory %s: %w", d.name, err))
+		d.log.die(fmt.Errorf("sync of directory %s: %w", d.name, err))
 	}
 	return nil
+}
+
+// engineFile is a log, a manifest, or another file that is not a table.
+type engineFile struct {
+	vfs.File
+	log *engineLog
+}
+
+func (f engineFile) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p)
+	return n, f.check(err)
+}
+
+func (f engineFile) Sync() error     { return f.check(f.File.Sync()) }
+func (f engineFile) SyncData() error { return f.check(f.File.SyncData()) }
+
+func (f engineFile) check(err error) error {
+	if err != nil {
+		f.log.giveUpOpening(err)
+	}
+	return err
 }
 
 // engineTable is a table being written.

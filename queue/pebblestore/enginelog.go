@@ -47,20 +47,32 @@ func (l *engineLog) Fatalf(format string, args ...any) {
 	l.die(fmt.Errorf("queue database: %s", fmt.Sprintf(format, args...)))
 }
 
-// die ends the process, or the attempt to open the database.
+// die ends the process, or the attempt to open the database. It does not return.
 func (l *engineLog) die(err error) {
+	l.giveUpOpening(err)
 	l.mu.Lock()
 	fatal := l.fatal
 	l.mu.Unlock()
-	if fatal != nil {
-		fatal(err)
-	} else {
-		select {
-		case l.hopeless <- err:
-		default:
-		}
-	}
+	fatal(err)
 	runtime.Goexit()
+}
+
+// giveUpOpening does nothing once the database is open. Before, it does not return: it
+// lets openEngine report the error, and parks the goroutine that met it. If that went
+// on, Pebble would try again for ever, or take down what its other goroutines still
+// use, which panics.
+func (l *engineLog) giveUpOpening(err error) {
+	l.mu.Lock()
+	opening := l.fatal == nil
+	l.mu.Unlock()
+	if !opening {
+		return
+	}
+	select {
+	case l.hopeless <- err:
+	default:
+	}
+	select {}
 }
 
 func (l *engineLog) setFatal(f func(error)) {

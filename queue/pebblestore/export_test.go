@@ -9,17 +9,27 @@ import (
 	"aliasmx/internal/mail"
 )
 
-// PutBody changes the body of a message behind the back of a store that is closed.
-func PutBody(t *testing.T, fs vfs.FS, db string, id mail.QueueID, body []byte) {
+// Tamper changes the database of a store that is closed.
+func Tamper(t *testing.T, fs vfs.FS, db string, change func(b *pebble.Batch)) {
 	t.Helper()
 	d, err := pebble.Open(db, &pebble.Options{FS: fs, FormatMajorVersion: pebble.FormatNewest, Logger: newEngineLog(nil, nil)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Set(idKey(keyBody, id), body, pebble.Sync); err != nil {
+	b := d.NewBatch()
+	change(b)
+	if err := b.Commit(pebble.Sync); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Keys for Tamper.
+func NewKey(id mail.QueueID) []byte           { return idKey(keyNew, id) }
+func BodyKey(id mail.QueueID) []byte          { return idKey(keyBody, id) }
+func JobKey(id mail.QueueID, n uint32) []byte { return jobKey(id, n) }
+func DueKey(dest mail.Dest, at int64, id mail.QueueID) []byte {
+	return dueKey(dest, due{at: at, id: id})
 }

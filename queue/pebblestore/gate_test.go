@@ -221,8 +221,9 @@ func TestCommitGivesUp(t *testing.T) {
 	}
 }
 
-// TestRelease: jobs that are released while an outcome of their message is on its way
-// to the disk can be claimed as soon as Release has returned.
+// TestReleaseBesideOutcome: jobs that are released while an outcome of their message is
+// on its way to the disk can be claimed as soon as Release has returned, and Release
+// does not wait for the disk.
 func TestReleaseBesideOutcome(t *testing.T) {
 	s, g := gated(t, pebblestore.Options{})
 	d, err := s.Stage(t.Context())
@@ -237,16 +238,14 @@ func TestReleaseBesideOutcome(t *testing.T) {
 	applied := make(chan queue.Applied, 1)
 	s.Apply(queue.Outcome{Job: jobs[0], NextDue: testTime}, func(a queue.Applied) { applied <- a })
 	g.waitHeld()
-	released := make(chan struct{})
-	go func() {
-		s.Release(jobs[1:])
-		close(released)
-	}()
-	g.set(false)
-	<-released
+	s.Release(jobs[1:])
 	if got, _, err := s.Claim(t.Context(), "smtp:b", testTime.AddDate(9, 0, 0), 10); len(got) != 1 || err != nil {
 		t.Errorf("claimed %+v, %v", got, err)
 	}
+	if got, _, err := s.Claim(t.Context(), "smtp:a", testTime.AddDate(9, 0, 0), 10); len(got) != 0 || err != nil {
+		t.Errorf("claimed before its outcome was on disk: %+v, %v", got, err)
+	}
+	g.set(false)
 	<-applied
 }
 
@@ -273,5 +272,43 @@ func TestCloseWaits(t *testing.T) {
 	}
 	if list, err := storetest.List(mustOpen(t, pebblestore.Options{Dir: "/queue", FS: g.FS})); len(list) != 0 || err != nil {
 		t.Errorf("listed %+v, %v", list, err)
+	}
+}
+
+// TestFileOutlivesItsMessage: the file of a body is there until the end of its message
+// is on stable storage. Otherwise a power cut in between leaves a message without body.
+func TestFileOutlivesItsMessage(t *testing.T) {
+	for name, end := range map[string]func(s *pebblestore.Store, j queue.Job){
+		"delivered": func(s *pebblestore.Store, j queue.Job) {
+			storetest.Apply(s, queue.Outcome{Job: j, Results: []mail.Result{{Rcpt: 0, State: mail.Delivered}}})
+		},
+		"removed": func(s *pebblestore.Store, j queue.Job) {
+			if err := s.Remove(context.Background(), j.ID); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		s, g := gated(t, pebblestore.Options{})
+		jobs, err := put(s, rand.New(rand.NewPCG(1, 1)), 200_000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := s.Stats().Batches
+		g.set(true)
+		ended := make(chan struct{})
+		go func() {
+			end(s, jobs[0])
+			close(ended)
+		}()
+		g.waitHeld()
+		waitFor(t, "batch", func() bool { return s.Stats().Batches > before })
+		if n := len(files(t, g.FS, "/queue/big")); n != 1 {
+			t.Errorf("%s: %d files before the sync", name, n)
+		}
+		g.set(false)
+		<-ended
+		if n := len(files(t, g.FS, "/queue/big")); n != 0 {
+			t.Errorf("%s: %d files after the sync", name, n)
+		}
 	}
 }

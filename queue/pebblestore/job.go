@@ -32,7 +32,7 @@ type job struct {
 	expired  bool
 
 	claimed bool
-	busy    int  // changes under way that touch it: it cannot be claimed
+	busy    int  // changes being written that touch it: it cannot be claimed
 	gone    bool // replaced by requeueing while its attempt was under way
 
 	// What the database has of it, so that save knows what to change.

@@ -114,33 +114,44 @@ func (m *message) heads() []queue.DestHead {
 	return heads
 }
 
-// hand is a message in the hands of a change that is under way. The message stays in
-// memory, and the jobs that the change touches are not claimed: readers of the
-// database may still see what was before it.
+// hand is a message in the hands of a change that is under way.
 type hand struct {
 	m    *message
-	jobs []*job
+	jobs []*job // that the change touches
 }
 
-// pin takes a message in hand. The caller holds s.mu.
+// pin takes a message in hand: it stays in memory until unpin, and the jobs that the
+// change touches are not claimed until it is in the database, for readers may still
+// see what was before. The caller holds s.mu.
 func (s *Store) pin(m *message, touched []*job) hand {
 	m.pins++
 	s.active[m.id] = m
 	for _, j := range touched {
 		j.busy++
 	}
-	return hand{m, touched}
+	h := hand{m, touched}
+	s.inHand = append(s.inHand, h)
+	return h
 }
 
-// unpin lets go, when the change is in the database. The caller holds s.mu.
-func (s *Store) unpin(h hand) {
-	h.m.pins--
-	for _, j := range h.jobs {
-		j.busy--
-		if j.indexed {
-			s.cursors.lower(j.dest, j.at(h.m.id))
+// written ends what pin began for the jobs: the change, one of the writer's, can be
+// seen in the database. The caller holds s.mu.
+func (s *Store) written() {
+	for _, h := range s.inHand {
+		for _, j := range h.jobs {
+			j.busy--
+			if j.indexed {
+				s.cursors.lower(j.dest, j.at(h.m.id))
+			}
 		}
 	}
+	clear(s.inHand)
+	s.inHand = s.inHand[:0]
+}
+
+// unpin lets a message go, when the change is on stable storage. The caller holds s.mu.
+func (s *Store) unpin(h hand) {
+	h.m.pins--
 	s.idle(h.m)
 }
 

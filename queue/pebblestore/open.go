@@ -1,6 +1,7 @@
 package pebblestore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -63,10 +64,11 @@ func Open(o Options) (_ *Store, err error) {
 	s.spool = &spool{fs: disk, dir: disk.PathJoin(o.Dir, bigDir), log: s.log, made: make(map[byte]bool)}
 
 	elog := newEngineLog(s.log, s.now)
-	engineDisk := newEngineFS(disk, s.space, elog.die)
+	engineDisk := newEngineFS(disk, s.space, elog)
 	if s.db, err = openEngine(disk.PathJoin(o.Dir, dbDir), engineDisk, exists, &s.opts, elog); err != nil {
 		return nil, writeError("open its database", err)
 	}
+	elog.setFatal(s.fail)
 	if err := guarded(s.recover); err != nil {
 		return nil, err
 	}
@@ -75,17 +77,17 @@ func Open(o Options) (_ *Store, err error) {
 			return nil, err
 		}
 	}
-	elog.setFatal(s.fail)
 	s.space.open()
-	s.reclaimed = make(chan struct{})
-	go s.reclaim()
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop, s.reclaimed = stop, make(chan struct{})
+	go s.reclaim(ctx)
 	s.committer = newCommitter(s.writeChange, s.syncChange, s.tellChange, s.fail)
 	return s, nil
 }
 
 // closeHalf undoes an Open that did not get to its end.
 func (s *Store) closeHalf() {
-	if s.db != nil {
+	if s.db != nil && s.failure() == nil { // else see Close
 		_ = guarded(s.db.Close)
 	}
 	for i := len(s.release) - 1; i >= 0; i-- {

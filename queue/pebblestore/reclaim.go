@@ -17,15 +17,9 @@ const reclaimEvery = 2 * time.Second
 // database finds those that are worth it.
 const smallQueue = 256 << 20
 
-// reclaim runs until the store is closed.
-func (s *Store) reclaim() {
+// reclaim runs until ctx ends, when the store is closed.
+func (s *Store) reclaim(ctx context.Context) {
 	defer close(s.reclaimed)
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go func() {
-		<-s.space.closing
-		cancel()
-	}()
 	for {
 		select {
 		case <-ctx.Done():

@@ -129,7 +129,7 @@ func (s *Store) recoverOne(b *pebble.Batch, id mail.QueueID, record []byte, now 
 	}
 	m.split(env, allRcpts(env), s.opts.RecipientLimit, min(millis(env.Arrived), now))
 	s.save(b, m)
-	delete(s.active, id)
+	s.forget(id)
 	return nil
 }
 
@@ -171,11 +171,17 @@ func (s *Store) sweep() error {
 	return s.recoverMissing(missing)
 }
 
+// forget ends the hand on a message for which there is no committer yet.
+func (s *Store) forget(id mail.QueueID) {
+	s.written()
+	delete(s.active, id)
+}
+
 func (s *Store) recoverMissing(missing []*damage) error {
 	for _, d := range missing {
 		b := s.db.NewBatch()
 		_, moved, err := s.moveToCorrupt(b, d)
-		delete(s.active, d.id)
+		s.forget(d.id)
 		if err == nil && moved {
 			s.tellCorrupt(d)
 			err = b.Commit(pebble.Sync)

@@ -369,3 +369,45 @@ func TestDeliveredMailReachesNoTable(t *testing.T) {
 		t.Errorf("%d bytes to the log, %d to tables", st.LogBytes, st.TableBytes)
 	}
 }
+
+// TestManyRecipients: an envelope larger than half a memtable takes another way through
+// the database.
+func TestManyRecipients(t *testing.T) {
+	o := pebblestore.Options{Dir: "/queue", FS: vfs.NewMem(), MemTableSize: 1}
+	s := mustOpen(t, o)
+	var dests []mail.Dest
+	for i := range 5000 {
+		dests = append(dests, mail.Dest(fmt.Sprintf("smtp:d%d.example", i%90)))
+	}
+	env := storetest.Envelope(s.IDs().Next(), testTime, dests...)
+	d, err := s.Stage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = d.Write(make([]byte, 50_000))
+	jobs, err := d.Commit(t.Context(), env)
+	if err != nil || len(jobs) != 180 {
+		t.Fatalf("%d jobs, %v", len(jobs), err)
+	}
+	for _, j := range jobs[:100] {
+		var results []mail.Result
+		for _, r := range j.Rcpts {
+			results = append(results, mail.Result{Rcpt: r, State: mail.Delivered})
+		}
+		if a := storetest.Apply(s, queue.Outcome{Job: j, Results: results}); a.Err != nil || a.Removed {
+			t.Fatalf("%+v", a)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, o)
+	list, err := storetest.List(s)
+	if err != nil || len(list) != 1 || len(list[0].Rcpts) >= 5000 || len(list[0].Rcpts) < 2000 {
+		t.Fatalf("%d messages, %v", len(list), err)
+	}
+	got, _, err := s.Load(t.Context(), env.ID)
+	if err != nil || storetest.SameEnvelope(got, env) != nil {
+		t.Error(err, storetest.SameEnvelope(got, env))
+	}
+}

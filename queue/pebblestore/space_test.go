@@ -178,8 +178,13 @@ func TestOthersFillTheDisk(t *testing.T) {
 	if len(disk.list("ballast")) != 1 {
 		t.Errorf("no ballast: %v", disk.list(""))
 	}
-	taken := disk.free()
-	disk.fill(taken)
+	taken := int64(0)
+	fill := func() {
+		n := disk.free()
+		disk.fill(n)
+		taken += n
+	}
+	fill()
 	clock.Add(time.Second)
 	if err := s.Admit(0); !errors.Is(err, queue.ErrNoSpace) {
 		t.Errorf("Admit: %v", err)
@@ -189,6 +194,11 @@ func TestOthersFillTheDisk(t *testing.T) {
 	}
 	// One job is deferred again and again, until there is no room for it to be noted.
 	stop, stopped := make(chan struct{}), make(chan struct{})
+	defer func() {
+		disk.fill(-taken)
+		close(stop)
+		<-stopped
+	}()
 	var progress atomic.Int64
 	go func() {
 		defer close(stopped)
@@ -212,6 +222,7 @@ func TestOthersFillTheDisk(t *testing.T) {
 	}()
 	last, since := int64(-1), 0
 	waitFor(t, "end of all room", func() bool {
+		fill() // also what the database itself has given back
 		since++
 		if now := progress.Load(); now != last {
 			last, since = now, 0
@@ -225,9 +236,8 @@ func TestOthersFillTheDisk(t *testing.T) {
 		t.Errorf("Admit: %v", err)
 	}
 	disk.fill(-taken)
+	taken = 0
 	waitFor(t, "progress", func() bool { return progress.Load() > last+10 })
-	close(stop)
-	<-stopped
 	waitFor(t, "new mail", func() bool {
 		clock.Add(time.Second)
 		_, err := put(s, rng, 1000)
@@ -241,14 +251,16 @@ func TestOthersFillTheDisk(t *testing.T) {
 // askedDisk counts how often the disk is asked for its free space.
 type askedDisk struct {
 	*smallDisk
-	asked int
-	err   error
+	asked atomic.Int64
+	away  atomic.Bool
 }
 
 func (d *askedDisk) GetDiskUsage(path string) (vfs.DiskUsage, error) {
-	d.asked++
-	u, err := d.smallDisk.GetDiskUsage(path)
-	return u, errors.Join(err, d.err)
+	d.asked.Add(1)
+	if d.away.Load() {
+		return vfs.DiskUsage{}, errors.New("stale handle")
+	}
+	return d.smallDisk.GetDiskUsage(path)
 }
 
 // TestAdmit: cheap, exact to what was written since the disk was last asked, and an
@@ -256,18 +268,19 @@ func (d *askedDisk) GetDiskUsage(path string) (vfs.DiskUsage, error) {
 func TestAdmit(t *testing.T) {
 	disk := &askedDisk{smallDisk: newSmallDisk(vfs.NewMem(), 64<<20)}
 	clock := storetest.NewClock(testTime)
-	s := mustOpen(t, pebblestore.Options{Dir: "/queue", FS: disk, Now: clock.Now, MinFree: 10 << 20})
+	log := &logBook{}
+	s := mustOpen(t, pebblestore.Options{Dir: "/queue", FS: disk, Now: clock.Now, MinFree: 10 << 20, Log: log.logger()})
 	if err := s.Admit(0); err != nil {
 		t.Fatal(err)
 	}
-	before := disk.asked
+	before := disk.asked.Load()
 	for range 1000 {
 		if err := s.Admit(0); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if disk.asked != before {
-		t.Errorf("the disk was asked %d times in an instant", disk.asked-before)
+	if n := disk.asked.Load() - before; n > 0 {
+		t.Errorf("the disk was asked %d times in an instant", n)
 	}
 	free := s.Stats().Free
 	for _, tt := range []struct {
@@ -292,7 +305,7 @@ func TestAdmit(t *testing.T) {
 	if err := s.Admit(free - 10<<20 - 500); err != nil {
 		t.Errorf("bytes of an aborted message count: %v", err)
 	}
-	disk.err = errors.New("stale handle")
+	disk.away.Store(true)
 	clock.Add(time.Second)
 	if err := s.Admit(0); err == nil || errors.Is(err, queue.ErrNoSpace) {
 		t.Errorf("Admit with a disk that does not answer: %v", err)

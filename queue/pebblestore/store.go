@@ -27,11 +27,13 @@ type Store struct {
 	memory    budget // of bodies coming in
 	cache     budget // of bodies kept for their first attempt
 	release   []io.Closer
-	reclaimed chan struct{} // reclaim has ended
+	stop      func()        // ends reclaim
+	reclaimed chan struct{} // it has ended
 	counts    counts
 
 	mu        sync.Mutex // guards what follows
 	active    map[mail.QueueID]*message
+	inHand    []hand // what the change that is being written touches
 	cursors   cursors
 	highWater mail.QueueID // no ID above it is on disk
 	lastUsed  mail.QueueID // the highest ID of a message
@@ -101,6 +103,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.space.close()
+	s.stop()
 	var err error
 	if err = s.failure(); err == nil {
 		s.calls.Wait()

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync"
+	"testing/iotest"
 
 	"aliasmx/internal/mail"
 	"aliasmx/queue"
@@ -52,12 +54,20 @@ func testBodies(f *fixture) {
 		env := Envelope(f.store.IDs().Next(), f.clock.Now(), "smtp:a.example")
 		jobs := f.commitBody(env, body)
 		f.wantMessage(env, body)
+		if _, b, err := f.store.Load(f.Context(), env.ID); err != nil {
+			f.Fatalf("Load: %v", err)
+		} else if err := iotest.TestReader(reader(f, b), body); err != nil {
+			f.Errorf("body of %d bytes: %v", size, err)
+		}
 		f.apply(all(jobs[0], mail.Deferred, "later", f.clock.Now()))
 		f.wantMessage(env, body)
 
 		_, b, err := f.store.Load(f.Context(), env.ID)
 		if err != nil {
 			f.Fatalf("Load: %v", err)
+		}
+		if err := iotest.TestReader(reader(f, b), body); err != nil {
+			f.Errorf("body of %d bytes: %v", size, err)
 		}
 		var wg sync.WaitGroup
 		for range 4 {
@@ -73,6 +83,17 @@ func testBodies(f *fixture) {
 		}
 	}
 	f.wantQueues()
+}
+
+// reader opens a body to be read only by Read.
+func reader(f *fixture, b mail.Body) io.Reader {
+	f.Helper()
+	r, err := b.Open()
+	if err != nil {
+		f.Fatalf("Open: %v", err)
+	}
+	f.Cleanup(func() { _ = r.Close() })
+	return struct{ io.Reader }{r}
 }
 
 func testFlags(f *fixture) {
@@ -122,6 +143,21 @@ func testCommitRefused(f *fixture) {
 	}
 	f.wantQueues()
 	f.wantHeads()
+
+	// A queue ID is for one message.
+	for _, size := range []int{10, 1 << 20} {
+		env, _ := f.commit("smtp:a.example")
+		d, err := f.store.Stage(f.Context())
+		if err != nil {
+			f.Fatalf("Stage: %v", err)
+		}
+		_, _ = d.Write(make([]byte, size))
+		if jobs, err := d.Commit(f.Context(), Envelope(env.ID, f.clock.Now(), "smtp:b.example")); err == nil {
+			f.Errorf("a second message got the queue ID of another, jobs %v", jobs)
+		}
+		f.wantMessage(env, []byte("Subject: test\r\n\r\n"+env.ID.String()+"\r\n"))
+	}
+	f.wantQueues("active", "active")
 }
 
 func testAbort(f *fixture) {

@@ -15,8 +15,8 @@ func testJobs(f *fixture) {
 	env, jobs := f.commit("smtp:a", "smtp:b", "smtp:a", "smtp:a", "smtp:a", "smtp:c")
 	want := []queue.Job{
 		{Dest: "smtp:a", Rcpts: []int{0, 2, 3}}, // the limit is three
-		{Dest: "smtp:b", Rcpts: []int{1}},
 		{Dest: "smtp:a", Rcpts: []int{4}},
+		{Dest: "smtp:b", Rcpts: []int{1}},
 		{Dest: "smtp:c", Rcpts: []int{5}},
 	}
 	if len(jobs) != len(want) {

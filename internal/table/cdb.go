@@ -1,0 +1,146 @@
+package table
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+)
+
+// cdb is a table in the constant database format of D. J. Bernstein, cdb(5), as
+// Postfix and tinycdb write and read it: FILE.cdb, made by postmap of FILE.
+type cdb struct {
+	watched[cdbFile]
+	source string
+}
+
+func openCDB(path string, o Options) (Table, error) {
+	t := &cdb{source: path}
+	t.name, t.file, t.o = "cdb:"+path, path+cdbSuffix, o
+	t.load = func() (*cdbFile, error) {
+		f, err := openCDBFile(t.file)
+		if err != nil {
+			return nil, fmt.Errorf(`%w; run "aliasmx postmap %s"`, &fileError{"open database", t.file, err}, t.name)
+		}
+		return f, nil
+	}
+	t.done = func(f *cdbFile) { f.close() }
+	if err := t.open(); err != nil {
+		return nil, err
+	}
+	old, source := identityAt(t.file), identityAt(path)
+	if source.sec > old.sec && source.sec < o.Now().Unix()-100 {
+		o.warnf("database %s is older than source file %s", t.file, path)
+	}
+	return t, nil
+}
+
+const cdbSuffix = ".cdb"
+
+func (t *cdb) Lookup(_ context.Context, key string) (string, bool, error) {
+	key, ok := t.o.lookupKey(t.name, key)
+	if !ok {
+		return "", false, nil
+	}
+	var value []byte
+	err := t.use(func(f *cdbFile) (err error) {
+		// postmap -N puts a null byte behind keys and values.
+		for _, k := range []string{key, key + "\x00"} {
+			if value, err = f.find(k); value != nil || err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil || value == nil {
+		return "", false, err
+	}
+	text := string(untilNull(value))
+	if err := t.o.checkValue(t.name, key, text); err != nil {
+		return "", false, err
+	}
+	return text, true, nil
+}
+
+// use calls f with the file in force; once more if it was replaced and closed meanwhile.
+func (t *cdb) use(f func(*cdbFile) error) error {
+	for {
+		file := t.get()
+		if file == nil {
+			return fmt.Errorf("table %s is closed", t.name)
+		}
+		err := f(file)
+		if errors.Is(err, os.ErrClosed) && t.cur.Load() != file {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("database %s: %w", t.file, err)
+		}
+		return nil
+	}
+}
+
+// Each implements Lister.
+func (t *cdb) Each(yield func(key, value string) bool) error {
+	return t.use(func(f *cdbFile) error {
+		return f.each(func(key, value []byte) bool {
+			return yield(string(bytes.TrimSuffix(key, []byte{0})), string(untilNull(value)))
+		})
+	})
+}
+
+func untilNull(b []byte) []byte {
+	b, _, _ = bytes.Cut(b, []byte{0})
+	return b
+}
+
+func (t *cdb) Name() string { return t.name }
+
+func (t *cdb) Close() error {
+	t.close()
+	return nil
+}
+
+// buildCDB makes FILE.cdb of a source text, byte for byte as Postfix does.
+func buildCDB(path string, o BuildOptions) error {
+	// Only the files and the replacing are those of an indexed table.
+	t := &indexed{name: "cdb:" + path, source: path, file: path + cdbSuffix}
+	source, info, err := openSource(path)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	return t.replaceFile(o, info, func(f *os.File) error {
+		w := newCDBWriter(f)
+		opts := o.options()
+		form, n := opts.keyForm(), 0
+		err := readEntries(source, path, opts, "", func(e entry) error {
+			key, ok := form.key(e.key)
+			if !ok {
+				return nil
+			}
+			if w.add(key, e.value, o.Dup) && o.Dup == DupWarn {
+				opts.warnf(`%s: duplicate entry: "%s"`, path, key)
+			}
+			if n++; o.Progress != nil && n%progressStep == 0 {
+				o.Progress(n)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if err := w.finish(); err != nil {
+			return &fileError{"write", t.file, err}
+		}
+		return nil
+	})
+}
+
+// cdbPath is the path in "cdb:path".
+func cdbPath(spec string) (string, bool) {
+	path, ok := strings.CutPrefix(spec, "cdb:")
+	return path, ok && path != ""
+}

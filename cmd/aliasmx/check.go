@@ -11,10 +11,11 @@ import (
 )
 
 // checkCommand proves a configuration: it does what start does up to the first port
-// and the first byte on disk.
+// and the first byte on disk. Then it goes through the alias tables.
 func checkCommand(args []string, env environ) int {
 	var flags struct {
 		Config  string `short:"c" placeholder:"DIR" help:"Configuration directory."`
+		JSON    bool   `help:"Findings as JSON, one object a line."`
 		Verbose bool   `short:"v" help:"Also say what was found in order."`
 	}
 	if done, status := parseFlags("check", "Prove configuration and tables. Exit status 78 when the daemon would not start.", &flags, args, env); done {
@@ -27,6 +28,11 @@ func checkCommand(args []string, env environ) int {
 	warnings := 0
 	warn := func(text string) {
 		warnings++
+		if flags.JSON {
+			// What cannot be written, the table findings fail with too.
+			_ = writeJSONLine(env.stdout, findingJSON{Severity: "warning", Kind: "configuration", Text: text})
+			return
+		}
 		fmt.Fprintf(env.stderr, "aliasmx: warning: %s\n", text)
 	}
 	for _, w := range cfg.Warnings() {
@@ -40,6 +46,13 @@ func checkCommand(args []string, env environ) int {
 	for _, w := range operatorWarnings(cfg) {
 		warn(w)
 	}
+	if flags.JSON {
+		if err := checkTablesJSON(v, env.stdout); err != nil {
+			return fail(env, "aliasmx", exitSoftware, err)
+		}
+		return exitOK
+	}
+	checkTables(v, warn, func(text string) { fmt.Fprintln(env.stdout, text) })
 	for _, l := range v.listeners {
 		fmt.Fprintf(env.stdout, "listens on %s (%s)\n", strings.Join(l.addrs, ", "), l.where)
 	}

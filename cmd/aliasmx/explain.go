@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"time"
@@ -19,7 +18,8 @@ func explainCommand(args []string, env environ) int {
 	var flags struct {
 		Config  string `short:"c" placeholder:"DIR" help:"Configuration directory."`
 		JSON    bool   `help:"As JSON."`
-		Address string `arg:"" help:"The address: user@domain, with or without angle brackets."`
+		All     bool   `help:"The argument is a domain: list what it accepts."`
+		Address string `arg:"" help:"The address: user@domain, with or without angle brackets; with --all a domain."`
 
 		// All commands of diagnosis take these; explaining asks neither DNS nor the clock.
 		Resolver string `hidden:""`
@@ -40,6 +40,9 @@ func explainCommand(args []string, env environ) int {
 	defer closeTables()
 	ctx, cancel := context.WithTimeout(context.Background(), explainTime)
 	defer cancel()
+	if flags.All {
+		return explainDomain(ctx, resolver, flags.Address, flags.JSON, env)
+	}
 	x := resolver.Explain(ctx, flags.Address)
 	if flags.JSON {
 		if err := writeExplanationJSON(env.stdout, x); err != nil {
@@ -55,32 +58,40 @@ func explainCommand(args []string, env environ) int {
 
 // writeExplanationJSON writes an explanation as one object.
 func writeExplanationJSON(out io.Writer, x alias.Explanation) error {
-	type target struct {
-		Address   string `json:"address"`
-		Transport string `json:"transport"`
-		NextHop   string `json:"next_hop"`
+	return writeJSONLine(out, struct {
+		Address string          `json:"address"`
+		Verdict string          `json:"verdict"` // accept, reject, defer
+		Steps   []string        `json:"steps"`
+		Targets []explainTarget `json:"targets"`
+		Refusal *explainRefusal `json:"refusal,omitempty"`
+	}{x.Address, verdict(x.Refusal), x.Steps, explainTargets(x.Targets), explainRefusalOf(x.Refusal)})
+}
+
+type explainTarget struct {
+	Address   string `json:"address"`
+	Transport string `json:"transport"`
+	NextHop   string `json:"next_hop"`
+}
+
+func explainTargets(rcpts []mail.Recipient) []explainTarget {
+	list := make([]explainTarget, 0, len(rcpts))
+	for _, t := range rcpts {
+		list = append(list, explainTarget{t.Final.String(), t.Dest.Transport(), t.Dest.NextHop()})
 	}
-	type refusal struct {
-		Code     int    `json:"code"`
-		Enhanced string `json:"enhanced"`
-		Text     string `json:"text"`
+	return list
+}
+
+type explainRefusal struct {
+	Code     int    `json:"code"`
+	Enhanced string `json:"enhanced"`
+	Text     string `json:"text"`
+}
+
+func explainRefusalOf(s *mail.Status) *explainRefusal {
+	if s == nil {
+		return nil
 	}
-	doc := struct {
-		Address string   `json:"address"`
-		Verdict string   `json:"verdict"` // accept, reject, defer
-		Steps   []string `json:"steps"`
-		Targets []target `json:"targets"`
-		Refusal *refusal `json:"refusal,omitempty"`
-	}{Address: x.Address, Verdict: verdict(x.Refusal), Steps: x.Steps, Targets: []target{}}
-	for _, t := range x.Targets {
-		doc.Targets = append(doc.Targets, target{t.Final.String(), t.Dest.Transport(), t.Dest.NextHop()})
-	}
-	if r := x.Refusal; r != nil {
-		doc.Refusal = &refusal{r.Code, r.Enhanced.String(), r.Text}
-	}
-	enc := json.NewEncoder(out)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(doc)
+	return &explainRefusal{s.Code, s.Enhanced.String(), s.Text}
 }
 
 func verdict(refusal *mail.Status) string {

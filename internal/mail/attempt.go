@@ -21,6 +21,9 @@ type Attempt struct {
 	Body  Body
 	Dest  Dest
 	Rcpts []int // indexes into Env.Rcpts
+	// Probe asks whether the recipients would be accepted, and sends nothing: the
+	// transaction ends after RCPT (ADDRESS_VERIFICATION_README). Body is nil then.
+	Probe bool
 	// Active is when the message entered the active queue, Started when this attempt
 	// was handed out: the first two figures of the log's delays=.
 	Active, Started time.Time

@@ -23,7 +23,6 @@ func TestParameters(t *testing.T) {
 		"stress":                "is in defaults of Postfix",
 		"known_tcp_ports":       "names ports while the configuration is read",
 		"mail_version":          "is shown by $mail_version",
-		"data_directory":        "has nothing in it yet",
 		"enable_long_queue_ids": "is always yes, see docs/differences.md",
 		"default_database_type": "is read by postmap",
 		"mydomain":              "is read by name",

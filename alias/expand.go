@@ -71,25 +71,38 @@ func (r *Resolver) expand(ctx context.Context, a mail.Address, tr *trace) (expan
 	return x, nil
 }
 
-// results reads what a table said of an address.
+// results reads what virtual_alias_maps said of an address.
 func (r *Resolver) results(at mail.Address, h hit, tr *trace) ([]mail.Address, error) {
-	value := h.value
-	if strings.HasPrefix(value, "@") {
-		// @otherdomain: the same user there. Only the first address of a list can be meant;
-		// of a list with more Postfix makes one odd address, and so do we.
-		user := strings.TrimSuffix(at.Local, h.extension)
-		value = external(splitInternal(user + value))
-	}
-	results := r.targets(value, h.extension)
-	tr.found(at, h, results, r.propagate)
-	if len(results) == 0 {
-		r.log.Warn(fmt.Sprintf("virtual_alias_maps lookup of %s returns non-address result %q", at.Internal(), h.value))
-		return nil, lookupFailure()
+	results, err := r.addresses("virtual_alias_maps", at, h, r.propagate, tr)
+	if err != nil {
+		return nil, err
 	}
 	for _, t := range results {
 		if len(t.Local)+len("@")+len(t.Domain) > r.o.AddressLengthLimit {
 			return nil, r.unreasonable(tr, fmt.Sprintf("result %.300s...", t.Internal()), "virtual_alias_address_length_limit")
 		}
+	}
+	return results, nil
+}
+
+// addresses reads a table's result as addresses, one at least, each with the extension
+// of the address looked up when that is to be propagated.
+func (r *Resolver) addresses(parameter string, at mail.Address, h hit, propagate bool, tr *trace) ([]mail.Address, error) {
+	value, extension := h.value, h.extension
+	if strings.HasPrefix(value, "@") {
+		// @otherdomain: the same user there. Only the first address of a list can be meant;
+		// of a list with more Postfix makes one odd address, and so do we.
+		user := strings.TrimSuffix(at.Local, extension)
+		value = external(splitInternal(user + value))
+	}
+	if !propagate {
+		extension = ""
+	}
+	results := r.targets(value, extension)
+	tr.found(at, h, results, propagate)
+	if len(results) == 0 {
+		r.log.Warn(fmt.Sprintf("%s lookup of %s returns non-address result %q", parameter, at.Internal(), h.value))
+		return nil, lookupFailure()
 	}
 	return results, nil
 }

@@ -61,7 +61,7 @@ func (r *Resolver) Explain(ctx context.Context, addr string) Explanation {
 		return end(mail.StatusOf(err))
 	}
 	r.explainClass(ctx, tr, full, class)
-	x.Targets, err = r.expandRequest(ctx, mail.RcptRequest{Addr: given}, tr)
+	x.Targets, err = r.expandRequest(ctx, mail.RcptRequest{Addr: given, Copies: true}, tr)
 	postmaster := given.Domain == "" && strings.EqualFold(given.Local, "postmaster")
 	if class == mail.ClassDefault && !postmaster {
 		tr.note("%s is not ours: only a client that may relay (mynetworks, SASL) gets further than this", full)
@@ -163,6 +163,18 @@ func (tr *trace) limited(what, limit string) {
 	}
 }
 
+func (tr *trace) copied(a mail.Address, h hit, parameter string) {
+	if tr != nil {
+		tr.note("a copy of mail to %s goes to %s  (%s, %s)", external(a), h.value, parameter, h.locate())
+	}
+}
+
+func (tr *trace) masqueraded(a mail.Address, parent string) {
+	if tr != nil {
+		tr.note("%s: the domain becomes %s (masquerade_domains)", external(a), parent)
+	}
+}
+
 func (tr *trace) duplicate(a mail.Address) {
 	if tr != nil {
 		tr.note("%s is there already: once is enough", external(a))
@@ -180,6 +192,9 @@ func (tr *trace) target(a mail.Address, rt route) {
 	if rt.malformed {
 		tr.note("target %s: %s", external(a), where)
 		return
+	}
+	if rt.by != (hit{}) {
+		where += "  (" + rt.by.locate() + ", by the entry " + rt.by.key + ")"
 	}
 	tr.note("target %s: %s class, %s", external(rt.final), rt.class, where)
 }

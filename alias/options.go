@@ -32,6 +32,27 @@ type Options struct {
 	VirtualMailboxMaps table.Maps // virtual_mailbox_maps; nil: every mailbox exists
 	RelayRecipientMaps table.Maps // relay_recipient_maps; nil: every recipient exists
 
+	// What canonical(5) says of an address, and where: envelope_sender,
+	// envelope_recipient, header_sender, header_recipient. The tables for one of the two
+	// sides go before those for both.
+	CanonicalMaps             table.Maps // canonical_maps
+	SenderCanonicalMaps       table.Maps // sender_canonical_maps
+	RecipientCanonicalMaps    table.Maps // recipient_canonical_maps
+	CanonicalClasses          []string   // canonical_classes
+	SenderCanonicalClasses    []string   // sender_canonical_classes
+	RecipientCanonicalClasses []string   // recipient_canonical_classes
+
+	MasqueradeDomains    []string          // masquerade_domains
+	MasqueradeClasses    []string          // masquerade_classes
+	MasqueradeExceptions *table.DomainList // masquerade_exceptions: local parts
+
+	AlwaysBcc        string     // always_bcc
+	SenderBccMaps    table.Maps // sender_bcc_maps
+	RecipientBccMaps table.Maps // recipient_bcc_maps
+
+	GenericMaps     table.Maps // smtp_generic_maps
+	LMTPGenericMaps table.Maps // lmtp_generic_maps
+
 	RecursionLimit     int // virtual_alias_recursion_limit (1000)
 	ExpansionLimit     int // virtual_alias_expansion_limit (1000)
 	AddressLengthLimit int // virtual_alias_address_length_limit (1000)
@@ -69,6 +90,26 @@ type Options struct {
 	RelayTransport   string // relay_transport (relay)
 	LocalTransport   string // local_transport (local); "error:text" refuses with that text
 	VirtualTransport string // virtual_transport (virtual)
+	// LocalDelivery: somebody serves the transport "local" (local(8)). Without it local
+	// addresses that are not aliased to elsewhere do not exist.
+	LocalDelivery bool
+
+	// TransportMaps say for single addresses and domains what carries their mail
+	// (transport_maps). TransportSubdomains: a domain in them stands for its subdomains
+	// (parent_domain_matches_subdomains); otherwise .domain does.
+	TransportMaps       table.Maps
+	TransportSubdomains bool
+	// SenderRelayHostMaps and SenderTransportMaps choose by the reverse-path
+	// (sender_dependent_relayhost_maps, sender_dependent_default_transport_maps); the keys
+	// stand for the null reverse-path (empty_address_..._lookup_key, "<>").
+	SenderRelayHostMaps    table.Maps
+	NullSenderRelayHostKey string
+	SenderTransportMaps    table.Maps
+	NullSenderTransportKey string
+	// RelocatedMaps hold who has moved away (relocated_maps). NoRelocatedPrefix is
+	// relocated_prefix_enable = no: the table says all that the sender is told.
+	RelocatedMaps     table.Maps
+	NoRelocatedPrefix bool
 
 	EmptyAddressRecipient   string // empty_address_recipient (MAILER-DAEMON)
 	DuplicateFilterLimit    int    // duplicate_filter_limit (1000)
@@ -89,6 +130,12 @@ type Resolver struct {
 	o                        Options
 	aliases                  searched // virtual_alias_maps
 	locals, mailboxes, relay searched // recipient maps of the classes
+	canonicals               [places][]canonicalMaps
+	masquerades              [places]bool
+	senderBcc, recipientBcc  searched
+	generic, lmtpGeneric     searched
+	transports, relocated    searched
+	senderRelay, senderDef   searched // sender_dependent_..._maps
 	propagate                bool     // extensions reach the targets
 	refuseUnlisted           bool     // smtpd_reject_unlisted_recipient
 	emptyRecipient           mail.Address
@@ -134,6 +181,8 @@ func New(o Options) (*Resolver, error) {
 	setDefault(&o.VirtualTransport, "virtual")
 	setDefault(&o.EmptyAddressRecipient, "MAILER-DAEMON")
 	setDefault(&o.DoubleBounceSender, "double-bounce")
+	setDefault(&o.NullSenderRelayHostKey, "<>")
+	setDefault(&o.NullSenderTransportKey, "<>")
 
 	o.OwnAddresses = slices.Clone(o.OwnAddresses)
 	for i, a := range o.OwnAddresses {
@@ -145,6 +194,14 @@ func New(o Options) (*Resolver, error) {
 		locals:         search(o.LocalRecipientMaps),
 		mailboxes:      search(o.VirtualMailboxMaps),
 		relay:          search(o.RelayRecipientMaps),
+		senderBcc:      search(o.SenderBccMaps),
+		recipientBcc:   search(o.RecipientBccMaps),
+		generic:        search(o.GenericMaps),
+		lmtpGeneric:    search(o.LMTPGenericMaps),
+		transports:     search(o.TransportMaps),
+		relocated:      search(o.RelocatedMaps),
+		senderRelay:    search(o.SenderRelayHostMaps),
+		senderDef:      search(o.SenderTransportMaps),
 		propagate:      slices.Contains(o.PropagateUnmatchedExtensions, "virtual"),
 		refuseUnlisted: true,
 		emptyRecipient: splitInternal(o.EmptyAddressRecipient),
@@ -154,6 +211,9 @@ func New(o Options) (*Resolver, error) {
 		r.log = slog.New(slog.DiscardHandler)
 	}
 	r.log = r.log.With(mail.KeyDaemon, "cleanup")
+	if err := r.placeCanonicals(); err != nil {
+		return nil, err
+	}
 	if strings.Trim(o.EmptyAddressRecipient, "@ ") == "" {
 		return nil, errors.New("alias: empty_address_recipient has no local part")
 	}

@@ -55,7 +55,11 @@ func (r *Resolver) Accepts(ctx context.Context, domain string, begin func(Accept
 		}
 	}
 	recipients, hasMaps := r.recipientMaps(a.Class)
-	a.Open = hasMaps && len(recipients) == 0 && r.destination(a.Class, domain).Transport() != "error"
+	dest, err := r.destination(ctx, a.Class, domain, mail.Address{})
+	if err != nil {
+		return err
+	}
+	a.Open = hasMaps && len(recipients) == 0 && dest.Transport() != "error"
 	s := selection{r: r, domain: domain, withBare: local || strings.EqualFold(domain, r.o.MyOrigin), at: make(map[string]string)}
 	for _, t := range slices.Concat(r.o.VirtualAliasMaps, recipients) {
 		listed, err := s.add(ctx, t)

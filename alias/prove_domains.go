@@ -48,7 +48,7 @@ func (p *prover) domains() bool {
 		if err != nil {
 			return true // the entry that leads there tells
 		}
-		_, alive, refusal, err := p.r.deliverTo(p.ctx, x, mail.Recipient{}, nil)
+		_, alive, refusal, err := p.r.deliverTo(p.ctx, x, mail.Recipient{}, mail.Address{}, nil)
 		if err != nil || alive || refusal == nil || refusal.Temporary() {
 			return true
 		}

@@ -72,7 +72,7 @@ func (p *prover) targets(a mail.Address, value string, x expansion, tell teller)
 			}
 			told[name] = true
 		}
-		rt, err := p.r.resolve(p.ctx, target)
+		rt, err := p.r.resolve(p.ctx, mail.Address{}, target)
 		if err != nil {
 			return p.goOn("virtual_alias_maps") && tell(Unproven, "%s: a table or list could not be asked", target)
 		}

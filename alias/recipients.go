@@ -49,10 +49,16 @@ func (r *Resolver) expandRequest(ctx context.Context, req mail.RcptRequest, tr *
 	if r.refuseUnlisted && r.isMalformed(addr) {
 		return nil, badSyntaxStatus()
 	}
+	given := addr
+	addr, err := r.canonical(ctx, envelopeRecipient, addr, tr)
+	if err != nil {
+		return nil, err
+	}
 	x, err := r.expand(ctx, addr, tr)
 	if err != nil {
 		return nil, err
 	}
+	x.matched = x.matched || addr != given
 	origin := mail.Recipient{Orig: req.Addr, ORcpt: req.ORcpt, Notify: req.Notify}
 	if origin.ORcpt == "" {
 		// As it was written: smtp(8) passes it on as ORCPT, RFC 3461 section 4.2.
@@ -61,9 +67,19 @@ func (r *Resolver) expandRequest(ctx context.Context, req mail.RcptRequest, tr *
 	if len(x.targets) > 1 || x.targets[0] != addr {
 		origin.Notify = afterExpansion(origin.Notify)
 	}
-	rcpts, alive, refusal, err := r.deliverTo(ctx, x, origin, tr)
-	if err != nil || alive || !r.refuseUnlisted {
-		return rcpts, err
+	rcpts, alive, refusal, err := r.deliverTo(ctx, x, origin, req.Sender, tr)
+	if err != nil {
+		return nil, err
+	}
+	if req.Copies {
+		copies, err := r.copies(ctx, "recipient_bcc_maps", r.recipientBcc, addr, req.Sender, tr)
+		if err != nil {
+			return nil, err
+		}
+		rcpts = append(rcpts, copies...)
+	}
+	if alive || !r.refuseUnlisted || req.Unlisted {
+		return rcpts, nil
 	}
 	// RFC 5321 section 4.5.1: the bare name is always valid. What becomes of it is said
 	// in a report, as Postfix does.
@@ -75,17 +91,17 @@ func (r *Resolver) expandRequest(ctx context.Context, req mail.RcptRequest, tr *
 
 // deliverTo gives each target of an expansion its destination and drops duplicates.
 // It tells whether any target is alive, and if none is, how to refuse the recipient.
-func (r *Resolver) deliverTo(ctx context.Context, x expansion, origin mail.Recipient, tr *trace) (rcpts []mail.Recipient, alive bool, refusal *mail.Status, err error) {
+func (r *Resolver) deliverTo(ctx context.Context, x expansion, origin mail.Recipient, sender mail.Address, tr *trace) (rcpts []mail.Recipient, alive bool, refusal *mail.Status, err error) {
 	rcpts = make([]mail.Recipient, 0, len(x.targets))
 	seen := mail.NewDuplicates(r.o.DuplicateFilterLimit, r.o.EnableOriginalRecipient)
 	for _, target := range x.targets {
-		rt, err := r.resolve(ctx, target)
+		rt, err := r.resolve(ctx, sender, target)
 		if err != nil {
 			tr.failed(target)
 			return nil, false, nil, err
 		}
 		rcpt := origin
-		rcpt.Final, rcpt.Dest = rt.final, rt.dest
+		rcpt.Final, rcpt.Dest = rt.final, r.absorb(rt)
 		if len(x.targets) > 1 && seen.Seen(&rcpt) {
 			tr.duplicate(target)
 			continue
@@ -107,6 +123,15 @@ func (r *Resolver) deliverTo(ctx context.Context, x expansion, origin mail.Recip
 		}
 	}
 	return rcpts, alive, refusal, nil
+}
+
+// absorb is the destination of a route, but for the sender of reports that must not come
+// back (double_bounce_sender): whatever delivers local mail, that mail is at its end.
+func (r *Resolver) absorb(rt route) mail.Dest {
+	if rt.class == mail.ClassLocal && r.o.DoubleBounceSender != "" && strings.EqualFold(rt.final.Local, r.o.DoubleBounceSender) {
+		return mail.DestDoubleBounce
+	}
+	return rt.dest
 }
 
 // refusal is nil when mail to a target has a chance. Otherwise it is what to refuse
@@ -136,7 +161,7 @@ func (r *Resolver) refusal(ctx context.Context, x expansion, rt route) (*mail.St
 			return nil, err
 		}
 	}
-	if aliased {
+	if aliased && rt.by == (hit{}) {
 		// Which address of ours is missing is not the client's business.
 		text, enhanced = r.unknownText(mail.ClassVirtualAlias), mail.Code(5, 1, 1)
 		code = r.o.UnknownVirtualAliasCode
@@ -198,10 +223,10 @@ func afterExpansion(n mail.Notify) mail.Notify {
 	return n | mail.NotifyExpanded
 }
 
-// Reroute expands a queued recipient once more, by the tables of now, and gives it its
-// destination anew: postsuper -r. When the tables cannot answer, the recipient stays
-// what it is.
-func (r *Resolver) Reroute(rcpt mail.Recipient) []mail.Recipient {
+// Reroute expands a queued recipient of mail from sender once more, by the tables of
+// now, and gives it its destination anew: postsuper -r. When the tables cannot answer,
+// the recipient stays what it is.
+func (r *Resolver) Reroute(sender mail.Address, rcpt mail.Recipient) []mail.Recipient {
 	ctx, cancel := context.WithTimeout(context.Background(), unattended)
 	defer cancel()
 	x, err := r.expand(ctx, r.Complete(rcpt.Final), nil)
@@ -211,7 +236,7 @@ func (r *Resolver) Reroute(rcpt mail.Recipient) []mail.Recipient {
 	if len(x.targets) > 1 || x.targets[0] != rcpt.Final {
 		rcpt.Notify = afterExpansion(rcpt.Notify)
 	}
-	rcpts, _, _, err := r.deliverTo(ctx, x, rcpt, nil)
+	rcpts, _, _, err := r.deliverTo(ctx, x, rcpt, sender, nil)
 	if err != nil || len(rcpts) == 0 {
 		return []mail.Recipient{rcpt}
 	}

@@ -124,16 +124,16 @@ func TestReroute(t *testing.T) {
 	}
 	want := queued
 	want.Dest = "smtp:[relay.example]"
-	if got := r.Reroute(queued); len(got) != 1 || got[0] != want {
+	if got := r.Reroute(mail.Address{}, queued); len(got) != 1 || got[0] != want {
 		t.Errorf("a new relay host: %+v", got)
 	}
 	virtual.entries["one@dest.example"] = "two@dest.example, three@dest.example, two@dest.example"
-	got := r.Reroute(queued)
+	got := r.Reroute(mail.Address{}, queued)
 	if finals(got) != "two@dest.example, three@dest.example" || got[0].Orig != queued.Orig || got[0].ORcpt != queued.ORcpt || got[0].Notify != queued.Notify {
 		t.Errorf("a new alias: %+v", got)
 	}
 	virtual.broken["*"] = true
-	if got := r.Reroute(queued); len(got) != 1 || got[0] != queued {
+	if got := r.Reroute(mail.Address{}, queued); len(got) != 1 || got[0] != queued {
 		t.Errorf("tables away: %+v, want the recipient as it was", got)
 	}
 }

@@ -20,20 +20,24 @@ type route struct {
 	routed bool
 	// malformed: mail cannot be sent to such an address at all.
 	malformed bool
+	by        hit // in transport_maps or relocated_maps, if one of them says so
 }
 
-// resolve finds the route of a completed address. An error is a *mail.Status.
-func (r *Resolver) resolve(ctx context.Context, a mail.Address) (route, error) {
+// resolve finds the route of a completed address, for mail from sender. An error is a
+// *mail.Status.
+func (r *Resolver) resolve(ctx context.Context, sender, a mail.Address) (route, error) {
 	rt, err := r.classify(ctx, a)
-	switch {
-	case err != nil:
+	if err != nil {
 		return route{}, err
-	case rt.malformed:
-		rt.dest = "error:5.1.3 bad address syntax"
-	default:
-		rt.dest = r.destination(rt.class, rt.final.Domain)
 	}
-	return rt, nil
+	if rt.malformed {
+		rt.dest = "error:5.1.3 bad address syntax"
+		return rt, nil
+	}
+	if rt.dest, err = r.destination(ctx, rt.class, rt.final.Domain, sender); err != nil {
+		return route{}, err
+	}
+	return rt, r.override(ctx, &rt)
 }
 
 // classify finds all of a route but the destination.
@@ -136,33 +140,46 @@ func (r *Resolver) remoteClass(ctx context.Context, domain string) (mail.Class, 
 	return mail.ClassDefault, nil
 }
 
-// destination is the transport and next hop of a domain of some class, before the
-// address itself is looked at.
-func (r *Resolver) destination(class mail.Class, domain string) mail.Dest {
+// destination is the transport and next hop of a domain of some class, for mail from
+// sender, before the address itself is looked at. An error is a *mail.Status.
+func (r *Resolver) destination(ctx context.Context, class mail.Class, domain string, sender mail.Address) (mail.Dest, error) {
 	transport, nextHop := r.o.DefaultTransport, strings.ToLower(domain)
 	switch class {
 	case mail.ClassVirtualAlias:
 		// Whoever gets here was not aliased to anywhere else.
-		return mail.MakeDest("error", "5.1.1 "+r.unknownText(class))
+		return mail.MakeDest("error", "5.1.1 "+r.unknownText(class)), nil
 	case mail.ClassLocal:
 		transport = r.o.LocalTransport
 	case mail.ClassVirtualMailbox:
 		transport = r.o.VirtualTransport
 	case mail.ClassRelay:
 		transport = r.o.RelayTransport
+	case mail.ClassDefault:
+		special, err := r.bySender(ctx, "sender_dependent_default_transport_maps", r.senderDef, sender, r.o.NullSenderTransportKey)
+		if err != nil {
+			return "", err
+		}
+		setDefault(&special, transport)
+		transport = special
 	}
-	if r.o.RelayHost != "" && (class == mail.ClassDefault || class == mail.ClassRelay) {
-		nextHop = r.o.RelayHost
+	if class == mail.ClassDefault || class == mail.ClassRelay {
+		relay, err := r.bySender(ctx, "sender_dependent_relayhost_maps", r.senderRelay, sender, r.o.NullSenderRelayHostKey)
+		if err != nil {
+			return "", err
+		}
+		setDefault(&relay, r.o.RelayHost)
+		setDefault(&relay, nextHop)
+		nextHop = relay
 	}
 	name, explicit, _ := strings.Cut(transport, ":")
-	if name == "local" || name == "virtual" {
-		// There is no delivery to mailboxes here (local(8), virtual(8)).
-		return mail.MakeDest("error", "5.1.1 "+r.unknownText(class))
+	if name == "virtual" || name == "local" && !r.o.LocalDelivery {
+		// There is no delivery to mailboxes here (virtual(8)).
+		return mail.MakeDest("error", "5.1.1 "+r.unknownText(class)), nil
 	}
 	if explicit != "" {
 		nextHop = explicit
 	}
-	return mail.MakeDest(name, nextHop)
+	return mail.MakeDest(name, nextHop), nil
 }
 
 // unknownText is what is said of a user that a class does not have.
@@ -185,7 +202,7 @@ func (r *Resolver) unknownText(class mail.Class) string {
 func (r *Resolver) Dest(a mail.Address) mail.Dest {
 	ctx, cancel := context.WithTimeout(context.Background(), unattended)
 	defer cancel()
-	rt, err := r.resolve(ctx, r.Complete(a))
+	rt, err := r.resolve(ctx, mail.Address{}, r.Complete(a))
 	if err != nil {
 		return "retry:4.3.0 address resolver failure"
 	}

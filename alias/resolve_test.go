@@ -72,7 +72,7 @@ func TestResolve(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newTestResolver(t, nil, c.change)
-			rt, err := r.resolve(context.Background(), splitInternal(c.addr))
+			rt, err := r.resolve(context.Background(), mail.Address{}, splitInternal(c.addr))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -134,7 +134,7 @@ func FuzzClassIsNoRelay(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q: %v", a, err)
 		}
-		rt, err := r.resolve(ctx, a)
+		rt, err := r.resolve(ctx, mail.Address{}, a)
 		if err != nil {
 			t.Fatalf("%q: %v", a, err)
 		}

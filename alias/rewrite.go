@@ -103,12 +103,8 @@ func (r *Resolver) addDomain(tokens []token) []token {
 }
 
 // targets reads a table's result: the addresses in it, completed, each with the
-// extension of the address looked up when that is to be propagated. An empty result
-// means that the value holds no address.
+// extension. An empty result means that the value holds no address.
 func (r *Resolver) targets(value, extension string) []mail.Address {
-	if !r.propagate {
-		extension = ""
-	}
 	if value == "<>" {
 		value = `""`
 	}

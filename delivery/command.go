@@ -44,10 +44,10 @@ func (s *session) appendMail(b []byte, env *mail.Envelope, sender mail.Address, 
 	return append(b, "\r\n"...)
 }
 
-// appendRcpt builds RCPT TO.
-func (s *session) appendRcpt(b []byte, env *mail.Envelope, r *mail.Recipient) []byte {
+// appendRcpt builds RCPT TO for an address that stands for a recipient.
+func (s *session) appendRcpt(b []byte, env *mail.Envelope, r *mail.Recipient, to mail.Address) []byte {
 	b = append(b, "RCPT TO:<"...)
-	b = append(b, r.Final.String()...)
+	b = append(b, to.String()...)
 	b = append(b, '>')
 	if s.offers(extDSN) {
 		b = s.appendORcpt(b, env, r)

@@ -36,8 +36,14 @@ func (s *session) needs(a *mail.Attempt) *failure {
 	return f
 }
 
-// size is what SIZE= tells: what we put on top, and the message below.
-func size(a *mail.Attempt) int64 { return a.Body.Size() + int64(len(a.Env.Prepend)) }
+// size is what SIZE= tells: what we put on top, and the message below, if there is one.
+func size(a *mail.Attempt) int64 {
+	n := int64(len(a.Env.Prepend))
+	if a.Body != nil {
+		n += a.Body.Size()
+	}
+	return n
+}
 
 // needsUTF8 tells whether a message for which SMTPUTF8 was asked for needs it here: an
 // address that is not ASCII, or such a byte in the header. An alias may well have led
@@ -52,7 +58,7 @@ func needsUTF8(a *mail.Attempt) bool {
 			return true
 		}
 	}
-	if a.Env.Flags&mail.FlagEightBit == 0 {
+	if a.Env.Flags&mail.FlagEightBit == 0 || a.Body == nil {
 		return false
 	}
 	r, err := a.Body.Open()
@@ -75,8 +81,9 @@ func needsUTF8(a *mail.Attempt) bool {
 const headerSearched = 1 << 20
 
 // sendContent sends everything after 354, the final dot included. An error of errContent
-// is ours; others are the connection's.
-func (s *session) sendContent(a *mail.Attempt, signature []byte, body io.Reader) error {
+// is ours; others are the connection's. rewrite, when not nil, replaces addresses in the
+// header.
+func (s *session) sendContent(a *mail.Attempt, signature []byte, body io.Reader, rewrite addressRewriter) error {
 	limit := s.set.Timeouts.DataXfer
 	w := &s.writer
 	*w = contentWriter{s: s, wait: limit, until: time.Now().Add(limit)}
@@ -91,7 +98,7 @@ func (s *session) sendContent(a *mail.Attempt, signature []byte, body io.Reader)
 			return err
 		}
 	}
-	n, err := w.copy(body)
+	n, err := w.send(body, rewrite)
 	switch {
 	case w.err != nil:
 		return w.err
@@ -120,12 +127,21 @@ type contentWriter struct {
 // that is a line of a hundred bytes a second: slower ones would fail whatever the rate.
 const contentBlock = 16 << 10
 
-// copy sends a body. A body that can write itself is let to, in blocks.
-func (w *contentWriter) copy(body io.Reader) (int64, error) {
-	if wt, ok := body.(io.WriterTo); ok {
-		return wt.WriteTo(w)
+// send sends a body.
+func (w *contentWriter) send(body io.Reader, rewrite addressRewriter) (int64, error) {
+	if rewrite == nil {
+		return w.copy(w, body)
 	}
-	return io.CopyBuffer(struct{ io.Writer }{w}, body, w.s.block())
+	return w.sendRewritten(body, rewrite)
+}
+
+// copy brings a body to dst, which leads here. A body that can write itself is let to,
+// in blocks.
+func (w *contentWriter) copy(dst io.Writer, body io.Reader) (int64, error) {
+	if wt, ok := body.(io.WriterTo); ok {
+		return wt.WriteTo(dst)
+	}
+	return io.CopyBuffer(struct{ io.Writer }{dst}, body, w.s.block())
 }
 
 func (w *contentWriter) Write(p []byte) (n int, _ error) {

@@ -24,6 +24,16 @@ type nextHop struct {
 	path   string // of a Unix socket; then the rest is empty
 }
 
+// CheckNextHop tells what is wrong with the next hop of a transport (smtp, relay, lmtp).
+func CheckNextHop(transport, nextHop string) (err error) {
+	if transport == "lmtp" {
+		_, err = parseLMTP(nextHop, 24)
+	} else {
+		_, err = parseNextHops(nextHop, 25)
+	}
+	return err
+}
+
 // parseNextHops reads a list of next hops for SMTP.
 func parseNextHops(s string, defaultPort uint16) ([]nextHop, error) {
 	var hops []nextHop

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"aliasmx/internal/dns"
+	"aliasmx/internal/mail"
 )
 
 // Options of a Client; names of parameters are those of postconf(5). The zero value
@@ -95,6 +96,10 @@ type Options struct {
 	ReuseCount           int
 	ReuseTime, CacheTime time.Duration
 
+	// Generic and LMTPGeneric give an address the form in which it leaves over the
+	// protocol (smtp_generic_maps, lmtp_generic_maps); nil leaves all as they are. They are
+	// safe for concurrent use, an error is temporary.
+	Generic, LMTPGeneric func(ctx context.Context, a mail.Address) (mail.Address, error)
 	// SenderRewriter and Signer, when not nil, have a say in each message.
 	SenderRewriter SenderRewriter
 	Signer         Signer

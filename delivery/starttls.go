@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"aliasmx/internal/mail"
+	"aliasmx/internal/wire"
 )
 
 // The levels of smtp_tls_security_level. Higher ones come from a TLSPolicy, as encrypt
@@ -95,7 +96,7 @@ func (s *session) handshake(j *job, choice tlsChoice) bool {
 	if s.set.TLSLogLevel > 0 {
 		state := s.conn.NetConn().(*tls.Conn).ConnectionState()
 		s.log.Info(mail.EventTLS, mail.KeyTLSLevel, trust(&state, choice.cfg != nil, s.set.RootCAs),
-			mail.KeyRelay, s.relay, mail.KeyTLS, describeTLS(&state))
+			mail.KeyRelay, s.relay, mail.KeyTLS, wire.DescribeTLS(&state, leafOf(&state)))
 	}
 	return true
 }
@@ -133,32 +134,9 @@ func trust(state *tls.ConnectionState, verified bool, roots *x509.CertPool) stri
 	return "Trusted"
 }
 
-// describeTLS is "TLSv1.3 with cipher TLS_AES_128_GCM_SHA256 (128/128 bits)".
-func describeTLS(state *tls.ConnectionState) string {
-	name := tls.CipherSuiteName(state.CipherSuite)
-	bits := 256
-	if strings.Contains(name, "_128_") {
-		bits = 128
+func leafOf(state *tls.ConnectionState) *x509.Certificate {
+	if len(state.PeerCertificates) == 0 {
+		return nil
 	}
-	if openssl, ok := cipherNames[state.CipherSuite]; ok {
-		name = openssl
-	}
-	version := strings.Replace(tls.VersionName(state.Version), "TLS ", "TLSv", 1)
-	return fmt.Sprintf("%s with cipher %s (%d/%d bits)", version, name, bits, bits)
-}
-
-// cipherNames are OpenSSL's names, which Postfix logs, of the suites before TLS 1.3.
-var cipherNames = map[uint16]string{
-	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256:       "ECDHE-ECDSA-AES128-GCM-SHA256",
-	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384:       "ECDHE-ECDSA-AES256-GCM-SHA384",
-	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256: "ECDHE-ECDSA-CHACHA20-POLY1305",
-	tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA:          "ECDHE-ECDSA-AES128-SHA",
-	tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA:          "ECDHE-ECDSA-AES256-SHA",
-	tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256:         "ECDHE-RSA-AES128-GCM-SHA256",
-	tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384:         "ECDHE-RSA-AES256-GCM-SHA384",
-	tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256:   "ECDHE-RSA-CHACHA20-POLY1305",
-	tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA:            "ECDHE-RSA-AES128-SHA",
-	tls.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA:            "ECDHE-RSA-AES256-SHA",
-	tls.TLS_RSA_WITH_AES_128_GCM_SHA256:               "AES128-GCM-SHA256",
-	tls.TLS_RSA_WITH_AES_256_GCM_SHA384:               "AES256-GCM-SHA384",
+	return state.PeerCertificates[0]
 }

@@ -10,8 +10,9 @@ import (
 )
 
 // One message over one connection: RSET if one is due, MAIL, RCPT for each recipient,
-// DATA, the content. With PIPELINING (RFC 2920) all commands up to DATA leave together,
-// and then the replies are read; without it, one by one.
+// DATA, the content; a probe ends before DATA (probe.go). With PIPELINING (RFC 2920) all
+// commands up to DATA leave together, and then the replies are read; without it, one by
+// one.
 
 // pipelineMax is how many bytes of commands may be under way without a reply read. A
 // server that cannot send its replies stops reading; more than this, and each side could
@@ -40,6 +41,9 @@ type transaction struct {
 	sender    mail.Address
 	signature []byte
 	body      io.ReadCloser
+	// With Generic: what is asked for addresses, and those of recipients by position.
+	rewrite addressRewriter
+	to      []mail.Address
 
 	rcpts    []int // positions, in the order of RCPT TO
 	accepted []int // of them, those with a 2xx
@@ -63,7 +67,9 @@ func (s *session) transfer(ctx context.Context, j *job) {
 	if !t.prepare(ctx) {
 		return
 	}
-	defer t.body.Close()
+	if t.body != nil {
+		defer t.body.Close()
+	}
 	if t.envelope() && t.dataCode/100 == 3 {
 		t.content()
 	}
@@ -77,17 +83,21 @@ func (t *transaction) prepare(ctx context.Context) bool {
 	a, j := t.j.a, t.j
 	t.sender = a.Env.Sender
 	var err error
-	if rw := t.set.SenderRewriter; rw != nil {
+	if rw := t.set.SenderRewriter; rw != nil && !a.Probe {
 		if t.sender, err = rw.RewriteSender(ctx, a.Env, a.Rcpts); err != nil {
 			t.failHere(ofError(err, "sender address rewriting failed"), err)
 			return false
 		}
 	}
-	if sg := t.set.Signer; sg != nil {
+	if sg := t.set.Signer; sg != nil && !a.Probe {
 		if t.signature, err = sg.Sign(ctx, a.Env, a.Body); err != nil {
 			t.failHere(ofError(err, "message signing failed"), err)
 			return false
 		}
+	}
+	if err = t.replaceAddresses(ctx); err != nil {
+		t.failHere(ofError(err, "address mapping lookup failed"), err)
+		return false
 	}
 	if !sendable(t.sender) {
 		j.fail(local(mail.Code(5, 1, 7), "bad sender address syntax: control character in address"), t.session)
@@ -95,7 +105,7 @@ func (t *transaction) prepare(ctx context.Context) bool {
 	}
 	for i := 0; i < len(j.left); {
 		pos := j.left[i]
-		if !sendable(a.Env.Rcpts[a.Rcpts[pos]].Final) {
+		if !sendable(t.target(pos)) {
 			j.failOne(pos, local(mail.Code(5, 1, 3), "bad recipient address syntax: control character in address"), t.session)
 			continue
 		}
@@ -104,6 +114,9 @@ func (t *transaction) prepare(ctx context.Context) bool {
 	}
 	if len(t.rcpts) == 0 {
 		return false
+	}
+	if a.Probe {
+		return true
 	}
 	if t.body, err = a.Body.Open(); err != nil {
 		t.failHere(local(mail.Code(4, 3, 0), "queue file read error"), err)
@@ -123,8 +136,15 @@ func (t *transaction) failHere(f *failure, err error) {
 }
 
 // The commands of an envelope, in order: index 0 is RSET, 1 MAIL, then the recipients,
-// and DATA last.
-func (t *transaction) last() int { return 2 + len(t.rcpts) }
+// and DATA last, which a probe does not have.
+func (t *transaction) last() int {
+	if t.j.a.Probe {
+		return t.atData() - 1
+	}
+	return t.atData()
+}
+
+func (t *transaction) atData() int { return 2 + len(t.rcpts) }
 
 func (t *transaction) command(i int) []byte {
 	a, b := t.j.a, t.cmd[:0]
@@ -133,10 +153,11 @@ func (t *transaction) command(i int) []byte {
 		b = append(b, "RSET\r\n"...)
 	case i == 1:
 		b = t.appendMail(b, a.Env, t.sender, size(a)+int64(len(t.signature)))
-	case i == t.last():
+	case i == t.atData():
 		b = append(b, "DATA\r\n"...)
 	default:
-		b = t.appendRcpt(b, a.Env, &a.Env.Rcpts[a.Rcpts[t.rcpts[i-2]]])
+		pos := t.rcpts[i-2]
+		b = t.appendRcpt(b, a.Env, &a.Env.Rcpts[a.Rcpts[pos]], t.target(pos))
 	}
 	t.cmd = b
 	return b
@@ -187,7 +208,7 @@ func (t *transaction) doing(i int) string {
 		return doingReset
 	case 1:
 		return doingMail
-	case t.last():
+	case t.atData():
 		return doingData
 	}
 	return doingRcpt
@@ -201,7 +222,7 @@ func (t *transaction) answer(i int) bool {
 		return t.expect(limits.Rset, i) && t.resetDone()
 	case 1:
 		return t.expect(limits.Mail, i) && t.mailDone()
-	case t.last():
+	case t.atData():
 		return t.expect(limits.DataInit, i) && t.dataDone()
 	}
 	return t.expect(limits.Rcpt, i) && t.rcptDone(t.rcpts[i-2])
@@ -241,6 +262,8 @@ func (t *transaction) mailDone() bool {
 func (t *transaction) rcptDone(pos int) bool {
 	switch {
 	case t.refused: // then nothing depends on it
+	case t.reply.Class() == 2 && t.j.a.Probe:
+		t.probed(pos)
 	case t.reply.Class() == 2:
 		t.accepted = append(t.accepted, pos)
 	default:
@@ -268,7 +291,7 @@ func (t *transaction) content() {
 		return
 	}
 	t.inContent = true
-	err := t.sendContent(t.j.a, t.signature, t.body)
+	err := t.sendContent(t.j.a, t.signature, t.body, t.rewrite)
 	switch {
 	case errors.Is(err, errContent):
 		// There is no other way to take back what was sent than to leave.

@@ -33,6 +33,8 @@ type recordedSink struct {
 	Mail      map[string]string `json:"mail"`
 	Rcpt      map[string]string `json:"rcpt"`
 	EndOfData string            `json:"end_of_data"`
+	Data      string            `json:"data"` // of cases in testdata/beside only, as is Drop
+	Drop      string            `json:"drop"` // hang up at this command, or at "." or "banner"
 }
 
 // recordedSession is one thing that is done to the server: a plain SMTP session, a
@@ -90,6 +92,7 @@ func (s *recordedStep) UnmarshalJSON(b []byte) error {
 // recordedCommand is a command and what it printed.
 type recordedCommand struct {
 	Cmd    string   `json:"cmd"`
+	Stdin  string   `json:"stdin,omitempty"`
 	Exit   int      `json:"exit"`
 	Output []string `json:"output"`
 }

@@ -11,8 +11,9 @@ import (
 // as Q1, Q2 ... in the order in which the log first names them, process IDs, ports,
 // times, sizes, and the paths of the case.
 
-// A queue ID of ours has 12 characters of Postfix's alphabet without vowels.
-const idPattern = `[0-9BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz]{12}`
+// A queue ID of ours has 12 characters of Postfix's alphabet without vowels; a short one
+// of Postfix is a hexadecimal number.
+const idPattern = `(?:[0-9BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz]{12,20}|[0-9A-F]{6,20})`
 
 var (
 	logLine      = regexp.MustCompile(`^[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ (postfix/[a-z-]+)\[\d+\]: (.*)$`)
@@ -33,9 +34,10 @@ type normaliser struct {
 	inputs string            // everything clients sent: a date in it is not the server's
 }
 
-func newNormaliser(c postfixCase, r *relay, sinkAddr string) *normaliser {
+func newNormaliser(c postfixCase, r subject, sinkAddr string) *normaliser {
 	_, sink, _ := net.SplitHostPort(sinkAddr)
-	_, own, _ := net.SplitHostPort(r.smtp)
+	_, own, _ := net.SplitHostPort(r.address())
+	dir, top := r.places()
 	var inputs strings.Builder
 	for _, s := range c.Sessions {
 		if s.Data != nil {
@@ -52,7 +54,7 @@ func newNormaliser(c postfixCase, r *relay, sinkAddr string) *normaliser {
 	}
 	return &normaliser{
 		names:  map[string]string{},
-		fixed:  strings.NewReplacer("]:"+sink, "]:SINK", "]:"+own, "]:SMTPPORT", r.dir, "{dir}", r.top, "{top}"),
+		fixed:  strings.NewReplacer("]:"+sink, "]:SINK", "]:"+own, "]:SMTPPORT", dir, "{dir}", top, "{top}"),
 		inputs: inputs.String(),
 	}
 }

@@ -27,7 +27,7 @@ type outcome struct {
 // caseRun is one case while it runs.
 type caseRun struct {
 	c        postfixCase
-	relay    *relay
+	relay    subject
 	sink     *peers.Sink
 	postmap  []recordedCommand
 	replies  [][]reply
@@ -173,7 +173,8 @@ func bouncesOf(messages []arrived) (bs []bounced) {
 
 // queued is what postqueue -j shows.
 func (r *caseRun) queued(n *normaliser) ([]queued, error) {
-	out, code := r.relay.run("postqueue", "-c", r.relay.dir, "-j")
+	dir, _ := r.relay.places()
+	out, code := r.relay.run("postqueue", "-c", dir, "-j")
 	if code != 0 {
 		return nil, fmt.Errorf("postqueue -j: exit status %d: %s", code, out)
 	}
@@ -183,6 +184,7 @@ func (r *caseRun) queued(n *normaliser) ([]queued, error) {
 		if err := json.Unmarshal([]byte(line), &q); err != nil {
 			return nil, fmt.Errorf("postqueue -j: %q: %v", line, err)
 		}
+		n.meet(q.QueueID) // one in the maildrop may be in no line of the log
 		q.QueueID = n.text(q.QueueID)
 		for i := range q.Recipients {
 			q.Recipients[i].DelayReason = n.text(q.Recipients[i].DelayReason)

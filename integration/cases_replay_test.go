@@ -17,12 +17,16 @@ import (
 // The recordings of Postfix in testdata/postfix, replayed against the binary. A case
 // that is not in testdata/postfix-not-yet.txt must come out exactly as recorded; one
 // that is in it must not, so that the list stays honest.
-func TestPostfixCases(t *testing.T) {
-	cases, err := loadCases("testdata/postfix")
+func TestPostfixCases(t *testing.T) { replayAll(t, "postfix") }
+
+// replayAll replays the cases of a folder below testdata; FOLDER-not-yet.txt lists those
+// that differ.
+func replayAll(t *testing.T, folder string) {
+	cases, err := loadCases("testdata/" + folder)
 	if err != nil {
 		t.Fatal(err)
 	}
-	notYet, err := loadNotYet("testdata/postfix-not-yet.txt")
+	notYet, err := loadNotYet("testdata/" + folder + "-not-yet.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +36,7 @@ func TestPostfixCases(t *testing.T) {
 	}
 	for name := range notYet {
 		if !known[name] {
-			t.Errorf("postfix-not-yet.txt lists %s, which is no case", name)
+			t.Errorf("%s-not-yet.txt lists %s, which is no case", folder, name)
 		}
 	}
 	for i, c := range cases {
@@ -51,9 +55,9 @@ func TestPostfixCases(t *testing.T) {
 			}
 			switch got := kinds(diffs); {
 			case listed && got == "":
-				t.Errorf("comes out as recorded; take it off postfix-not-yet.txt (%s)", why.reason)
+				t.Errorf("comes out as recorded; take it off %s-not-yet.txt (%s)", folder, why.reason)
 			case listed && got != why.kinds:
-				t.Errorf("differs in %s; postfix-not-yet.txt says %s (%s)\n%s", got, why.kinds, why.reason, &text)
+				t.Errorf("differs in %s; %s-not-yet.txt says %s (%s)\n%s", got, folder, why.kinds, why.reason, &text)
 			case !listed && got != "":
 				t.Errorf("%s\n%s", c.About, &text)
 			}
@@ -98,31 +102,50 @@ func replay(t *testing.T, c postfixCase, number int) (diffs []diff, o outcome) {
 }
 
 func replayCase(t testing.TB, c postfixCase, number int) ([]diff, outcome) {
+	r := prepare(t, c, func(cf map[string]string) subject {
+		relay := newRelay(t, cf, map[string]string{})
+		relay.smtp = caseAddr(t, number)
+		relay.write("master.cf", relay.smtp+" inet n - n - - smtpd\n")
+		return relay
+	})
+	r.index(c.Postmap)
+	r.relay.start()
+	defer r.relay.stop()
+	r.sessions(t)
+	return r.compare(t)
+}
+
+// prepare starts the next server and writes the configuration of a case.
+func prepare(t testing.TB, c postfixCase, open func(cf map[string]string) subject) *caseRun {
 	sink := newSink(t)
 	if s := c.Sink; s != nil {
-		sink.Behave(peers.Script{Banner: s.Banner, Ehlo: s.Ehlo, Mail: s.Mail, Rcpt: s.Rcpt, EndOfData: s.EndOfData})
+		sink.Behave(peers.Script{Banner: s.Banner, Ehlo: s.Ehlo, Mail: s.Mail, Rcpt: s.Rcpt, Data: s.Data, EndOfData: s.EndOfData, Drop: s.Drop})
 	}
 	cf := setup(sink.Addr)
 	for name, value := range c.MainCF {
 		cf[name] = strings.ReplaceAll(value, "\n", "\n ")
 	}
-	r := &caseRun{c: c, sink: sink, relay: newRelay(t, cf, map[string]string{})}
-	r.relay.smtp = caseAddr(t, number)
-	r.relay.write("master.cf", r.relay.smtp+" inet n - n - - smtpd\n")
+	r := &caseRun{c: c, sink: sink, relay: open(cf)}
 	for name, text := range c.Files {
 		r.relay.write(name, text)
 	}
-	r.index()
-	r.relay.start()
-	defer r.relay.stop()
-	for _, s := range c.Sessions {
+	return r
+}
+
+// sessions does what the recording did, one thing after the other.
+func (r *caseRun) sessions(t testing.TB) {
+	for _, s := range r.c.Sessions {
 		r.logAt = append(r.logAt, len(r.relay.log()))
 		if err := r.session(s); err != nil {
 			t.Fatal(err)
 		}
 		r.settle()
 	}
-	// The last lines of the log are written when nothing waits for them any more.
+}
+
+// compare waits for the last lines of the log, which are written when nothing waits for
+// them any more.
+func (r *caseRun) compare(t testing.TB) ([]diff, outcome) {
 	var diffs, before []diff
 	var last outcome
 	for quiet := 0; quiet < 3; time.Sleep(30 * time.Millisecond) {
@@ -130,7 +153,7 @@ func replayCase(t testing.TB, c postfixCase, number int) ([]diff, outcome) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diffs = compare(c, o); len(diffs) == 0 {
+		if diffs = compare(r.c, o); len(diffs) == 0 {
 			return nil, o
 		}
 		if quiet++; !slices.Equal(diffs, before) {
@@ -141,12 +164,16 @@ func replayCase(t testing.TB, c postfixCase, number int) ([]diff, outcome) {
 	return diffs, last
 }
 
-// index runs the recorded postmap commands.
-func (r *caseRun) index() {
-	for _, p := range r.c.Postmap {
-		spec := strings.ReplaceAll(strings.TrimPrefix(p.Cmd, "postmap "), "{dir}", r.relay.dir)
-		out, code := r.relay.run("postmap", "-c", r.relay.dir, spec)
-		r.postmap = append(r.postmap, recordedCommand{Cmd: p.Cmd, Exit: code, Output: linesOf(out)})
+// index runs postmap commands and keeps what they print.
+func (r *caseRun) index(commands []recordedCommand) {
+	dir, _ := r.relay.places()
+	for _, p := range commands {
+		args := []string{"postmap", "-c", dir}
+		for _, arg := range strings.Fields(strings.TrimPrefix(p.Cmd, "postmap ")) {
+			args = append(args, strings.ReplaceAll(arg, "{dir}", dir))
+		}
+		out, code := r.relay.runWith(p.Stdin, args...)
+		r.postmap = append(r.postmap, recordedCommand{Cmd: p.Cmd, Stdin: p.Stdin, Exit: code, Output: linesOf(out)})
 	}
 }
 
@@ -162,27 +189,28 @@ func linesOf(out string) []string {
 func (r *caseRun) session(s recordedSession) (err error) {
 	var replies []reply
 	var result recordedCommand
+	dir, _ := r.relay.places()
 	switch {
 	case s.Sendmail != nil:
-		out, code := r.relay.runWith(s.Stdin, append([]string{"sendmail", "-C", r.relay.dir}, s.Sendmail...)...)
+		out, code := r.relay.runWith(s.Stdin, append([]string{"sendmail", "-C", dir}, s.Sendmail...)...)
 		result = recordedCommand{Exit: code, Output: linesOf(out)}
 	case s.Flush:
-		out, code := r.relay.run("postqueue", "-c", r.relay.dir, "-f")
+		out, code := r.relay.run("postqueue", "-c", dir, "-f")
 		if code != 0 {
 			err = fmt.Errorf("postqueue -f: exit status %d: %s", code, out)
 		}
 	case s.RewriteFile != nil:
+		time.Sleep(r.relay.beforeRewrite())
 		for name, text := range s.RewriteFile {
 			r.relay.write(name, text)
 		}
-		for _, p := range r.c.Postmap {
-			r.relay.mustRun("postmap", "-c", r.relay.dir, strings.ReplaceAll(strings.TrimPrefix(p.Cmd, "postmap "), "{dir}", r.relay.dir))
-		}
+		again := caseRun{relay: r.relay}
+		again.index(r.c.Postmap)
 		time.Sleep(time.Second)
 	case s.Sleep > 0:
 		time.Sleep(time.Duration(s.Sleep) * time.Second)
 	default:
-		replies, err = play(r.relay.smtp, s)
+		replies, err = play(r.relay.address(), s)
 	}
 	r.replies, r.sendmail = append(r.replies, replies), append(r.sendmail, result)
 	return err

@@ -54,12 +54,12 @@ func underWay(log string) bool {
 // long, a message refused after its header was read, is not being delivered either.
 func (r *caseRun) settle() {
 	seen, changed := "", time.Now()
-	for time.Since(changed) < 300*time.Millisecond {
+	for time.Since(changed) < r.relay.patience() {
 		log := r.relay.log()
 		if log != seen {
 			seen, changed = log, time.Now()
 		}
-		if !underWay(log) {
+		if r.relay.idle(log) {
 			return
 		}
 		time.Sleep(5 * time.Millisecond)

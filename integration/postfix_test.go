@@ -19,7 +19,11 @@ type postfix struct {
 
 // newPostfix starts one with the given lines of main.cf. Mail to inbox.example is
 // kept in the file that inbox names.
-func newPostfix(t testing.TB, lines ...string) *postfix {
+func newPostfix(t testing.TB, lines ...string) *postfix { return newPostfixWith(t, "", lines...) }
+
+// newPostfixWith is newPostfix with more services in master.cf. A line replaces an earlier
+// one about the same parameter.
+func newPostfixWith(t testing.TB, services string, lines ...string) *postfix {
 	t.Helper()
 	if _, err := os.Stat("/usr/sbin/postfix"); err != nil {
 		t.Fatalf("postfix is missing: %v; integration/test installs it", err)
@@ -46,6 +50,17 @@ func newPostfix(t testing.TB, lines ...string) *postfix {
 		"virtual_mailbox_base = " + top + "/mail", "virtual_mailbox_maps = static:all", "virtual_uid_maps = static:65534",
 		"virtual_gid_maps = static:65534", "smtpd_peername_lookup = no",
 	}, lines...)
+	last := map[string]int{}
+	for i, line := range main {
+		name, _, _ := strings.Cut(line, " ")
+		last[name] = i
+	}
+	for i := range main {
+		// Warnings about lines that say the same twice would fill the log's socket.
+		if name, _, _ := strings.Cut(main[i], " "); last[name] != i {
+			main[i] = "# " + main[i]
+		}
+	}
 	if err := os.WriteFile(filepath.Join(p.dir, "main.cf"), []byte(strings.Join(main, "\n")+"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +70,7 @@ func newPostfix(t testing.TB, lines ...string) *postfix {
 	}
 	text := strings.Replace(string(master), "smtp      inet  n       -       y       -       -       smtpd",
 		fmt.Sprintf("127.0.0.1:%s inet n - n - - smtpd", port), 1)
-	text = strings.ReplaceAll(text, "       y       ", "       n       ") + "\npostlog unix-dgram n - n - 1 postlogd\n"
+	text = strings.ReplaceAll(text, "       y       ", "       n       ") + "\npostlog unix-dgram n - n - 1 postlogd\n" + services
 	if err := os.WriteFile(filepath.Join(p.dir, "master.cf"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -103,7 +103,7 @@ func (c *chaos) operate() {
 	case 4:
 		err = q.Flush(ctx)
 	case 5, 6:
-		err = q.Requeue(ctx, id, func(r mail.Recipient) []mail.Recipient {
+		err = q.Requeue(ctx, id, func(_ mail.Address, r mail.Recipient) []mail.Recipient {
 			r.Dest = mail.Dest(fmt.Sprintf("smtp:other%d.example", c.rnd.IntN(3)))
 			return []mail.Recipient{r}
 		})

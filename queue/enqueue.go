@@ -57,7 +57,9 @@ func (d *draft) Commit(ctx context.Context, env *mail.Envelope) error {
 	if err != nil {
 		return d.q.refusal("store a message", err)
 	}
-	d.q.perform(d.q.arrive(env, jobs))
+	if len(jobs) > 0 { // none of a message that goes on hold
+		d.q.perform(d.q.arrive(env, jobs))
+	}
 	return nil
 }
 

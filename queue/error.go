@@ -18,6 +18,20 @@ func (agents) serves(transport string) bool {
 	return transport == "error" || transport == "retry" || transport == "discard"
 }
 
+// WithAgents is t, with these three for the destinations that are theirs: for who hands
+// out work without a queue.
+func WithAgents(t Transport) Transport { return withAgents{t} }
+
+type withAgents struct{ Transport }
+
+func (w withAgents) Work(ctx context.Context, dest mail.Dest, src mail.Source) {
+	if (agents{}).serves(dest.Transport()) {
+		agents{}.Work(ctx, dest, src)
+		return
+	}
+	w.Transport.Work(ctx, dest, src)
+}
+
 // Work deals with all that src has.
 func (agents) Work(ctx context.Context, dest mail.Dest, src mail.Source) {
 	for a, ok := src.Next(ctx, 0); ok; a, ok = src.Next(ctx, 0) {
@@ -43,6 +57,9 @@ func verdictOf(dest mail.Dest) mail.Result {
 		state, class = mail.Deferred, 4
 	case "discard":
 		state, agent, class = mail.Delivered, "discard", 2
+	}
+	if dest == mail.DestDoubleBounce {
+		agent = "qmgr"
 	}
 	code, text := splitCode(dest.NextHop())
 	code[0] = class

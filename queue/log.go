@@ -31,6 +31,10 @@ func (q *Queue) logActive(r *round, env *mail.Envelope) {
 
 // logDelivery logs the result of one recipient. soft: it would have been a failure.
 func (q *Queue) logDelivery(a *attempt, r *mail.Result, soft bool, now time.Time) {
+	if len(r.Targets) > 0 {
+		q.logTargets(a, r, soft, now)
+		return
+	}
 	to := &a.Env.Rcpts[r.Rcpt]
 	attrs := make([]slog.Attr, 0, 9)
 	attrs = append(attrs, slog.String(mail.KeyTo, to.Final.String()))

@@ -103,7 +103,7 @@ func (q *Queue) Expire(ctx context.Context, id mail.QueueID, release bool) error
 
 // Requeue lets route say anew where each unfinished recipient of a message goes, due
 // now, also when it was on hold (postsuper -r).
-func (q *Queue) Requeue(ctx context.Context, id mail.QueueID, route func(mail.Recipient) []mail.Recipient) error {
+func (q *Queue) Requeue(ctx context.Context, id mail.QueueID, route Route) error {
 	return q.touch(ctx, id, "requeued", func() ([]DestHead, error) {
 		// What the store gives out of it from now on must wait for attempts under way:
 		// they may deliver what the new jobs are about.

@@ -119,7 +119,7 @@ func TestDuringAnAttempt(t *testing.T) {
 	}
 	flush := op((*queue.Queue).FlushID)
 	requeue := func(q *queue.Queue, ctx context.Context, id mail.QueueID) error {
-		return q.Requeue(ctx, id, func(r mail.Recipient) []mail.Recipient {
+		return q.Requeue(ctx, id, func(_ mail.Address, r mail.Recipient) []mail.Recipient {
 			r.Dest = "smtp:elsewhere"
 			return []mail.Recipient{r}
 		})
@@ -214,7 +214,7 @@ func TestRequeue(t *testing.T) {
 		r.hop.answer("a@dest.example", "450 later")
 		id := r.send(sender, "a@dest.example")
 		r.log.take()
-		err := r.q.Requeue(r.t.Context(), id, func(old mail.Recipient) []mail.Recipient {
+		err := r.q.Requeue(r.t.Context(), id, func(_ mail.Address, old mail.Recipient) []mail.Recipient {
 			var list []mail.Recipient
 			for _, to := range []string{"b@one.example", "c@two.example"} {
 				f := mail.SplitAddress(to)

@@ -46,8 +46,8 @@ func (p *pending) count(s mail.State) int {
 // unfailed makes what was to be reported as failed be tried again.
 func (p *pending) unfailed(next time.Time) {
 	for i := range p.results {
-		if p.results[i].State == mail.Failed {
-			p.results[i].State = mail.Deferred
+		if r := &p.results[i]; r.State == mail.Failed || hasFailed(r.Targets) {
+			r.State = mail.Deferred
 		}
 	}
 	p.next, p.expired = later(p.next, next), ""
@@ -72,6 +72,7 @@ func complete(a *attempt, results []mail.Result) []mail.Result {
 			r.Relay = "none"
 		}
 		r.Status.Enhanced[0] = classOf(r.State)
+		classify(r.Targets)
 		out = append(out, r)
 	}
 	for _, r := range results {
@@ -111,6 +112,12 @@ func soften(results []mail.Result) map[int]bool {
 		if r := &results[i]; r.State == mail.Failed {
 			r.State = mail.Deferred
 			r.Status.Enhanced[0] = 4
+			soft[r.Rcpt] = true
+		}
+		if r := &results[i]; hasFailed(r.Targets) {
+			r.State = mail.Deferred
+			r.Status.Enhanced[0] = 4
+			softenTargets(r.Targets)
 			soft[r.Rcpt] = true
 		}
 	}

@@ -20,7 +20,7 @@ type notice struct {
 // reports has written what the outcomes of one message have to tell. What cannot be
 // reported must not be final: those outcomes are turned into deferrals.
 func (q *Queue) reports(env *mail.Envelope, body mail.Body, out []pending) []notice {
-	var failed, delayed []mail.Result
+	var failed, delayed reportees
 	var emit []notice
 	for i := range out {
 		p := &out[i]
@@ -29,14 +29,16 @@ func (q *Queue) reports(env *mail.Envelope, body mail.Body, out []pending) []not
 		}
 		for _, r := range p.results {
 			switch {
+			case len(r.Targets) > 0:
+				addTargets(&failed, &delayed, &r, p.warn)
 			case r.State == mail.Failed:
-				failed = append(failed, r)
+				failed.add(r)
 			case r.State == mail.Deferred && p.warn:
-				delayed = append(delayed, r)
+				delayed.add(r)
 			}
 		}
 	}
-	if e, err := q.report(mail.ReportFailed, env, body, failed); err != nil {
+	if e, err := q.reportTo(failed, mail.ReportFailed, env, body); err != nil {
 		q.warn("bounce service failure; the message is kept and tried again", err, idAttr(env.ID))
 		next := q.now().Add(q.params.Load().MinimalBackoff)
 		for i := range out {
@@ -45,12 +47,16 @@ func (q *Queue) reports(env *mail.Envelope, body mail.Body, out []pending) []not
 	} else {
 		emit = append(emit, e...)
 	}
+	if e, err := q.reportTo(delayed, mail.ReportDelayed, env, body); err != nil {
+		q.warn("trace service failure; a report is lost", err, idAttr(env.ID))
+	} else {
+		emit = append(emit, e...)
+	}
 	for _, r := range []struct {
 		kind    mail.ReportKind
 		results []mail.Result
 	}{
-		{mail.ReportDelayed, delayed},
-		{mail.ReportExpanded, expansions(env, out)},
+		{mail.ReportExpanded, append(expansions(env, out), successes(env, out, mail.ReportExpanded)...)},
 		{mail.ReportRelayed, successes(env, out, mail.ReportRelayed)},
 		{mail.ReportDelivered, successes(env, out, mail.ReportDelivered)},
 	} {
@@ -138,8 +144,14 @@ func successes(env *mail.Envelope, out []pending, kind mail.ReportKind) []mail.R
 			if r.State != mail.Delivered || env.Rcpts[r.Rcpt].Notify&mail.NotifySuccess == 0 || r.DSNPassed {
 				continue
 			}
-			relayed := r.Agent == "smtp" || r.Agent == "relay"
-			if relayed == (kind == mail.ReportRelayed) {
+			is := mail.ReportDelivered
+			switch {
+			case r.Expanded:
+				is = mail.ReportExpanded
+			case r.Agent == "smtp" || r.Agent == "relay":
+				is = mail.ReportRelayed
+			}
+			if is == kind {
 				results = append(results, r)
 			}
 		}

@@ -8,6 +8,11 @@ import (
 	"aliasmx/internal/mail"
 )
 
+// localTransport takes recipients one by one (local_destination_recipient_limit = 1):
+// what one of them leads to can take long, fail in its own way, and must be recorded
+// before the next one begins.
+const localTransport = "local"
+
 // SplitRcpts divides the recipients of env that are not finished into jobs of one
 // destination and of no more than limit recipients each. A limit of zero or less is
 // DestinationRecipientLimit.
@@ -24,7 +29,7 @@ func SplitRcpts(env *mail.Envelope, open []int, limit int) [][]int {
 	var jobs [][]int
 	for _, i := range deliveryOrder(env, open) {
 		last := len(jobs) - 1
-		if last < 0 || len(jobs[last]) >= limit || env.Rcpts[jobs[last][0]].Dest != env.Rcpts[i].Dest {
+		if last < 0 || len(jobs[last]) >= limit || env.Rcpts[i].Dest.Transport() == localTransport || env.Rcpts[jobs[last][0]].Dest != env.Rcpts[i].Dest {
 			jobs = append(jobs, nil)
 			last++
 		}

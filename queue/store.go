@@ -121,13 +121,18 @@ type Store interface {
 	ForceExpire(ctx context.Context, id mail.QueueID) (heads []DestHead, err error)
 	// Requeue gives each unfinished recipient the destination that route says (and, when
 	// route returns other recipients, those in its place), due now: postsuper -r.
-	Requeue(ctx context.Context, id mail.QueueID, route func(mail.Recipient) []mail.Recipient) (heads []DestHead, err error)
+	Requeue(ctx context.Context, id mail.QueueID, route Route) (heads []DestHead, err error)
 
 	Close() error
 }
 
+// Route says where an unfinished recipient of a message from sender goes by the tables of
+// now. It may take its time.
+type Route func(sender mail.Address, r mail.Recipient) []mail.Recipient
+
 // Staged is a message being written into a Store: a mail.Draft whose Commit also
-// tells the jobs, claimed.
+// tells the jobs, claimed. A message with mail.FlagHold goes on hold as it comes in: it has
+// no jobs until Unhold.
 type Staged interface {
 	Write(p []byte) (int, error)
 	Commit(ctx context.Context, env *mail.Envelope) ([]Job, error)

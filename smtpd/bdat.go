@@ -29,6 +29,10 @@ func (c *conn) chunk(arg string) reply {
 		r.close = true
 		return r
 	}
+	if int64(c.wc.Buffered()) < size {
+		// RFC 2920 section 3.2: the client may wait for what it was told before.
+		c.wc.Flush()
+	}
 	chunk := wire.NewChunkReader(c.wc.Reader(), size)
 	c.allowForContent()
 	s, ok := c.sess.(ChunkSession)

@@ -25,7 +25,7 @@ type counts struct {
 	open int
 	unit time.Time // when the current unit started
 	// Since then:
-	begun, messages, recipients int
+	begun, messages, recipients, handshakes int
 }
 
 // connect counts a connection and returns how many are open and how many began in this
@@ -63,6 +63,19 @@ func (c *clients) recipient(o *Options, addr netip.Addr) int {
 	n := c.of(o, addr)
 	n.recipients++
 	return n.recipients
+}
+
+// handshake counts a new TLS session, handshakes tells how many there were in this unit.
+func (c *clients) handshake(o *Options, addr netip.Addr) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.of(o, addr).handshakes++
+}
+
+func (c *clients) handshakes(o *Options, addr netip.Addr) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.of(o, addr).handshakes
 }
 
 // of returns the counts of an address's network, in a new unit if the old one is over.

@@ -39,7 +39,7 @@ func (v verb) String() string { return verbNames[v] }
 // PIPELINING (RFC 2920 section 3.1).
 func (v verb) last() bool {
 	switch v {
-	case verbHelo, verbEhlo, verbXclient, verbData, verbNoop, verbVrfy:
+	case verbHelo, verbEhlo, verbXclient, verbStartTLS, verbData, verbNoop, verbVrfy:
 		return true
 	}
 	return false

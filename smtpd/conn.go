@@ -1,6 +1,7 @@
 package smtpd
 
 import (
+	"crypto/tls"
 	"log/slog"
 	"strings"
 	"sync"
@@ -22,6 +23,9 @@ type conn struct {
 	peer Peer
 	sess smtp.Session
 	log  *slog.Logger
+
+	tls                     *tls.ConnectionState // nil: in the clear
+	mayXclient, mayXforward bool                 // smtpd_authorized_xclient_hosts, smtpd_authorized_xforward_hosts
 
 	counted *Options // the limits under which the client was counted; nil: it was not
 
@@ -85,7 +89,9 @@ func (c *conn) next() bool {
 	if r.silent {
 		return false
 	}
-	c.say(r)
+	if !r.said {
+		c.say(r)
+	}
 	if r.close {
 		c.flush()
 		return false
@@ -137,6 +143,8 @@ func (c *conn) command(line string) reply {
 	case c.pipelined(v):
 		r = say(554, mail.Code(5, 5, 0), "Error: SMTP protocol synchronization")
 		r.close = true
+	case c.needsTLS(v):
+		r = say(530, mail.Code(5, 7, 0), "Must issue a STARTTLS command first")
 	default:
 		r = c.run(v, arg)
 	}
@@ -159,6 +167,8 @@ func (c *conn) run(v verb, arg string) reply {
 	switch v {
 	case verbHelo, verbEhlo:
 		return c.hello(arg, v == verbEhlo)
+	case verbStartTLS:
+		return c.startTLS(arg)
 	case verbMail:
 		return c.mailFrom(arg)
 	case verbRcpt:
@@ -175,12 +185,16 @@ func (c *conn) run(v verb, arg string) reply {
 		return c.vrfy(arg)
 	case verbEtrn:
 		return c.etrn(arg)
+	case verbXclient:
+		return c.xclient(arg)
+	case verbXforward:
+		return c.xforward(arg)
 	case verbQuit:
 		r := say(221, mail.Code(2, 0, 0), "Bye")
 		r.close = true
 		return r
 	}
-	return c.notOffered(v, arg)
+	return c.notOffered(v)
 }
 
 // say adds a reply to what is to be sent. A client that makes many errors is slowed down
@@ -194,6 +208,7 @@ func (c *conn) say(r reply) {
 		c.wc.Flush()
 		c.srv.pause(c.o.ErrorSleep)
 	}
+	r = c.footed(r)
 	r.write(c.wc.Writer())
 }
 

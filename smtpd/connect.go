@@ -9,38 +9,68 @@ import (
 // connect greets the client, or turns it away. It tells whether to go on.
 func (c *conn) connect() bool {
 	c.where = "CONNECT"
-	exempt := c.peer.Local || c.isExempt()
-	if !exempt && c.tooMany() {
-		c.say(say(421, mail.Code(4, 7, 0), c.o.MyHostname+" Error: too many connections from "+c.peer.Addr.String()))
+	// XCLIENT does not change this: the filter before us stays who it is.
+	c.mayXforward = c.isAuthorized("smtpd_authorized_xforward_hosts", c.o.AuthorizedXforward)
+	exempt, refused := c.admit()
+	if refused != nil {
+		c.say(*refused)
 		c.flush()
+		return false
+	}
+	if c.o.TLS != nil && c.o.TLS.Wrapper && !c.peer.Local && !c.secure() {
 		return false
 	}
 	s := c.srv.newSession(c.o, c.peer)
 	s.exempt = exempt
+	c.say(c.greet(s))
+	return true
+}
+
+// admit counts the client, unless it may connect as often as it likes.
+func (c *conn) admit() (exempt bool, refused *reply) {
+	c.mayXclient = c.isAuthorized("smtpd_authorized_xclient_hosts", c.o.AuthorizedXclient)
+	exempt = c.peer.Local || c.mayXclient || c.isExempt()
+	if !exempt && c.tooMany() {
+		r := say(421, mail.Code(4, 7, 0), c.o.MyHostname+" Error: too many connections from "+addrOr(c.peer.Addr))
+		r.close = true
+		return false, &r
+	}
+	return exempt, nil
+}
+
+// greet begins a session: with the client as it connected, or as XCLIENT describes it.
+func (c *conn) greet(s *session) reply {
+	s.tls = c.tls
 	c.sess = s
+	c.denied = false
 	if err := s.Connect(); err != nil {
 		// RFC 5321 section 3.1: after 554 in place of the greeting it may QUIT.
 		c.denied = true
-		c.say(answer(err, reply{}))
-		return true
+		r := answer(err, reply{})
+		r.close = false
+		return r
 	}
-	c.say(plain(220, c.o.Banner))
-	return true
+	return plain(220, c.o.Banner)
+}
+
+// isAuthorized tells whether the client is in a list. If the list cannot answer, it is not.
+func (c *conn) isAuthorized(parameter string, list Networks) bool {
+	if list == nil || c.peer.Local {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(c.srv.ctx, lookupTimeout)
+	defer cancel()
+	ok, err := list.Match(ctx, c.peer.Name, c.peer.Addr)
+	if err != nil {
+		c.log.Warn(parameter + ": " + err.Error())
+	}
+	return ok && err == nil
 }
 
 // isExempt tells whether the client may connect as often as it likes. If the list cannot
 // answer, it may not.
 func (c *conn) isExempt() bool {
-	if c.o.ClientLimitExceptions == nil {
-		return false
-	}
-	ctx, cancel := context.WithTimeout(c.srv.ctx, lookupTimeout)
-	defer cancel()
-	ok, err := c.o.ClientLimitExceptions.Match(ctx, c.peer.Name, c.peer.Addr)
-	if err != nil {
-		c.log.Warn("smtpd_client_event_limit_exceptions: " + err.Error())
-	}
-	return ok && err == nil
+	return c.isAuthorized("smtpd_client_event_limit_exceptions", c.o.ClientLimitExceptions)
 }
 
 // tooMany counts the connection.

@@ -191,6 +191,8 @@ func setOption(t *testing.T, w *world, name, value string) {
 		o.StrictEnvelopes = yes
 	case "soft_bounce":
 		o.SoftBounce = yes
+	case "strict_smtputf8":
+		o.StrictSMTPUTF8 = yes
 	case "smtputf8_enable":
 		o.SMTPUTF8Enable = yes
 	case "disable_vrfy_command":

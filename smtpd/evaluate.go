@@ -2,200 +2,333 @@ package smtpd
 
 import (
 	"context"
-	"strings"
 
 	"aliasmx/internal/mail"
 )
+
+// How restriction lists are evaluated. The first element that has an opinion decides; a
+// list that has come to its end permits. Beside that there are two refusals that are put
+// off: one for when everything else permits (defer_if_permit), one for when something
+// refuses for good (defer_if_reject). They are what an error that may pass leaves behind:
+// nobody is refused for good because a name server was down.
+
+// judgement is what evaluating lists for one command has come to.
+type judgement struct {
+	stage string  // the command, as the log names it
+	about subject // of the list
+	etrn  string  // the domain of ETRN
+
+	rcpt    mail.Address // the recipient under way
+	hasRcpt bool
+	several bool // recipients, at a command that is about all of them
+
+	byDefault func(*session, context.Context, *Restriction) outcome // what a table alone is asked for; nil: nothing
+
+	depth    int // lists within lists
+	warnOnly int // the depth at which warn_if_reject stands; 0: it does not
+	fallback int // default actions of policy servers within each other
+
+	refused  *mail.Status // the reply, after refuses
+	ifPermit *mail.Status // put off by defer_if_permit
+	ifReject *mail.Status // put off by defer_if_reject
+
+	// What defer_if_permit has left behind in the lists before, for the lists after them.
+	clientPermit, heloPermit, senderPermit *mail.Status
+
+	senderListed bool // reject_unlisted_sender has been asked
+}
 
 // subject is what a restriction list is asked about, as refusals name it: "<name>: class
 // rejected: ...".
 type subject struct {
 	class string
 	name  string
+	addr  mail.Address // instead of the name
 }
 
-func (u subject) rejected(code int, enhanced mail.Enhanced, why string) *mail.Status {
-	enhanced[0] = uint16(code / 100)
-	return status(code, enhanced, "<"+echo(u.name, maxEchoedAddress)+">: "+u.class+" rejected: "+why)
-}
-
-// The subjects of the lists.
-func (s *session) client() subject    { return subject{"Client host", s.peer.String()} }
-func (s *session) heloSub() subject   { return subject{"Helo command", s.helo} }
-func (s *session) senderSub() subject { return subject{"Sender address", s.tx.sender.Internal()} }
-func rcptSub(a mail.Address) subject  { return subject{"Recipient address", a.Internal()} }
-
-// ask evaluates one list: the refusal, or nil. The first restriction that has an opinion
-// decides; an empty list permits. rcpt is the recipient under way, nil when there is none.
-func (s *session) ask(ctx context.Context, list []Restriction, about subject, rcpt *mail.Address) *mail.Status {
-	for _, r := range list {
-		permit, refused := s.apply(ctx, r, about, rcpt)
-		if refused != nil {
-			return refused
-		}
-		if permit {
-			return nil
-		}
+func (u *subject) String() string {
+	if u.name != "" {
+		return u.name
 	}
-	return nil
+	return u.addr.Internal()
 }
 
-// apply evaluates one restriction: permit, refuse, or neither.
-func (s *session) apply(ctx context.Context, r Restriction, about subject, rcpt *mail.Address) (permit bool, refused *mail.Status) {
-	switch r.name {
-	case "permit":
-		return true, nil
-	case "reject":
-		return false, about.rejected(s.o.RejectCode, mail.Code(5, 7, 1), "Access denied")
-	case "defer":
-		return false, about.rejected(s.o.DeferCode, mail.Code(4, 3, 2), "Try again later")
-	case "permit_mynetworks":
-		return s.inMyNetworks(ctx)
-	case "permit_inet_interfaces":
-		return s.o.OwnAddr != nil && s.o.OwnAddr(s.peer.Addr), nil
-	case "permit_sasl_authenticated", "permit_tls_clientcerts", "permit_tls_all_clientcerts":
-		return false, nil // nobody is authenticated without AUTH and TLS
-	case "reject_unauth_pipelining":
-		if s.improper {
-			return false, about.rejected(503, mail.Code(5, 5, 0), "Improper use of SMTP command pipelining")
-		}
-		return false, nil
-	case "reject_invalid_helo_hostname":
-		return false, s.checkHelo(false)
-	case "reject_non_fqdn_helo_hostname":
-		return false, s.checkHelo(true)
-	case "reject_non_fqdn_sender", "reject_unknown_sender_domain", "reject_unlisted_sender":
-		if !s.tx.active {
-			return false, nil
-		}
-		return false, s.applyToSender(ctx, r)
-	}
-	if rcpt == nil {
-		return false, nil
-	}
-	return s.applyToRecipient(ctx, r, *rcpt)
+// rejected is the text of a refusal.
+func (u *subject) rejected(why string) string {
+	return "<" + echo(u.String(), maxEchoedAddress) + ">: " + u.class + " rejected: " + why
 }
 
-func (s *session) applyToSender(ctx context.Context, r Restriction) *mail.Status {
-	switch r.name {
-	case "reject_non_fqdn_sender":
-		return s.checkFQDN(s.tx.sender, s.senderSub())
-	case "reject_unknown_sender_domain":
-		return s.checkDomain(ctx, s.tx.from, s.senderSub(), mail.Code(4, 1, 8))
-	default:
-		return s.unlistedSender(ctx)
+// The classes of subjects.
+const (
+	classClient    = "Client host"
+	classReverse   = "Unverified Client host"
+	classHelo      = "Helo command"
+	classSender    = "Sender address"
+	classRecipient = "Recipient address"
+	classEtrn      = "Etrn command"
+	classData      = "Data command"
+	classEndOfData = "End-of-data"
+)
+
+func (s *session) client() subject     { return subject{class: classClient, name: s.peer.String()} }
+func (s *session) reverseSub() subject { return subject{class: classReverse, name: s.peer.Reverse} }
+func (s *session) heloSub() subject    { return subject{class: classHelo, name: s.helo} }
+func (s *session) senderSub() subject  { return subject{class: classSender, addr: s.tx.sender} }
+func (s *session) rcptSub() subject    { return subject{class: classRecipient, addr: s.judged.rcpt} }
+
+// begin prepares for the lists of one command. to is the recipient under way.
+func (s *session) begin(stage string, to *mail.Address) {
+	j := &s.judged
+	j.stage, j.hasRcpt, j.rcpt, j.etrn, j.several = stage, to != nil, mail.Address{}, "", false
+	if to != nil {
+		j.rcpt = *to
 	}
 }
 
-func (s *session) applyToRecipient(ctx context.Context, r Restriction, rcpt mail.Address) (permit bool, refused *mail.Status) {
-	switch r.name {
-	case "permit_auth_destination":
-		ours, refused := s.isOurs(ctx, rcpt)
-		return ours && refused == nil, refused
-	case "reject_unauth_destination":
-		return false, s.unauthDestination(ctx, rcpt, s.o.RelayRejectCode)
-	case "defer_unauth_destination":
-		return false, s.unauthDestination(ctx, rcpt, 400+s.o.RelayRejectCode%100)
-	case "reject_non_fqdn_recipient":
-		return false, s.checkFQDN(rcpt, rcptSub(rcpt))
-	case "reject_unknown_recipient_domain":
-		return false, s.checkDomain(ctx, s.o.Recipients.Complete(rcpt), rcptSub(rcpt), mail.Code(4, 1, 2))
-	case "reject_unlisted_recipient":
-		_, refused := s.expand(ctx, rcpt)
-		return false, refused
-	}
-	return false, nil
+// askClient asks smtpd_client_restrictions.
+func (s *session) askClient(ctx context.Context) *mail.Status {
+	refused := s.ask(ctx, s.o.Client, s.client(), nil, (*session).checkClient)
+	s.judged.clientPermit = s.judged.ifPermit
+	return refused
 }
 
-// inMyNetworks matches the client against mynetworks.
-func (s *session) inMyNetworks(ctx context.Context) (bool, *mail.Status) {
-	if s.o.MyNetworks == nil {
-		return false, nil
+// askHelo asks smtpd_helo_restrictions, of a client that has said HELO.
+func (s *session) askHelo(ctx context.Context) *mail.Status {
+	j := &s.judged
+	if s.helo == "" {
+		j.heloPermit = j.clientPermit
+		return nil
 	}
-	ok, err := s.o.MyNetworks.Match(ctx, s.peer.Name, s.peer.Addr)
-	if err != nil {
-		s.warn("mynetworks: " + err.Error())
-		refused := *errLookup()
-		refused.Text = "<" + s.peer.String() + ">: " + refused.Text
-		return false, &refused
-	}
-	return ok, nil
+	refused := s.ask(ctx, s.o.Helo, s.heloSub(), j.clientPermit, (*session).checkHeloAccess)
+	j.heloPermit = j.ifPermit
+	return refused
 }
 
-// isOurs tells whether we are responsible for an address.
-func (s *session) isOurs(ctx context.Context, rcpt mail.Address) (bool, *mail.Status) {
-	class, err := s.o.Recipients.Class(ctx, s.o.Recipients.Complete(rcpt))
-	if err != nil {
-		return false, about(rcpt, s.lookupFailed(err))
-	}
-	return class != mail.ClassDefault, nil
-}
-
-func (s *session) unauthDestination(ctx context.Context, rcpt mail.Address, code int) *mail.Status {
-	ours, refused := s.isOurs(ctx, rcpt)
-	if ours || refused != nil {
+// askSender asks smtpd_sender_restrictions.
+func (s *session) askSender(ctx context.Context) *mail.Status {
+	j := &s.judged
+	j.senderListed = false
+	refused := s.ask(ctx, s.o.Sender, s.senderSub(), j.heloPermit, (*session).checkSender)
+	j.senderPermit = j.ifPermit
+	if refused != nil || !s.o.RejectUnlistedSender || j.senderListed || s.tx.discard {
 		return refused
 	}
-	return about(rcpt, status(code, mail.Code(uint16(code/100), 7, 1), "Relay access denied"))
+	return s.end(s.rejectUnlistedSender(ctx, nil))
 }
 
-// checkHelo looks at the form of the HELO name. It is never looked up: RFC 5321 section
-// 4.1.4 forbids to refuse mail because the name does not verify.
-func (s *session) checkHelo(qualified bool) *mail.Status {
-	name := s.helo
-	switch {
-	case name == "":
-		return nil
-	case name[0] == '[':
-		if _, ok := mail.ParseLiteral(name); !ok {
-			return s.heloSub().rejected(s.o.InvalidHostnameRejectCode, mail.Code(5, 5, 2), "invalid ip address")
+// askRecipient asks smtpd_relay_restrictions and smtpd_recipient_restrictions.
+func (s *session) askRecipient(ctx context.Context) *mail.Status {
+	j := &s.judged
+	lists := [2][]Restriction{s.o.Relay, s.o.Recipient}
+	if s.o.RecipientBeforeRelay {
+		lists[0], lists[1] = lists[1], lists[0]
+	}
+	s.start(s.rcptSub(), j.senderPermit, (*session).checkRecipient)
+	for _, list := range lists {
+		if refused := s.end(s.judge(ctx, list)); refused != nil {
+			return refused
 		}
-		return nil
 	}
-	name = strings.TrimSuffix(name, ".")
-	if valid := mail.ValidHostname(name); qualified && (!valid || !strings.Contains(name, ".")) {
-		return s.heloSub().rejected(s.o.NonFQDNRejectCode, mail.Code(5, 5, 2), "need fully-qualified hostname")
-	} else if !valid {
-		return s.heloSub().rejected(s.o.InvalidHostnameRejectCode, mail.Code(5, 5, 2), "Invalid name")
+	return s.putOff()
+}
+
+// askAlone asks a list that stands for itself: that of DATA, of the end of data, of ETRN.
+func (s *session) askAlone(ctx context.Context, list []Restriction, about subject, left *mail.Status, byDefault func(*session, context.Context, *Restriction) outcome) *mail.Status {
+	if refused := s.ask(ctx, list, about, left, byDefault); refused != nil {
+		return refused
+	}
+	return s.putOff()
+}
+
+// ask evaluates one list: the refusal, or nil. left is what the lists before put off.
+func (s *session) ask(ctx context.Context, list []Restriction, about subject, left *mail.Status, byDefault func(*session, context.Context, *Restriction) outcome) *mail.Status {
+	s.start(about, left, byDefault)
+	return s.end(s.judge(ctx, list))
+}
+
+func (s *session) start(about subject, left *mail.Status, byDefault func(*session, context.Context, *Restriction) outcome) {
+	j := &s.judged
+	j.about, j.byDefault = about, byDefault
+	j.depth, j.warnOnly, j.ifPermit, j.ifReject, j.refused = 0, 0, left, nil, nil
+}
+
+func (s *session) end(o outcome) *mail.Status {
+	if o == refuses {
+		return s.judged.refused
 	}
 	return nil
 }
 
-func (s *session) checkFQDN(a mail.Address, what subject) *mail.Status {
-	if a.IsNull() || strings.HasPrefix(a.Domain, "[") {
+// putOff is the refusal for when everything permits, if there is one.
+func (s *session) putOff() *mail.Status {
+	j := &s.judged
+	if j.ifPermit == nil {
 		return nil
 	}
-	domain := strings.TrimSuffix(a.Domain, ".")
-	if mail.ValidHostname(domain) && strings.Contains(domain, ".") {
-		return nil
-	}
-	return what.rejected(s.o.NonFQDNRejectCode, mail.Code(5, 5, 2), "need fully-qualified address")
+	return s.end(s.refusal(j.ifPermit, true))
 }
 
-// checkDomain asks whether mail to a domain could go anywhere.
-func (s *session) checkDomain(ctx context.Context, a mail.Address, what subject, enhanced mail.Enhanced) *mail.Status {
-	if a.IsNull() || strings.HasPrefix(a.Domain, "[") {
-		return nil
+// judge evaluates a list, or a class within one.
+func (s *session) judge(ctx context.Context, list []Restriction) (result outcome) {
+	if len(list) == 0 {
+		return dunno
 	}
-	if class, err := s.o.Recipients.Class(ctx, a); err == nil && class != mail.ClassDefault {
-		return nil
+	j := &s.judged
+	outer := j.depth
+	j.depth++
+	for i := range list {
+		if s.tx.discard {
+			break // the message goes nowhere: there is nothing left to ask
+		}
+		r := &list[i]
+		result = r.rule.apply(s, ctx, r)
+		if r.rule.name == "warn_if_reject" {
+			continue
+		}
+		if j.warnOnly >= j.depth {
+			j.warnOnly = 0
+		}
+		if result != dunno || j.ifPermit != nil && j.ifReject != nil {
+			break
+		}
 	}
-	if s.o.DomainExists == nil {
-		return status(451, mail.Code(4, 3, 5), "Server configuration error")
+	j.depth = outer
+	if j.warnOnly >= j.depth {
+		j.warnOnly = 0
 	}
-	exists, err := s.o.DomainExists(ctx, strings.TrimSuffix(a.Domain, "."))
+	return result
+}
+
+// reject refuses for what the operator wants refused.
+func (s *session) reject(about subject, code int, enhanced mail.Enhanced, why string) outcome {
+	return s.refusal(status(code, enhanced, about.rejected(why)), true)
+}
+
+// refusal refuses with a reply. What the operator wants refused (policy) is only warned
+// of after warn_if_reject; what we cannot know is not.
+func (s *session) refusal(refused *mail.Status, policy bool) outcome {
+	j := &s.judged
+	if refused.Code < 400 || refused.Code > 599 {
+		s.warn("SMTP reply code configuration error: " + refused.Error())
+		refused = status(450, mail.Code(4, 7, 1), "Service unavailable")
+	}
+	refused.Enhanced[0] = uint16(refused.Code / 100)
+	if policy && j.warnOnly > 0 {
+		if s.o.SoftBounce {
+			refused = soften(refused)
+		}
+		s.logAction("reject_warning", refused.Error())
+		return dunno
+	}
+	if later := j.ifReject; later != nil && refused.Code/100 == 5 {
+		j.warnOnly, j.ifReject = 0, nil
+		refused = later
+	}
+	j.refused = refused
+	return refuses
+}
+
+// misconfigured refuses because of a mistake that only the operator can mend.
+func (s *session) misconfigured() outcome {
+	return s.refusal(status(451, mail.Code(4, 3, 5), "Server configuration error"), false)
+}
+
+// unanswered refuses because nobody could be asked about name.
+func (s *session) unanswered(name string) outcome {
+	refused := errLookup()
+	refused.Text = "<" + echo(name, maxEchoedAddress) + ">: " + refused.Text
+	return s.refusal(refused, false)
+}
+
+// deferLater refuses for now once everything else permits, or at once where the operator
+// wants that (unknown_address_tempfail_action and the like).
+func (s *session) deferLater(later bool, about subject, code int, enhanced mail.Enhanced, why string) outcome {
+	j := &s.judged
+	if !later || j.warnOnly > 0 {
+		return s.reject(about, code, enhanced, why)
+	}
+	if j.ifPermit == nil {
+		j.ifPermit = status(code, enhanced, about.rejected(why))
+	}
+	return dunno
+}
+
+// deferRefusal makes a later refusal for good one for now.
+func (s *session) deferRefusal(about subject, code int, enhanced mail.Enhanced, why string) outcome {
+	if j := &s.judged; j.ifReject == nil {
+		enhanced[0] = uint16(code / 100)
+		j.ifReject = status(code, enhanced, about.rejected(why))
+	}
+	return dunno
+}
+
+// permitted permits, and logs it where the operator wants to see it
+// (smtpd_log_access_permit_actions). by is the table that said so.
+func (s *session) permitted(ctx context.Context, action string, about subject, by string) outcome {
+	if s.o.LogPermit == nil || s.judged.ifPermit != nil {
+		return permits
+	}
+	logged, err := s.o.LogPermit.Match(ctx, action)
 	if err != nil {
-		return what.rejected(450, enhanced, "Domain not found")
+		s.warn("smtpd_log_access_permit_actions: " + err.Error())
 	}
-	if !exists {
-		return what.rejected(s.o.UnknownAddressRejectCode, enhanced, "Domain not found")
+	if logged {
+		text := "action=" + action + " for " + about.class + "=" + about.String()
+		if text += " "; by != "" { // Postfix leaves the space where there is no table
+			text += "from " + by
+		}
+		s.logAction("permit", text)
 	}
-	return nil
+	return permits
 }
 
-// about puts the address in front of a refusal's text.
-func about(a mail.Address, s *mail.Status) *mail.Status {
-	refused := *s
-	refused.Text = "<" + echo(a.Internal(), maxEchoedAddress) + ">: " + s.Text
-	return &refused
+// logAction logs what a restriction did that is no refusal.
+func (s *session) logAction(kind, text string) {
+	var to *mail.Address
+	if s.judged.hasRcpt {
+		to = &s.judged.rcpt
+	}
+	s.logWhat(kind, s.judged.stage, to, text)
+}
+
+// isLocalClient tells whether addresses in the header of a message are completed and the
+// fields that it has not are added (postconf(5): local_header_rewrite_clients).
+func (s *session) isLocalClient() bool {
+	switch {
+	case s.original.source != "":
+		return s.original.source == "LOCAL"
+	case s.peer.Local || len(s.o.LocalClients) == 0:
+		return s.peer.Local
+	}
+	ctx := s.lookup()
+	s.start(s.client(), nil, (*session).checkAddressMap)
+	for i := range s.o.LocalClients {
+		if r := &s.o.LocalClients[i]; r.rule.apply(s, ctx, r) == permits {
+			return true
+		}
+	}
+	return false
+}
+
+// checkAddressMap permits clients whose address a table has
+// (postconf(5): local_header_rewrite_clients, check_address_map).
+func (s *session) checkAddressMap(ctx context.Context, r *Restriction) outcome {
+	_, found, err := r.table.Lookup(ctx, s.peer.Addr.String())
+	if err != nil {
+		s.warn(r.table.Name() + ": table lookup problem: " + err.Error())
+	}
+	if found && err == nil {
+		return permits
+	}
+	return dunno
+}
+
+// checkDefault asks a table that stands alone, for what its list is about.
+func (s *session) checkDefault(ctx context.Context, r *Restriction) outcome {
+	if s.judged.byDefault == nil {
+		s.warn("specify one of (check_client_access, check_reverse_client_hostname_access, check_helo_access, " +
+			"check_sender_access, check_recipient_access, check_etrn_access) before " + s.judged.about.class + ` restriction "` + r.arg + `"`)
+		return s.misconfigured()
+	}
+	return s.judged.byDefault(s, ctx, r)
 }

@@ -71,6 +71,10 @@ func (b *book) Complete(a mail.Address) mail.Address {
 	return a
 }
 
+func (b *book) Sender(_ context.Context, a mail.Address) (mail.Reverse, error) {
+	return mail.Reverse{Path: b.Complete(a)}, nil
+}
+
 func (b *book) Class(_ context.Context, a mail.Address) (mail.Class, error) {
 	if b.noDomain {
 		return 0, errors.New("fail:oops: no answer")
@@ -84,6 +88,17 @@ func (b *book) Class(_ context.Context, a mail.Address) (mail.Class, error) {
 		return mail.ClassLocal, nil
 	}
 	return mail.ClassDefault, nil
+}
+
+// HeaderAddress knows no more than completing, and that "trouble" cannot be looked up.
+func (b *book) HeaderAddress(_ context.Context, a mail.Address, sender bool, remoteDomain string) (mail.Address, error) {
+	if a.Local == "trouble" {
+		return a, errors.New("fail:oops: no answer")
+	}
+	if remoteDomain != "" && a.Domain == "" && !a.IsNull() {
+		a.Domain = remoteDomain
+	}
+	return b.Complete(a), nil
 }
 
 func (b *book) Expand(ctx context.Context, r mail.RcptRequest) ([]mail.Recipient, error) {
@@ -232,15 +247,24 @@ func (j *journal) Handle(_ context.Context, r slog.Record) error {
 		line = "disconnect from " + v[mail.KeyClient] + " " + v[mail.KeyCommands]
 	case mail.EventClient:
 		line = id + "client=" + v[mail.KeyClient]
+		if from := v["orig_client"]; from != "" {
+			line += ", orig_client=" + from
+		}
 	case mail.EventLost:
 		line = v[mail.KeyReason] + " after " + v[mail.KeyStage] + " from " + v[mail.KeyClient]
+	case mail.EventTLS:
+		line = v[mail.KeyTLSLevel] + " TLS connection established from " + v[mail.KeyClient] + ": " + v[mail.KeyTLS]
 	case mail.EventMessageID:
 		line = id + "message-id=" + v[mail.KeyMessage]
 	case mail.EventReject:
 		if id == "" {
 			id = "NOQUEUE: "
 		}
-		line = id + "reject: " + v[mail.KeyStage] + " from " + v[mail.KeyClient] + ": " + v[mail.KeyReason] + ";"
+		kind := v[mail.KeyKind]
+		if kind == "" {
+			kind = "reject"
+		}
+		line = id + kind + ": " + v[mail.KeyStage] + " from " + v[mail.KeyClient] + ": " + v[mail.KeyReason] + ";"
 		if from, ok := v[mail.KeyFrom]; ok {
 			line += " from=<" + from + ">"
 		}
@@ -291,21 +315,21 @@ func usual(t *testing.T) *world {
 	w := &world{t: t, store: new(store), log: newJournal()}
 	w.o = Options{
 		MyHostname: "mx.example.com", Queue: w.store, Log: slog.New(w.log),
-		Recipients:         newBook("virt.example", "a@virt.example b@dest.example\n"),
-		MyNetworks:         networks{netip.MustParseAddr("127.0.0.1")},
-		OwnAddr:            func(a netip.Addr) bool { return a == netip.MustParseAddr("127.0.0.1") },
-		LocalClients:       restrict("permit_inet_interfaces"),
-		Relay:              restrict("permit_mynetworks", "reject_unauth_destination"),
-		MessageDropHeaders: []string{"bcc", "content-length", "resent-bcc", "return-path"},
-		ForbiddenCommands:  []string{"CONNECT", "GET", "POST"},
-		DelayReject:        true, SMTPUTF8Enable: true, MessageSizeLimit: 10240000,
+		Recipients:              newBook("virt.example", "a@virt.example b@dest.example\n"),
+		MyNetworks:              networks{netip.MustParseAddr("127.0.0.1")},
+		OwnAddr:                 func(a netip.Addr) bool { return a == netip.MustParseAddr("127.0.0.1") },
+		LocalClients:            restrict("permit_inet_interfaces"),
+		Relay:                   restrict("permit_mynetworks", "reject_unauth_destination"),
+		MessageDropHeaders:      []string{"bcc", "content-length", "resent-bcc", "return-path"},
+		ForbiddenCommands:       []string{"CONNECT", "GET", "POST"},
+		AccessMatchesSubdomains: true, DelayReject: true, SMTPUTF8Enable: true, MessageSizeLimit: 10240000,
 		Now: func() time.Time { return time.Date(2025, 11, 22, 10, 0, 0, 0, time.UTC) },
 	}
 	return w
 }
 
 func restrict(names ...string) []Restriction {
-	list, err := ParseRestrictions(names)
+	list, err := new(scene).newLanguage().Parse(names)
 	if err != nil {
 		panic(err)
 	}

@@ -18,7 +18,9 @@ import (
 func TestGoSMTPClient(t *testing.T) {
 	w := usual(t)
 	w.o.LocalClients = nil
-	w.o.ClientName = func(context.Context, netip.Addr) string { return "client.example.net" }
+	w.o.ClientName = func(context.Context, netip.Addr) ClientNames {
+		return ClientNames{Name: "client.example.net", Status: NameVerified}
+	}
 	w.o.ForbidUnauthPipelining = true
 	c, err := smtp.Dial(listen(t, w))
 	if err != nil {

@@ -37,7 +37,7 @@ func (c *conn) mailFrom(arg string) reply {
 	if refused != nil {
 		return *refused
 	}
-	if !opts.UTF8 && !isASCII(path.Address) {
+	if c.o.StrictSMTPUTF8 && !opts.UTF8 && !isASCII(path.Address) {
 		return say(553, mail.Code(5, 6, 7), "Must declare SMTPUTF8 to send unicode address")
 	}
 	if !c.begin() {

@@ -1,6 +1,7 @@
 package smtpd
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +29,14 @@ type content struct {
 
 func (c *content) begun() bool { return c.draft != nil }
 
+// size is how much has come.
+func (c *content) size() int64 {
+	if c.limit == nil {
+		return 0
+	}
+	return c.limit.passed
+}
+
 // abort drops what has come. The message may as well have been committed.
 func (c *content) abort(s *session) {
 	if c.draft != nil {
@@ -45,9 +54,10 @@ var errOversize = errors.New("message_size_limit exceeded")
 // limiter passes at most left bytes on (-1: any number). It remembers the error of who
 // stands behind it, so that it can be told from one of the client's connection.
 type limiter struct {
-	w    io.Writer
-	left int64
-	err  error
+	w      io.Writer
+	left   int64
+	passed int64
+	err    error
 }
 
 func (l *limiter) Write(p []byte) (int, error) {
@@ -61,6 +71,7 @@ func (l *limiter) Write(p []byte) (int, error) {
 		l.left -= int64(len(p))
 	}
 	n, err := l.w.Write(p)
+	l.passed += int64(n)
 	if err != nil {
 		l.err = err
 	}
@@ -74,9 +85,8 @@ func (s *session) BeforeData(verb string) error {
 		return errNoRecipients()
 	}
 	if !s.peer.Local && len(s.o.Data) > 0 {
-		ctx := s.lookup()
-		if refused := s.ask(ctx, s.o.Data, subject{"Data command", "DATA"}, s.onlyRecipient()); refused != nil {
-			return s.refuse(verb, nil, refused)
+		if refused := s.askAbout(verb, s.o.Data, subject{class: classData, name: "DATA"}); refused != nil {
+			return s.refuse(verb, s.onlyRecipient(), refused)
 		}
 	}
 	c := &s.tx.content
@@ -89,11 +99,7 @@ func (s *session) BeforeData(verb string) error {
 		return s.refuse(verb, nil, s.queueRefusal("cannot begin to write it", err))
 	}
 	c.draft = draft
-	c.header = header.NewWriter(draft, header.Options{
-		DropFields: s.o.MessageDropHeaders,
-		AddMissing: s.isLocalClient(), ID: s.tx.id, MyHostname: s.o.MyHostname, Now: s.tx.arrived, From: s.tx.from,
-		HeaderSizeLimit: s.o.HeaderSizeLimit,
-	})
+	c.header = header.NewWriter(draft, s.headerOptions())
 	c.limit = &limiter{w: c.header, left: -1}
 	if s.o.MessageSizeLimit > 0 {
 		c.limit.left = s.o.MessageSizeLimit
@@ -101,19 +107,11 @@ func (s *session) BeforeData(verb string) error {
 	return nil
 }
 
-// isLocalClient tells whether a message gets the header fields it has not
-// (postconf(5): local_header_rewrite_clients).
-func (s *session) isLocalClient() bool {
-	if s.peer.Local || len(s.o.LocalClients) == 0 {
-		return s.peer.Local
-	}
-	ctx := s.lookup()
-	for _, r := range s.o.LocalClients {
-		if permit, _ := s.apply(ctx, r, s.client(), nil); permit {
-			return true
-		}
-	}
-	return false
+// askAbout asks the list of a command that is about the whole message.
+func (s *session) askAbout(stage string, list []Restriction, about subject) *mail.Status {
+	s.begin(stage, s.onlyRecipient())
+	s.judged.several = s.tx.accepted > 1
+	return s.askAlone(s.lookup(), list, about, nil, nil)
 }
 
 // onlyRecipient is the recipient of a message that has just one.
@@ -211,11 +209,19 @@ func (s *session) finish(done string) error {
 	}
 	s.logMessageIDs()
 	if !s.peer.Local && len(s.o.EndOfData) > 0 {
-		ctx := s.lookup()
-		if refused := s.ask(ctx, s.o.EndOfData, subject{"End-of-data", "END-OF-MESSAGE"}, s.onlyRecipient()); refused != nil {
+		if refused := s.askAbout("END-OF-MESSAGE", s.o.EndOfData, subject{class: classEndOfData, name: "END-OF-MESSAGE"}); refused != nil {
 			c.abort(s)
-			return s.refuse("END-OF-MESSAGE", nil, refused)
+			return s.refuse("END-OF-MESSAGE", s.onlyRecipient(), refused)
 		}
+	}
+	if s.tx.discard {
+		c.abort(s)
+		return &smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: done}
+	}
+	s.add(s.tx.reverse.Last)
+	if refused := s.redirected(); refused != nil {
+		c.abort(s)
+		return refused
 	}
 	if err := c.draft.Commit(s.ctx, s.envelope()); err != nil {
 		err = s.queueRefusal("cannot commit it", err)
@@ -236,28 +242,40 @@ func (s *session) logMessageIDs() {
 
 // needsUTF8 tells whether a next hop has to know SMTPUTF8 to get this message.
 func (s *session) needsUTF8() bool {
-	return s.tx.content.header.EightBit() || !isASCII(s.tx.from) ||
+	return s.tx.content.header.EightBit() || !isASCII(s.tx.reverse.Path) ||
 		slices.ContainsFunc(s.tx.rcpts, func(r mail.Recipient) bool { return !isASCII(r.Final) })
 }
 
 // envelope is what is kept with the message.
 func (s *session) envelope() *mail.Envelope {
 	utf8 := s.tx.opts.UTF8
-	with := protocol(s.esmtp, utf8)
+	with := s.proto()
+	if utf8 {
+		with = "UTF8SMTP" // RFC 6531 section 3.7.3
+	}
+	secured := ""
+	if s.tls != nil {
+		if with != "SMTP" {
+			with += "S" // RFC 3848
+		}
+		if s.o.TLS != nil && s.o.TLS.ReceivedHeader {
+			secured = securedBy(s.tls, s.o.TLS.Config.ClientAuth != tls.NoClientCert)
+		}
+	}
 	t := trace{
 		helo: s.helo, peer: s.peer, hostname: s.o.MyHostname, mailName: s.o.MailName,
-		protocol: with, id: s.tx.id, only: s.onlyRecipient(), time: s.tx.arrived,
+		protocol: with, tls: secured, id: s.tx.id, only: s.onlyRecipient(), time: s.tx.arrived,
 	}
 	env := &mail.Envelope{
 		ID:      s.tx.id,
 		Arrived: s.tx.arrived,
-		Sender:  s.tx.from,
+		Sender:  s.tx.reverse.Path,
 		EnvID:   s.tx.opts.EnvelopeID,
 		Ret:     string(s.tx.opts.Return),
 		Client: mail.Client{
 			Name: s.peer.Name, Addr: s.peer.Addr, Port: s.peer.Port, Helo: s.helo, Protocol: with, UID: s.peer.UID,
 		},
-		Prepend: t.received(),
+		Prepend: append(s.tx.prepended(), t.received()...),
 		Rcpts:   s.tx.rcpts,
 	}
 	switch s.tx.opts.Body {
@@ -271,6 +289,9 @@ func (s *session) envelope() *mail.Envelope {
 	}
 	if s.peer.Local {
 		env.Flags |= mail.FlagSubmitted
+	}
+	if s.tx.hold {
+		env.Flags |= mail.FlagHold
 	}
 	return env
 }

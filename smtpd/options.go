@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"aliasmx/internal/mail"
 	"aliasmx/internal/wire"
 )
 
@@ -30,15 +31,14 @@ type Options struct {
 	Log        *slog.Logger     // nil: nobody listens
 	Now        func() time.Time // nil: time.Now
 
-	// ClientName is the verified host name of a client, or "unknown" (smtpd_peername_lookup).
-	// nil: unknown.
-	ClientName func(context.Context, netip.Addr) string
-	// DomainExists tells whether a mail domain has MX or address records, for
-	// reject_unknown_sender_domain and reject_unknown_recipient_domain.
-	DomainExists func(ctx context.Context, domain string) (bool, error)
+	// ClientName finds the names of a client (smtpd_peername_lookup). nil: it has none.
+	ClientName   func(context.Context, netip.Addr) ClientNames
 	MyNetworks   Networks              // mynetworks; nil: nobody
 	OwnAddr      func(netip.Addr) bool // inet_interfaces and proxy_interfaces; nil: none
 	LocalClients []Restriction         // local_header_rewrite_clients
+	// RemoteHeaderDomain is remote_header_rewrite_domain: what completes addresses in the
+	// header of other clients' mail. "": that header stays as it is.
+	RemoteHeaderDomain string
 
 	Client      []Restriction // smtpd_client_restrictions
 	Helo        []Restriction // smtpd_helo_restrictions
@@ -47,21 +47,64 @@ type Options struct {
 	Recipient   []Restriction // smtpd_recipient_restrictions
 	Data        []Restriction // smtpd_data_restrictions
 	EndOfData   []Restriction // smtpd_end_of_data_restrictions
+	Etrn        []Restriction // smtpd_etrn_restrictions
 	DelayReject bool          // smtpd_delay_reject
+	// RecipientBeforeRelay is smtpd_relay_before_recipient_restrictions = no.
+	RecipientBeforeRelay bool
 
-	RelayRejectCode           int  // relay_domains_reject_code (554)
-	RejectCode                int  // reject_code (554)
-	DeferCode                 int  // defer_code (450)
-	NonFQDNRejectCode         int  // non_fqdn_reject_code (504)
-	InvalidHostnameRejectCode int  // invalid_hostname_reject_code (501)
-	UnknownAddressRejectCode  int  // unknown_address_reject_code (450)
-	SoftBounce                bool // soft_bounce
+	Language *Language // what lists were parsed with; results of tables are, too. nil: without classes
+	Resolver Resolver  // nil: restrictions that need it cannot be parsed
+	Verifier Verifier  // nil: restrictions that need it cannot be parsed
+	// ProbeSender tells whether address verification sends its probes from an address, and
+	// what that is without what changes in it. Mail for it is taken from everybody
+	// (ADDRESS_VERIFICATION_README). nil: there are no probes.
+	ProbeSender func(mail.Address) (sender mail.Address, own bool)
+	// Listed tells which recipients there are, where Recipients takes all of them
+	// (smtpd_reject_unlisted_recipient = no); nil: Recipients.
+	Listed Recipients
+	// StripExtension takes the extension off a local part (recipient_delimiter); nil: it
+	// has none.
+	StripExtension          func(local string) string
+	AccessMatchesSubdomains bool    // parent_domain_matches_subdomains has smtpd_access_maps
+	AllowUntrustedRouting   bool    // allow_untrusted_routing
+	NullAccessLookupKey     string  // smtpd_null_access_lookup_key (<>)
+	LogPermit               Words   // smtpd_log_access_permit_actions; nil: none
+	RBLReplyMaps            []Table // rbl_reply_maps
+	DefaultRBLReply         string  // default_rbl_reply
+	RejectFooter            string  // smtpd_reject_footer
+	RejectFooterMaps        []Table // smtpd_reject_footer_maps
+	Stress                  string  // stress
+
+	TLS *TLS // nil: none
+
+	AuthorizedXclient  Networks // smtpd_authorized_xclient_hosts; nil: nobody
+	AuthorizedXforward Networks // smtpd_authorized_xforward_hosts; nil: nobody
+
+	RelayRejectCode                int        // relay_domains_reject_code (554)
+	RejectCode                     int        // reject_code (554)
+	DeferCode                      int        // defer_code (450)
+	AccessRejectCode               int        // access_map_reject_code (554)
+	AccessDeferCode                int        // access_map_defer_code (450)
+	RBLRejectCode                  int        // maps_rbl_reject_code (554)
+	NonFQDNRejectCode              int        // non_fqdn_reject_code (504)
+	InvalidHostnameRejectCode      int        // invalid_hostname_reject_code (501)
+	UnknownAddressRejectCode       int        // unknown_address_reject_code (450)
+	UnknownClientRejectCode        int        // unknown_client_reject_code (450)
+	UnknownHostnameRejectCode      int        // unknown_hostname_reject_code (450)
+	PlaintextRejectCode            int        // plaintext_reject_code (450)
+	MultiRecipientBounceRejectCode int        // multi_recipient_bounce_reject_code (550)
+	UnknownAddressLater            Later      // unknown_address_tempfail_action
+	UnknownHeloLater               Later      // unknown_helo_hostname_tempfail_action
+	UnverifiedSender               Unverified // unverified_sender_*
+	UnverifiedRecipient            Unverified // unverified_recipient_*
+	SoftBounce                     bool       // soft_bounce
 
 	DisableVRFY            bool        // disable_vrfy_command
 	HeloRequired           bool        // smtpd_helo_required
 	StrictEnvelopes        bool        // strict_rfc821_envelopes
 	RejectUnlistedSender   bool        // smtpd_reject_unlisted_sender
 	SMTPUTF8Enable         bool        // smtputf8_enable
+	StrictSMTPUTF8         bool        // strict_smtputf8: other addresses than ASCII need SMTPUTF8 said
 	SMTPUTF8Autodetect     bool        // smtputf8_autodetect_classes has smtpd: a header or a target may need it unsaid
 	DiscardEhloKeywords    []string    // smtpd_discard_ehlo_keywords
 	ForbiddenCommands      []string    // smtpd_forbidden_commands: words; a first character that is no letter is always forbidden
@@ -72,7 +115,11 @@ type Options struct {
 	MessageSizeLimit   int64    // message_size_limit; 0: none
 	HeaderSizeLimit    int      // header_size_limit (102400)
 	HopcountLimit      int      // hopcount_limit (50)
+	HeaderTokenLimit   int      // header_address_token_limit (10240)
 	MessageDropHeaders []string // message_drop_headers
+
+	AlwaysAddMissingHeaders bool // always_add_missing_headers
+	HeaderFromObsolete      bool // header_from_format = obsolete
 	// OneDeliveryPerTarget is enable_original_recipient = no.
 	OneDeliveryPerTarget bool
 	DuplicateFilterLimit int // duplicate_filter_limit (1000)
@@ -128,6 +175,10 @@ func (o Options) withDefaults() *Options {
 			*s.value = s.def
 		}
 	}
+	o.NullAccessLookupKey = orElse(o.NullAccessLookupKey, "<>")
+	if o.Language == nil {
+		o.Language = new(Language)
+	}
 	if o.Banner == "" {
 		o.Banner = o.MyHostname + " ESMTP " + o.MailName
 	}
@@ -137,7 +188,12 @@ func (o Options) withDefaults() *Options {
 	}{
 		{&o.RelayRejectCode, 554}, {&o.RejectCode, 554}, {&o.DeferCode, 450}, {&o.NonFQDNRejectCode, 504},
 		{&o.InvalidHostnameRejectCode, 501}, {&o.UnknownAddressRejectCode, 450},
-		{&o.HeaderSizeLimit, 102400}, {&o.HopcountLimit, 50}, {&o.DuplicateFilterLimit, 1000},
+		{&o.AccessRejectCode, 554}, {&o.AccessDeferCode, 450}, {&o.RBLRejectCode, 554},
+		{&o.UnknownClientRejectCode, 450}, {&o.UnknownHostnameRejectCode, 450}, {&o.PlaintextRejectCode, 450},
+		{&o.MultiRecipientBounceRejectCode, 550},
+		{&o.UnverifiedSender.RejectCode, 450}, {&o.UnverifiedSender.DeferCode, 450},
+		{&o.UnverifiedRecipient.RejectCode, 450}, {&o.UnverifiedRecipient.DeferCode, 450},
+		{&o.HeaderSizeLimit, 102400}, {&o.HeaderTokenLimit, 10240}, {&o.HopcountLimit, 50}, {&o.DuplicateFilterLimit, 1000},
 		{&o.RecipientLimit, 1000}, {&o.OvershootLimit, 1000}, {&o.LineLengthLimit, 2048},
 		{&o.SoftErrorLimit, 10}, {&o.HardErrorLimit, 20}, {&o.JunkCommandLimit, 100},
 		{&o.ClientIPv4Prefix, 32}, {&o.ClientIPv6Prefix, 84},
@@ -158,8 +214,9 @@ func (o Options) withDefaults() *Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if !GuardsRelay(o.Relay) && !GuardsRelay(o.Recipient) {
-		o.Relay = append(append([]Restriction(nil), o.Relay...), Restriction{"permit_mynetworks"}, Restriction{"defer_unauth_destination"})
+	guard, err := o.Language.Parse([]string{"permit_mynetworks", "defer_unauth_destination"})
+	if err == nil && !GuardsRelay(o.Relay) && !GuardsRelay(o.Recipient) {
+		o.Relay = append(append([]Restriction(nil), o.Relay...), guard...)
 	}
 	return &o
 }

@@ -38,7 +38,7 @@ func (c *conn) vrfy(arg string) reply {
 		c.warnIllegal("VRFY", arg)
 		return say(501, mail.Code(5, 1, 3), "Bad recipient address syntax")
 	}
-	if !utf8 && !c.utf8 && !isASCII(path.Address) {
+	if c.o.StrictSMTPUTF8 && !utf8 && !c.utf8 && !isASCII(path.Address) {
 		return say(553, mail.Code(5, 6, 7), "Must declare SMTPUTF8 to send unicode address")
 	}
 	if err := s.Vrfy(path.Address); err != nil {
@@ -59,25 +59,20 @@ func (c *conn) etrn(arg string) reply {
 		return plain(500, "Syntax: ETRN domain")
 	}
 	domain := strings.TrimLeft(arg, "@#")
+	if s, ok := c.sess.(EtrnSession); ok {
+		if err := s.Etrn(domain); err != nil {
+			return answer(err, reply{})
+		}
+	}
 	c.log.Warn("reject: ETRN " + echo(domain, maxEchoed) + "... from " + c.peer.String())
 	return plain(459, "<"+echo(domain, maxEchoed)+">: service unavailable")
 }
 
-// notOffered answers what this listener does not do, as Postfix without TLS and SASL.
-func (c *conn) notOffered(v verb, arg string) reply {
+// notOffered answers what this listener does not do, as Postfix without SASL.
+func (c *conn) notOffered(v verb) reply {
 	switch v {
-	case verbStartTLS:
-		if arg != "" {
-			return say(501, mail.Code(5, 5, 4), "Syntax: STARTTLS")
-		}
-		return say(502, mail.Code(5, 5, 1), "Error: command not implemented")
 	case verbAuth:
 		return say(503, mail.Code(5, 5, 1), "Error: authentication not enabled")
-	case verbXclient, verbXforward:
-		if c.mail {
-			return say(503, mail.Code(5, 5, 1), "Error: MAIL transaction in progress")
-		}
-		return say(550, mail.Code(5, 7, 0), "Error: insufficient authorization")
 	}
 	return say(500, mail.Code(5, 5, 2), "Error: command not recognized")
 }

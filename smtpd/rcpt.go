@@ -32,7 +32,7 @@ func (c *conn) rcptTo(arg string) reply {
 	if refused != nil {
 		return *refused
 	}
-	if !c.utf8 && !isASCII(path.Address) {
+	if c.o.StrictSMTPUTF8 && !c.utf8 && !isASCII(path.Address) {
 		return say(553, mail.Code(5, 6, 7), "Must declare SMTPUTF8 to send unicode address")
 	}
 	if c.rcpts >= c.o.RecipientLimit {

@@ -1,11 +1,13 @@
 package smtpd
 
 import (
+	"crypto/tls"
 	"strings"
 	"time"
 
 	"aliasmx/internal/header"
 	"aliasmx/internal/mail"
+	"aliasmx/internal/wire"
 )
 
 // trace is what a Received field says (RFC 5321 section 4.4), in Postfix's form.
@@ -15,6 +17,7 @@ type trace struct {
 	hostname string // myhostname
 	mailName string // mail_name
 	protocol string // RFC 3848, RFC 6531 section 3.7.3
+	tls      string // how the connection is secured, whole lines; "": that is not told
 	id       mail.QueueID
 	// only is the recipient as the client named it, if there is just one: with several,
 	// each would learn of the others.
@@ -30,6 +33,7 @@ func (t *trace) received() []byte {
 		helo = t.peer.Name
 	}
 	b.WriteString("Received: from " + helo + " (" + t.peer.Name + " [" + literal(t.peer.Addr) + "])\r\n")
+	b.WriteString(t.tls)
 	b.WriteString("\tby " + t.hostname + " (" + t.mailName + ") with " + t.protocol + " id " + t.id.String())
 	if t.only != nil {
 		b.WriteString("\r\n\tfor <" + t.only.String() + ">; ")
@@ -40,15 +44,34 @@ func (t *trace) received() []byte {
 	return []byte(b.String())
 }
 
-// protocol is the "with" keyword.
-func protocol(esmtp, utf8 bool) string {
+// securedBy is what a Received field says of TLS (smtpd_tls_received_header); asked tells
+// whether the client was asked for a certificate.
+func securedBy(state *tls.ConnectionState, asked bool) string {
+	// Postfix begins a new line before the key exchange.
+	how := strings.Replace(wire.DescribeTLS(state, nil), " key-exchange", "\r\n\t key-exchange", 1)
+	client := "(No client certificate requested)"
 	switch {
-	case utf8:
-		return "UTF8SMTP"
-	case esmtp:
-		return "ESMTP"
+	case len(state.PeerCertificates) > 0:
+		c, verified := state.PeerCertificates[0], "verified OK"
+		if len(state.VerifiedChains) == 0 {
+			verified = "not verified"
+		}
+		client = `(Client CN "` + harmless(c.Subject.CommonName) + `", Issuer "` + harmless(c.Issuer.CommonName) + `" (` + verified + "))"
+	case asked:
+		client = "(Client did not present a certificate)"
 	}
-	return "SMTP"
+	return "\t(using " + how + ")\r\n\t" + client + "\r\n"
+}
+
+// harmless makes a name from a stranger's certificate fit for a comment.
+func harmless(name string) string {
+	const longest = 100
+	return strings.Map(func(c rune) rune {
+		if c < ' ' || c >= 0x7f || strings.ContainsRune(`"\()`, c) {
+			return '?'
+		}
+		return c
+	}, name[:min(len(name), longest)])
 }
 
 // heloName makes a HELO name harmless for the log and the Received field: what is not

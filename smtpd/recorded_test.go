@@ -57,9 +57,6 @@ type recordedSession struct {
 var unlike = map[string]string{
 	"reject-verify-ok":       "reject_unverified_recipient is not there yet",
 	"reject-verify-tempfail": "reject_unverified_recipient is not there yet",
-	"reject-sender-access":   "check_sender_access is not there yet",
-	"reject-no-delay":        "check_sender_access is not there yet",
-	"proto-xforward":         "XFORWARD is not there yet",
 	"addr-bare-user-mydest":  "the book of these tests has no local users",
 	"map-quoted-key":         "messages: the book of these tests keeps quoted keys quoted",
 	"header-8bit":            "messages: smtp(8) converted them",
@@ -138,6 +135,12 @@ func configure(t *testing.T, w *world, rec *recorded) {
 			w.o.MyNetworks = n
 		case "smtpd_relay_restrictions":
 			w.o.Relay = restrict(strings.Split(value, ", ")...)
+		case "smtpd_sender_restrictions":
+			w.o.Sender = restrict(splitList(strings.ReplaceAll(strings.ReplaceAll(value, "=", " "), "{ ", "{"))...)
+		case "smtpd_delay_reject":
+			w.o.DelayReject = false
+		case "smtpd_authorized_xforward_hosts":
+			w.o.AuthorizedXforward = networks{netip.MustParseAddr("127.0.0.2")}
 		case "smtpd_forbid_bare_newline":
 			w.o.ForbidBareNewline = wire.BareLFNormalize
 		case "message_size_limit":

@@ -25,31 +25,54 @@ func (s *session) refuse(stage string, to *mail.Address, refused *mail.Status) e
 	return refused
 }
 
+// logReject logs a refusal.
 func (s *session) logReject(stage string, to *mail.Address, reason string) {
-	attrs := make([]slog.Attr, 0, 8)
+	if to == nil && s.tx.accepted > 0 && !s.judged.several {
+		to = &s.tx.first
+	}
+	s.logWhat("", stage, to, reason)
+}
+
+// logWhat logs what was done at a command, in the form of a refusal. kind is "" for one.
+func (s *session) logWhat(kind, stage string, to *mail.Address, text string) {
+	attrs := make([]slog.Attr, 0, 9)
 	if s.tx.id != 0 {
 		attrs = append(attrs, slog.String(mail.KeyQueueID, s.tx.id.String()))
 	}
+	if kind != "" {
+		attrs = append(attrs, slog.String(mail.KeyKind, kind))
+	}
 	attrs = append(attrs, slog.String(mail.KeyStage, stage), slog.String(mail.KeyClient, s.peer.String()),
-		slog.String(mail.KeyReason, reason))
+		slog.String(mail.KeyReason, text))
 	if s.tx.active {
 		attrs = append(attrs, slog.String(mail.KeyFrom, s.tx.sender.String()))
-	}
-	if to == nil && s.tx.accepted > 0 {
-		to = &s.tx.first
 	}
 	if to != nil {
 		attrs = append(attrs, slog.String(mail.KeyTo, to.String()))
 	}
-	proto := "SMTP"
-	if s.esmtp {
-		proto = "ESMTP"
-	}
-	attrs = append(attrs, slog.String(mail.KeyProto, proto))
+	attrs = append(attrs, slog.String(mail.KeyProto, s.proto()))
 	if s.helo != "" {
 		attrs = append(attrs, slog.String(mail.KeyHelo, s.helo))
 	}
 	s.log.LogAttrs(s.ctx, slog.LevelInfo, mail.EventReject, attrs...)
+}
+
+// proto is the protocol that the client speaks, or that XCLIENT says it does.
+func (s *session) proto() string {
+	switch {
+	case s.protocol != "":
+		return s.protocol
+	case s.esmtp:
+		return "ESMTP"
+	}
+	return "SMTP"
+}
+
+// logClient logs that a transaction has its queue ID, and where its message came from.
+func (s *session) logClient() {
+	attrs := make([]slog.Attr, 0, 4)
+	attrs = append(attrs, slog.String(mail.KeyQueueID, s.tx.id.String()), slog.String(mail.KeyClient, s.peer.String()))
+	s.log.LogAttrs(s.ctx, slog.LevelInfo, mail.EventClient, s.original.attrs(attrs)...)
 }
 
 func (s *session) warn(text string) { s.log.Warn(text) }
@@ -98,30 +121,6 @@ func (s *session) expand(ctx context.Context, to mail.Address) ([]mail.Recipient
 		x.rcpts = rcpts
 	}
 	return x.rcpts, x.refused
-}
-
-// unlistedSender refuses a sender in our own domains that does not exist
-// (smtpd_reject_unlisted_sender).
-func (s *session) unlistedSender(ctx context.Context) *mail.Status {
-	from := s.tx.sender
-	if from.IsNull() {
-		return nil
-	}
-	ours, refused := s.isOurs(ctx, from)
-	if !ours || refused != nil {
-		return refused
-	}
-	_, err := s.o.Recipients.Expand(ctx, mail.RcptRequest{Addr: from})
-	if err == nil {
-		return nil
-	}
-	st := *s.lookupFailed(err)
-	st.Text = strings.Replace(st.Text, "Recipient address rejected", "Sender address rejected", 1)
-	if was := st.Enhanced; was[1] == 1 && was[2] == 1 {
-		st.Enhanced[2] = 7
-		s.log.Info("mapping DSN status " + was.String() + " into Sender address status " + st.Enhanced.String())
-	}
-	return about(from, &st)
 }
 
 // request is one RCPT TO for Recipients.

@@ -18,6 +18,7 @@ type reply struct {
 	harmless bool
 	close    bool // the connection ends with it
 	silent   bool // there is nobody left to tell
+	said     bool // it has been told already
 }
 
 func (r reply) ok() bool { return r.code < 400 && !r.silent || r.harmless }

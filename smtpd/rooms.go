@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"context"
+	"net/netip"
 
 	"aliasmx/internal/mail"
 )
@@ -13,6 +14,10 @@ type Recipients interface {
 	// (append_at_myorigin, append_dot_mydomain). The null reverse-path stays null.
 	Complete(a mail.Address) mail.Address
 
+	// Sender is what becomes of a reverse-path, and which copies the message is to have
+	// because of it. An error is temporary.
+	Sender(ctx context.Context, a mail.Address) (mail.Reverse, error)
+
 	// Class is the address class of a completed address. An error is temporary.
 	Class(ctx context.Context, a mail.Address) (mail.Class, error)
 
@@ -20,6 +25,12 @@ type Recipients interface {
 	// *mail.Status whose Text is what follows "<address>: " in the reply, as in
 	// "Recipient address rejected: User unknown in virtual alias table".
 	Expand(ctx context.Context, r mail.RcptRequest) ([]mail.Recipient, error)
+
+	// HeaderAddress is what an address in a header field becomes: completed, and in its
+	// canonical form. Sender tells the fields that say who a message is from, such as
+	// Reply-To; remoteDomain completes addresses instead of our own names ("": ours). An
+	// error is temporary.
+	HeaderAddress(ctx context.Context, a mail.Address, sender bool, remoteDomain string) (mail.Address, error)
 }
 
 // Enqueuer keeps messages. It is safe for concurrent use.
@@ -33,4 +44,64 @@ type Enqueuer interface {
 
 	// Stage begins a message at DATA.
 	Stage(ctx context.Context) (mail.Draft, error)
+}
+
+// What restrictions ask. All of it is safe for concurrent use and returns soon after
+// ctx has ended.
+
+// Table is a lookup table: table.Table. An error means that it could not answer.
+type Table interface {
+	Lookup(ctx context.Context, key string) (value string, found bool, err error)
+	Name() string // TYPE:NAME
+}
+
+// Words is a list of words: *table.DomainList.
+type Words interface {
+	Match(ctx context.Context, word string) (bool, error)
+}
+
+// Resolver asks the DNS.
+type Resolver interface {
+	// MX and NS are the names of a domain's mail exchangers, most preferred first, and of
+	// its name servers; Addrs the addresses of a host, hosts(5) included.
+	MX(ctx context.Context, domain string) ([]string, error)
+	NS(ctx context.Context, domain string) ([]string, error)
+	Addrs(ctx context.Context, host string) ([]netip.Addr, error)
+
+	// NotFound tells whether an error of these says that there is nothing, and NullMX that
+	// the domain takes no mail (RFC 7505). Any other error is temporary.
+	NotFound(err error) bool
+	NullMX(err error) bool
+}
+
+// DNSList is a list of clients or domains that is published in the DNS (RFC 5782), with
+// the answers of it that count.
+type DNSList interface {
+	// Name is the list's domain and, behind =, the answers that count, as configured.
+	Name() string
+
+	// Address and Domain tell whether something is listed, and the text about it. An error
+	// is temporary.
+	Address(ctx context.Context, a netip.Addr) (listed bool, text string, err error)
+	Domain(ctx context.Context, domain string) (listed bool, text string, err error)
+}
+
+// Policy is a policy server (SMTPD_POLICY_README).
+type Policy interface {
+	Name() string
+
+	// Ask sends attributes, name and value, in their order, and returns the action of
+	// access(5) that the server wants.
+	Ask(ctx context.Context, attributes [][2]string) (action string, err error)
+
+	// DefaultAction is the action when Ask fails (smtpd_policy_service_default_action).
+	DefaultAction() string
+}
+
+// Verifier finds out whether mail to an address would be taken
+// (ADDRESS_VERIFICATION_README). A call waits for at most the time of a poll; an address
+// that is then not decided is VerdictPending. An error means that nobody can say.
+type Verifier interface {
+	VerifyRecipient(ctx context.Context, a mail.Address) (mail.Verdict, error)
+	VerifySender(ctx context.Context, a mail.Address) (mail.Verdict, error)
 }

@@ -21,7 +21,8 @@ type Server struct {
 	cancel  context.CancelFunc
 	closing chan struct{} // closed when a shutdown begins
 
-	inMemory atomic.Int64 // reserved for messages under way
+	instances atomic.Uint64 // sessions that have asked policy servers
+	inMemory  atomic.Int64  // reserved for messages under way
 
 	mu        sync.Mutex // guards what follows
 	shut      bool
@@ -90,7 +91,7 @@ func (s *Server) ServeConn(nc net.Conn, p Peer) {
 	o := s.options.Load()
 	if p.Name == "" && !p.Local && o.ClientName != nil {
 		ctx, cancel := context.WithTimeout(s.ctx, lookupTimeout)
-		p.Name = o.ClientName(ctx, p.Addr)
+		p = p.named(o.ClientName(ctx, p.Addr))
 		cancel()
 	}
 	c := &conn{srv: s, o: o, peer: p.settled(), log: smtpdLog(o), wc: wire.NewPooledConn(nc, o.Timeout, s.buffers)}

@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"strconv"
@@ -22,12 +23,20 @@ type session struct {
 	o    *Options // those of the transaction
 	ctx  context.Context
 	peer Peer
+	tls  *tls.ConnectionState // nil: in the clear
 	log  *slog.Logger
 
 	exempt   bool // from the limits of one client
 	helo     string
 	esmtp    bool
-	improper bool // has pipelined what it may not
+	protocol string   // instead, as XCLIENT said
+	improper bool     // has pipelined what it may not
+	original original // of XFORWARD
+
+	started      time.Time
+	asker        uint64 // of policy servers: this session among all
+	transactions uint64 // begun so far
+	judged       judgement
 
 	tx transaction
 
@@ -42,6 +51,7 @@ type transaction struct {
 	arrived time.Time
 	sender  mail.Address // as the client named it
 	from    mail.Address // completed
+	reverse reverse
 	opts    smtp.MailOptions
 
 	id       mail.QueueID     // 0 until a recipient was accepted
@@ -52,6 +62,15 @@ type transaction struct {
 	cached   expansion
 
 	content content
+	handling
+}
+
+// reverse is what the tables make of the reverse-path: asked for when the first recipient
+// comes, since nobody has to know before.
+type reverse struct {
+	mail.Reverse
+	refused *mail.Status
+	known   bool
 }
 
 // expansion is what became of the last recipient asked for: reject_unlisted_recipient
@@ -64,7 +83,7 @@ type expansion struct {
 }
 
 func (s *Server) newSession(o *Options, p Peer) *session {
-	return &session{srv: s, o: o, ctx: s.ctx, peer: p, log: smtpdLog(o)}
+	return &session{srv: s, o: o, ctx: s.ctx, peer: p, log: smtpdLog(o), started: o.Now()}
 }
 
 func smtpdLog(o *Options) *slog.Logger { return o.Log.With(slog.String(mail.KeyDaemon, "smtpd")) }
@@ -95,22 +114,34 @@ func (s *session) Connect() error {
 	if s.peer.Local || s.o.DelayReject {
 		return nil
 	}
-	ctx := s.lookup()
-	return s.refuse("CONNECT", nil, s.ask(ctx, s.o.Client, s.client(), nil))
+	stage := "CONNECT"
+	if s.protocol != "" { // XCLIENT has said which
+		stage = "XCLIENT"
+	}
+	s.begin(stage, nil)
+	return s.refuse(stage, nil, s.askClient(s.lookup()))
 }
 
 // Helo takes the name the client gives itself.
 func (s *session) Helo(name string, ehlo bool) error {
-	s.helo, s.esmtp = name, ehlo
+	s.esmtp = ehlo
+	s.protocol = ""
 	if s.peer.Local || s.o.DelayReject {
+		s.helo = name
 		return nil
 	}
-	ctx := s.lookup()
+	before := s.helo
+	s.helo = name
 	stage := "HELO"
 	if ehlo {
 		stage = "EHLO"
 	}
-	return s.refuse(stage, nil, s.ask(ctx, s.o.Helo, s.heloSub(), nil))
+	s.begin(stage, nil)
+	err := s.refuse(stage, nil, s.askHelo(s.lookup()))
+	if err != nil {
+		s.helo = before
+	}
+	return err
 }
 
 // ImproperPipelining is remembered for reject_unauth_pipelining.
@@ -123,10 +154,13 @@ func (s *session) Mail(from string, opts *smtp.MailOptions) error {
 
 // MailAddress begins a transaction.
 func (s *session) MailAddress(from mail.Address, opts *smtp.MailOptions) error {
+	forwarded := s.original // for this transaction
 	s.Reset()
+	s.original = forwarded
 	if o := s.srv.options.Load(); o != s.o {
 		s.o, s.log = o, smtpdLog(o)
 	}
+	s.transactions++
 	s.tx = transaction{
 		active: true, arrived: s.o.Now(), sender: from, from: s.o.Recipients.Complete(from),
 		seen: mail.NewDuplicates(s.o.DuplicateFilterLimit, !s.o.OneDeliveryPerTarget),
@@ -148,8 +182,8 @@ func (s *session) mayBegin() *mail.Status {
 		return status(450, mail.Code(4, 7, 1), "Error: too much mail from "+s.peer.Addr.String())
 	}
 	if !s.peer.Local && !s.o.DelayReject {
-		ctx := s.lookup()
-		if refused := s.askAboutSender(ctx, nil); refused != nil {
+		s.begin("MAIL", nil)
+		if refused := s.askSender(s.lookup()); refused != nil {
 			return refused
 		}
 	}
@@ -160,13 +194,6 @@ func (s *session) mayBegin() *mail.Status {
 		return s.queueRefusal("admission", err)
 	}
 	return nil
-}
-
-func (s *session) askAboutSender(ctx context.Context, rcpt *mail.Address) *mail.Status {
-	if refused := s.ask(ctx, s.o.Sender, s.senderSub(), rcpt); refused != nil || !s.o.RejectUnlistedSender {
-		return refused
-	}
-	return s.unlistedSender(ctx)
 }
 
 // Rcpt takes a recipient from an engine that knows addresses only as strings.
@@ -181,11 +208,25 @@ func (s *session) RcptAddress(to mail.Address, opts *smtp.RcptOptions) error {
 		return s.refuse("RCPT", &to, status(450, mail.Code(4, 7, 1), "Error: too many recipients from "+s.peer.Addr.String()))
 	}
 	ctx := s.lookup()
-	s.tx.cached = expansion{request: request(to, s.tx.from, opts)}
-	if !s.peer.Local {
+	rev := s.reversePath(ctx)
+	own := false // where our own probes come from: whoever we ask may ask in return
+	if s.o.ProbeSender != nil && !s.peer.Local {
+		to, own = s.o.ProbeSender(to)
+	}
+	s.tx.cached = expansion{request: request(to, rev.Path, opts)}
+	s.tx.cached.request.Copies, s.tx.cached.request.Unlisted = true, own
+	if !s.peer.Local && !own {
+		s.begin("RCPT", &to)
 		if refused := s.mayReceive(ctx, to); refused != nil {
 			return s.refuse("RCPT", &to, refused)
 		}
+	}
+	if rev.refused != nil {
+		return s.refuse("RCPT", &to, about(to, rev.refused))
+	}
+	if s.tx.discard {
+		s.accept(to, nil) // nobody gets it
+		return nil
 	}
 	rcpts, refused := s.expand(ctx, to)
 	if refused != nil && s.peer.Local && refused.Code/100 == 5 {
@@ -203,6 +244,19 @@ func (s *session) RcptAddress(to mail.Address, opts *smtp.RcptOptions) error {
 	return nil
 }
 
+// reversePath is the reverse-path as it is kept, and why it cannot be had now.
+func (s *session) reversePath(ctx context.Context) *reverse {
+	rev := &s.tx.reverse
+	if !rev.known {
+		rev.known = true
+		var err error
+		if rev.Reverse, err = s.o.Recipients.Sender(ctx, s.tx.sender); err != nil {
+			rev.Path, rev.refused = s.tx.from, s.lookupFailed(err)
+		}
+	}
+	return rev
+}
+
 // maxTargets bounds where all recipients of a message lead together. The client is asked
 // to send the rest separately.
 const maxTargets = 10000
@@ -211,9 +265,17 @@ func (s *session) accept(to mail.Address, rcpts []mail.Recipient) {
 	if s.tx.accepted == 0 {
 		s.tx.id = s.o.Queue.NewID()
 		s.tx.first = to
-		s.log.Info(mail.EventClient, slog.String(mail.KeyQueueID, s.tx.id.String()), slog.String(mail.KeyClient, s.peer.String()))
+		s.logClient()
 	}
 	s.tx.accepted++
+	if s.tx.accepted == 1 {
+		s.add(s.tx.reverse.First)
+	}
+	s.add(rcpts)
+}
+
+// add takes recipients of the message that are not among them yet.
+func (s *session) add(rcpts []mail.Recipient) {
 	for i := range rcpts {
 		if !s.tx.seen.Seen(&rcpts[i]) {
 			s.tx.rcpts = append(s.tx.rcpts, rcpts[i])
@@ -223,29 +285,24 @@ func (s *session) accept(to mail.Address, rcpts []mail.Recipient) {
 
 // mayReceive asks everything that is asked about a recipient, in Postfix's order.
 func (s *session) mayReceive(ctx context.Context, to mail.Address) *mail.Status {
-	if s.o.DelayReject {
-		if refused := s.ask(ctx, s.o.Client, s.client(), &to); refused != nil {
-			return refused
-		}
-		if s.helo != "" {
-			if refused := s.ask(ctx, s.o.Helo, s.heloSub(), &to); refused != nil {
-				return refused
-			}
-		}
-		if s.tx.active {
-			if refused := s.askAboutSender(ctx, &to); refused != nil {
-				return refused
-			}
-		}
-	}
 	// RFC 5321 section 4.5.1: always valid.
 	if to.Domain == "" && strings.EqualFold(to.Local, "postmaster") {
 		return nil
 	}
-	if refused := s.ask(ctx, s.o.Relay, rcptSub(to), &to); refused != nil {
-		return refused
+	if s.o.DelayReject {
+		if refused := s.askClient(ctx); refused != nil {
+			return refused
+		}
+		if refused := s.askHelo(ctx); refused != nil {
+			return refused
+		}
+		if s.tx.active {
+			if refused := s.askSender(ctx); refused != nil {
+				return refused
+			}
+		}
 	}
-	return s.ask(ctx, s.o.Recipient, rcptSub(to), &to)
+	return s.askRecipient(ctx)
 }
 
 // Vrfy tells whether a recipient would be accepted.
@@ -255,11 +312,32 @@ func (s *session) Vrfy(a mail.Address) error {
 	if s.peer.Local {
 		return nil
 	}
+	s.begin("VRFY", &a)
 	refused := s.mayReceive(ctx, a)
 	if refused == nil {
 		_, refused = s.expand(ctx, a)
 	}
 	return s.refuse("VRFY", &a, refused)
+}
+
+// Etrn asks the restrictions of ETRN (smtpd_etrn_restrictions).
+func (s *session) Etrn(domain string) error {
+	if s.peer.Local {
+		return nil
+	}
+	ctx := s.lookup()
+	s.begin("ETRN", nil)
+	s.judged.etrn = domain
+	if s.o.DelayReject {
+		if refused := s.askClient(ctx); refused != nil {
+			return s.refuse("ETRN", nil, refused)
+		}
+		if refused := s.askHelo(ctx); refused != nil {
+			return s.refuse("ETRN", nil, refused)
+		}
+	}
+	about := subject{class: classEtrn, name: domain}
+	return s.refuse("ETRN", nil, s.askAlone(ctx, s.o.Etrn, about, s.judged.heloPermit, (*session).checkEtrn))
 }
 
 // Data takes the content after DATA and sends the message on its way.
@@ -276,6 +354,7 @@ func (s *session) Data(r io.Reader) error {
 func (s *session) Reset() {
 	s.tx.content.abort(s)
 	s.tx = transaction{}
+	s.original = original{}
 }
 
 // Logout ends the session.

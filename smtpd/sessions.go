@@ -47,6 +47,11 @@ type VerifySession interface {
 	Vrfy(a mail.Address) error
 }
 
+// EtrnSession is asked whether a client may say ETRN for a domain.
+type EtrnSession interface {
+	Etrn(domain string) error
+}
+
 // PipeliningSession hears that the client has sent on without waiting for a reply it had
 // to wait for (RFC 2920 section 3.1).
 type PipeliningSession interface {

@@ -9,26 +9,35 @@ import (
 // decodeXtext decodes RFC 3461 section 4: +XX is the byte of that hexadecimal number.
 // UTF-8 passes (RFC 6533 section 3); what is not printable does not.
 func decodeXtext(s string) (string, bool) {
-	if strings.IndexByte(s, '+') >= 0 {
-		var b strings.Builder
-		for i := 0; i < len(s); i++ {
-			if s[i] != '+' {
-				b.WriteByte(s[i])
-				continue
-			}
-			if i+2 >= len(s) {
-				return "", false
-			}
-			n, err := strconv.ParseUint(s[i+1:i+3], 16, 8)
-			if err != nil {
-				return "", false
-			}
-			b.WriteByte(byte(n))
-			i += 2
-		}
-		s = b.String()
+	s, ok := unquoteXtext(s)
+	if !ok {
+		return "", false
 	}
 	return printable(s)
+}
+
+// unquoteXtext is decodeXtext whatever it leads to.
+func unquoteXtext(s string) (string, bool) {
+	if strings.IndexByte(s, '+') < 0 {
+		return s, true
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] != '+' {
+			b.WriteByte(s[i])
+			continue
+		}
+		if i+2 >= len(s) {
+			return "", false
+		}
+		n, err := strconv.ParseUint(s[i+1:i+3], 16, 8)
+		if err != nil {
+			return "", false
+		}
+		b.WriteByte(byte(n))
+		i += 2
+	}
+	return b.String(), true
 }
 
 // decodeUTF8Addr decodes the utf-8-addr-xtext and utf-8-addr-unitext of RFC 6533 section

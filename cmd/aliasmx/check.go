@@ -38,7 +38,7 @@ func checkCommand(args []string, env environ) int {
 	for _, w := range cfg.Warnings() {
 		warn(w)
 	}
-	v, err := newView(cfg, slog.New(maillog.New(maillog.Options{Name: "aliasmx", Out: warningLines{warn}})))
+	v, err := newView(cfg, slog.New(maillog.New(maillog.Options{Name: "aliasmx", Out: warningLines{warn}})), new(keyring))
 	if err != nil {
 		return fail(env, "aliasmx", exitConfig, err)
 	}

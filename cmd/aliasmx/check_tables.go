@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"aliasmx/alias"
+	"aliasmx/internal/local"
 	"aliasmx/internal/postconf"
 )
 
@@ -40,6 +41,12 @@ func place(f alias.Finding, cfg *postconf.Config) string {
 func checkTables(v *view, warn, inform func(text string)) {
 	ctx, cancel := context.WithTimeout(context.Background(), proofTime)
 	defer cancel()
+	if err := proveAliases(v, func(f local.Finding) bool {
+		warn(fmt.Sprintf("%s: alias %s: %s", f.Where, f.Name, f.Text))
+		return true
+	}); err != nil {
+		warn(err.Error())
+	}
 	var found findings
 	v.resolver.Prove(ctx, func(f alias.Finding) bool {
 		found.add(f, place(f, v.cfg))
@@ -126,6 +133,15 @@ func checkTablesJSON(v *view, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(context.Background(), proofTime)
 	defer cancel()
 	var err error
+	if proveErr := proveAliases(v, func(f local.Finding) bool {
+		err = writeJSONLine(out, findingJSON{"warning", "local alias", f.Where, f.Name, f.Text})
+		return err == nil
+	}); err == nil {
+		err = proveErr
+	}
+	if err != nil {
+		return err
+	}
 	v.resolver.Prove(ctx, func(f alias.Finding) bool {
 		severity := "warning"
 		if f.Info {

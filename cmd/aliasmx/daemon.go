@@ -20,6 +20,7 @@ import (
 	"aliasmx/internal/pickup"
 	"aliasmx/internal/postconf"
 	"aliasmx/internal/sock"
+	"aliasmx/internal/verify"
 	"aliasmx/queue"
 	"aliasmx/queue/pebblestore"
 	"aliasmx/smtpd"
@@ -38,6 +39,7 @@ type daemonOptions struct {
 type daemon struct {
 	env     environ
 	dir     string
+	keys    keyring
 	started time.Time
 	as      account
 	manager serviceManager
@@ -46,7 +48,9 @@ type daemon struct {
 	store    *pebblestore.Store
 	queue    *queue.Queue
 	delivery *delivery.Client
+	carriers *transports // delivery, and local delivery
 	reports  *reports
+	verify   *verify.Verifier
 	pickup   *pickup.Server
 	local    *smtpd.Server // sendmail -bs
 	admin    *admin.Server
@@ -60,6 +64,9 @@ type daemon struct {
 	old   *view // kept open for transactions that began under it
 	ports map[string]*port
 	wg    sync.WaitGroup // every Serve
+
+	stopping  bool       // guarded by mu: shutdown has begun
+	reloading sync.Mutex // held by the one reload under way
 }
 
 // startDaemon does all that can fail, in the order in which it can be undone: prove
@@ -79,7 +86,7 @@ func startDaemon(o daemonOptions) (_ *daemon, err error) {
 		return nil, err
 	}
 	early := slog.New(slog.NewTextHandler(io.Discard, nil))
-	trial, err := newView(o.cfg, early)
+	trial, err := newView(o.cfg, early, &d.keys)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +105,7 @@ func startDaemon(o daemonOptions) (_ *daemon, err error) {
 		return nil, fmt.Errorf("become mail_owner %s: %w", d.as.name, err)
 	}
 	// Opened again as the user who will have to read them at the next reload.
-	if d.view, err = newView(o.cfg, d.log.Logger.With(mail.KeyDaemon, "cleanup")); err != nil {
+	if d.view, err = newView(o.cfg, d.log.Logger.With(mail.KeyDaemon, "cleanup"), &d.keys); err != nil {
 		return nil, err
 	}
 	if err := d.openQueue(o.cfg); err != nil {
@@ -125,17 +132,25 @@ func (d *daemon) openQueue(cfg *postconf.Config) error {
 		return err
 	}
 	d.delivery = delivery.New(d.view.delivery)
+	d.carriers = &transports{delivery: d.delivery}
 	d.reports = &reports{}
 	d.reports.current.Store(d.view.bounce)
 	d.queue, err = queue.New(queue.Options{
 		Store:         d.store,
-		Transport:     d.delivery,
+		Transport:     d.carriers,
 		Notifier:      d.reports,
 		Log:           d.log.Logger,
 		Now:           time.Now,
 		ShutdownGrace: stopLimit,
 		Params:        d.view.queue,
 	})
+	if err != nil {
+		return err
+	}
+	if err := d.carriers.update(d.view, d.queue); err != nil {
+		return err
+	}
+	d.verify, err = d.newVerifier(cfg)
 	return err
 }
 
@@ -168,7 +183,7 @@ func (d *daemon) openDoors(cfg *postconf.Config) (err error) {
 }
 
 func (d *daemon) withQueue(o smtpd.Options) smtpd.Options {
-	o.Queue = d.queue
+	o.Queue, o.Verifier, o.ProbeSender = d.queue, d.verify, d.verify.ProbeSender
 	return o
 }
 
@@ -231,6 +246,7 @@ func (d *daemon) shutdown(queueDone <-chan error) {
 	defer cancel()
 	var doors sync.WaitGroup
 	d.mu.Lock()
+	d.stopping = true
 	for _, p := range d.ports {
 		doors.Go(func() { p.server.Shutdown(limit) })
 	}
@@ -240,11 +256,13 @@ func (d *daemon) shutdown(queueDone <-chan error) {
 	// Connections out come to their end at the same time; what comes in meanwhile is on
 	// disk and waits for the next start.
 	go d.queue.Close()
+	d.verify.Stop()
 	doors.Wait()
 	<-queueDone
 	d.admin.Shutdown(limit)
 	d.wg.Wait()
-	d.delivery.Close()
+	d.carriers.close()
+	d.verify.Close()
 	os.Remove(pidFile(d.view.cfg))
 	if err := d.store.Close(); err != nil {
 		d.log.Error("close queue: " + err.Error())
@@ -266,8 +284,11 @@ func (d *daemon) undo() {
 			l.Close()
 		}
 	}
-	if d.delivery != nil {
-		d.delivery.Close()
+	if d.carriers != nil {
+		d.carriers.close()
+	}
+	if d.verify != nil {
+		d.verify.Close()
 	}
 	if d.store != nil {
 		d.store.Close()

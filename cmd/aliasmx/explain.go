@@ -44,6 +44,11 @@ func explainCommand(args []string, env environ) int {
 		return explainDomain(ctx, resolver, flags.Address, flags.JSON, env)
 	}
 	x := resolver.Explain(ctx, flags.Address)
+	steps, err := explainLocal(ctx, cfg, resolver, x.Targets, func(string) {}) // warned of above
+	if err != nil {
+		return fail(env, "explain", exitConfig, err)
+	}
+	x.Steps = append(x.Steps, steps...)
 	if flags.JSON {
 		if err := writeExplanationJSON(env.stdout, x); err != nil {
 			return fail(env, "explain", exitSoftware, err)

@@ -45,6 +45,8 @@ func commands() []command {
 		{"mailq", "list the queue", mailqCommand},
 		{"postconf", "show and edit parameters, as postconf(1)", postconfCommand},
 		{"postmap", "build and query tables, as postmap(1)", postmapCommand},
+		{"postalias", "build and query alias tables, as postalias(1)", postaliasCommand},
+		{"newaliases", "build the tables of alias_database", newaliasesCommand},
 		{"postqueue", "list and flush the queue, as postqueue(1)", postqueueCommand},
 		{"postsuper", "delete, hold, release, requeue, as postsuper(1)", postsuperCommand},
 		{"postcat", "show a message in the queue, as postcat(1)", postcatCommand},
@@ -90,7 +92,7 @@ func run(argv []string, env environ) int {
 }
 
 func isPostfixName(name string) bool {
-	return strings.HasPrefix(name, "post") || name == "sendmail" || name == "mailq"
+	return strings.HasPrefix(name, "post") || name == "sendmail" || name == "mailq" || name == "newaliases"
 }
 
 func usage(w io.Writer) {

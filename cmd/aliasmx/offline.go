@@ -6,7 +6,6 @@ import (
 	"os"
 
 	"aliasmx/internal/admin"
-	"aliasmx/internal/mail"
 	"aliasmx/internal/postconf"
 	"aliasmx/queue"
 	"aliasmx/queue/pebblestore"
@@ -50,5 +49,5 @@ func openQueueOffline(cfg *postconf.Config) (admin.Queue, func(), error) {
 		store.Close()
 		closeTables()
 	}
-	return operated{q, func(r mail.Recipient) []mail.Recipient { return resolver.Reroute(r) }}, done, nil
+	return operated{q, resolver.Reroute}, done, nil
 }

@@ -20,7 +20,7 @@ var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 // tables that are in force at that moment.
 type operated struct {
 	*queue.Queue
-	route func(mail.Recipient) []mail.Recipient
+	route queue.Route
 }
 
 func (o operated) Requeue(ctx context.Context, id mail.QueueID) error {
@@ -54,11 +54,11 @@ func (d *daemon) newAdmin(cfg *postconf.Config) (*admin.Server, error) {
 	}), nil
 }
 
-func (d *daemon) reroute(r mail.Recipient) []mail.Recipient {
+func (d *daemon) reroute(sender mail.Address, r mail.Recipient) []mail.Recipient {
 	d.mu.Lock()
 	resolver := d.view.resolver
 	d.mu.Unlock()
-	return resolver.Reroute(r)
+	return resolver.Reroute(sender, r)
 }
 
 func (d *daemon) health() error { return nil }

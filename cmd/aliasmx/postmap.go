@@ -21,6 +21,7 @@ const postmapUsage = "usage: postmap [-bfFhimnNoprsuUvw] [-c config_dir] [-d key
 
 // postmapJob is what the arguments ask for.
 type postmapJob struct {
+	name      string // postmap or postalias
 	env       environ
 	configDir string
 	tables    []string
@@ -32,13 +33,18 @@ type postmapJob struct {
 }
 
 func postmapCommand(args []string, env environ) int {
-	j := &postmapJob{env: env, build: table.BuildOptions{AsOwner: true, SourceMode: true}}
+	return buildTables(args, &postmapJob{name: "postmap", env: env, build: table.BuildOptions{AsOwner: true, SourceMode: true}})
+}
+
+// buildTables is what postmap and postalias have in common.
+func buildTables(args []string, j *postmapJob) int {
+	env := j.env
 	err := j.parse(args)
 	if err == nil {
 		err = j.addTypes()
 	}
 	if err != nil {
-		return fail(env, "postmap", exitFailure, err)
+		return fail(env, j.name, exitFailure, err)
 	}
 	j.build.Warn = j.warn
 	found := true
@@ -54,7 +60,7 @@ func postmapCommand(args []string, env environ) int {
 	}
 	switch {
 	case err != nil:
-		return fail(env, "postmap", exitFailure, errors.New(maillog.Printable(err.Error())))
+		return fail(env, j.name, exitFailure, errors.New(maillog.Printable(err.Error())))
 	case !found:
 		return exitFailure
 	}
@@ -62,7 +68,7 @@ func postmapCommand(args []string, env environ) int {
 }
 
 func (j *postmapJob) warn(msg string) {
-	fmt.Fprintf(j.env.stderr, "postmap: warning: %s\n", maillog.Printable(msg))
+	fmt.Fprintf(j.env.stderr, "%s: warning: %s\n", j.name, maillog.Printable(msg))
 }
 
 // parse reads the arguments as getopt(3) does: options end at the first word that is
@@ -88,8 +94,8 @@ func (j *postmapJob) parse(args []string) error {
 			value := word[i+1:]
 			if value == "" {
 				if len(args) == 0 {
-					fmt.Fprintf(j.env.stderr, "postmap: option requires an argument -- '%c'\n", letter)
-					return errors.New(postmapUsage)
+					fmt.Fprintf(j.env.stderr, "%s: option requires an argument -- '%c'\n", j.name, letter)
+					return errors.New(j.usage())
 				}
 				value, args = args[0], args[1:]
 			}
@@ -100,7 +106,7 @@ func (j *postmapJob) parse(args []string) error {
 		}
 	}
 	if len(args) == 0 {
-		return errors.New(postmapUsage)
+		return errors.New(j.usage())
 	}
 	j.tables = args
 	return nil
@@ -128,10 +134,13 @@ func (j *postmapJob) flag(letter byte) error {
 		j.build.Dup = table.DupIgnore
 	case 'n', 'N', 'U', 'v': // of no consequence: our format has no null bytes
 	case 'b', 'F', 'h', 'm':
-		return fmt.Errorf("option -%c is not supported by aliasmx", letter)
+		if !j.build.Aliases {
+			return fmt.Errorf("option -%c is not supported by aliasmx", letter)
+		}
+		fallthrough
 	default:
-		fmt.Fprintf(j.env.stderr, "postmap: invalid option -- '%c'\n", letter)
-		return errors.New(postmapUsage)
+		fmt.Fprintf(j.env.stderr, "%s: invalid option -- '%c'\n", j.name, letter)
+		return errors.New(j.usage())
 	}
 	return nil
 }
@@ -204,7 +213,7 @@ func (j *postmapJob) make() error {
 			}
 			continue
 		}
-		j.build.Progress = progressTo(j.env.stderr, spec)
+		j.build.Progress = progressTo(j.env.stderr, j.name, spec)
 		err := table.Build(spec, j.build)
 		if j.build.Progress != nil {
 			fmt.Fprint(j.env.stderr, "\r\x1b[K")
@@ -217,7 +226,7 @@ func (j *postmapJob) make() error {
 }
 
 // progressTo shows how far a large table is, to somebody who watches.
-func progressTo(w io.Writer, spec string) func(int) {
+func progressTo(w io.Writer, name, spec string) func(int) {
 	f, ok := w.(*os.File)
 	if !ok {
 		return nil
@@ -227,12 +236,12 @@ func progressTo(w io.Writer, spec string) func(int) {
 		return nil
 	}
 	return func(entries int) {
-		fmt.Fprintf(f, "\r\x1b[Kpostmap: %s: %d entries", maillog.Printable(spec), entries)
+		fmt.Fprintf(f, "\r\x1b[K%s: %s: %d entries", name, maillog.Printable(spec), entries)
 	}
 }
 
 func (j *postmapJob) open(spec string) (table.Table, error) {
-	return table.Open(spec, table.Options{Warn: j.warn, NoFold: j.build.NoFold, NoUTF8: j.build.NoUTF8, Env: j.variable})
+	return table.Open(spec, table.Options{Warn: j.warn, NoFold: j.build.NoFold, NoUTF8: j.build.NoUTF8, Aliases: j.build.Aliases, Env: j.variable, Types: tableTypes()})
 }
 
 // variable looks a variable of the environment up, for environ: tables.
@@ -286,7 +295,7 @@ func (j *postmapJob) lookUp() (found bool, err error) {
 	if j.query != "-" {
 		err = lookUp(j.query, "")
 	} else {
-		err = j.eachKey(func(key string) error { return lookUp(key, key+"\t") })
+		err = j.eachKey(func(key string) error { return lookUp(key, key+j.between()) })
 	}
 	return found, errors.Join(err, out.Flush())
 }
@@ -335,7 +344,7 @@ func (j *postmapJob) list() error {
 			return fmt.Errorf("table %s: sequence operation is not supported", spec)
 		}
 		err = l.Each(func(key, value string) bool {
-			_, err := fmt.Fprintf(out, "%s\t%s\n", key, value)
+			_, err := fmt.Fprintf(out, "%s%s%s\n", key, j.between(), value)
 			return err == nil
 		})
 		if err := errors.Join(err, t.Close()); err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -28,20 +27,13 @@ func (v *view) smtpdOptions(cfg *postconf.Config, names *dns.Resolver, log *slog
 		OwnAddr:     func(a netip.Addr) bool { return slices.Contains(own, a.Unmap()) },
 		DelayReject: cfg.Bool("smtpd_delay_reject"),
 
-		RelayRejectCode:           cfg.Int("relay_domains_reject_code"),
-		RejectCode:                cfg.Int("reject_code"),
-		DeferCode:                 cfg.Int("defer_code"),
-		NonFQDNRejectCode:         cfg.Int("non_fqdn_reject_code"),
-		InvalidHostnameRejectCode: cfg.Int("invalid_hostname_reject_code"),
-		UnknownAddressRejectCode:  cfg.Int("unknown_address_reject_code"),
-		SoftBounce:                cfg.Bool("soft_bounce"),
-
 		DisableVRFY:            cfg.Bool("disable_vrfy_command"),
 		HeloRequired:           cfg.Bool("smtpd_helo_required"),
 		StrictEnvelopes:        cfg.Bool("strict_rfc821_envelopes"),
 		RejectUnlistedSender:   cfg.Bool("smtpd_reject_unlisted_sender"),
 		ReplaceStrayCR:         cfg.Bool("cleanup_replace_stray_cr_lf"),
 		SMTPUTF8Enable:         cfg.Bool("smtputf8_enable"),
+		StrictSMTPUTF8:         cfg.Bool("strict_smtputf8"),
 		SMTPUTF8Autodetect:     smtputf8Autodetect(cfg, "smtpd"),
 		DiscardEhloKeywords:    cfg.List("smtpd_discard_ehlo_keywords"),
 		ForbiddenCommands:      cfg.List("smtpd_forbidden_commands"),
@@ -50,10 +42,15 @@ func (v *view) smtpdOptions(cfg *postconf.Config, names *dns.Resolver, log *slog
 
 		MessageSizeLimit:     cfg.Int64("message_size_limit"),
 		HeaderSizeLimit:      cfg.Int("header_size_limit"),
+		HeaderTokenLimit:     cfg.Int("header_address_token_limit"),
+		RemoteHeaderDomain:   cfg.Get("remote_header_rewrite_domain"),
 		HopcountLimit:        cfg.Int("hopcount_limit"),
 		MessageDropHeaders:   cfg.List("message_drop_headers"),
 		OneDeliveryPerTarget: !cfg.Bool("enable_original_recipient"),
 		DuplicateFilterLimit: cfg.Int("duplicate_filter_limit"),
+
+		AlwaysAddMissingHeaders: cfg.Bool("always_add_missing_headers"),
+		HeaderFromObsolete:      cfg.Get("header_from_format") == "obsolete",
 
 		RecipientLimit:   cfg.Int("smtpd_recipient_limit"),
 		OvershootLimit:   cfg.Int("smtpd_recipient_overshoot_limit"),
@@ -76,10 +73,10 @@ func (v *view) smtpdOptions(cfg *postconf.Config, names *dns.Resolver, log *slog
 		DataMemoryLimit:       cfg.Int64("smtpd_data_memory_limit"),
 	}
 	if !cfg.Bool("smtpd_reject_unlisted_recipient") {
-		o.Recipients = v.resolver.AcceptUnlisted()
+		o.Recipients, o.Listed = v.resolver.AcceptUnlisted(), v.resolver
 	}
 	if cfg.Bool("smtpd_peername_lookup") {
-		o.ClientName = names.ClientName
+		o.ClientName = clientNames(names)
 	}
 	// A nil list must stay a nil interface.
 	if l := t.addrs("mynetworks"); l != nil {
@@ -91,22 +88,8 @@ func (v *view) smtpdOptions(cfg *postconf.Config, names *dns.Resolver, log *slog
 	if t.err != nil {
 		return o, t.err
 	}
-	for parameter, list := range map[string]*[]smtpd.Restriction{
-		"smtpd_client_restrictions":      &o.Client,
-		"smtpd_helo_restrictions":        &o.Helo,
-		"smtpd_sender_restrictions":      &o.Sender,
-		"smtpd_relay_restrictions":       &o.Relay,
-		"smtpd_recipient_restrictions":   &o.Recipient,
-		"smtpd_data_restrictions":        &o.Data,
-		"smtpd_end_of_data_restrictions": &o.EndOfData,
-		"local_header_rewrite_clients":   &o.LocalClients,
-	} {
-		var err error
-		if *list, err = smtpd.ParseRestrictions(cfg.List(parameter)); err != nil {
-			return o, fmt.Errorf("%s (%s): %w", parameter, cfg.Where(parameter), err)
-		}
-	}
-	return o, nil
+	err := v.restrictions(&o, t, names)
+	return o, err
 }
 
 func bareNewline(setting string) wire.BareLF {

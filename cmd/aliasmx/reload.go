@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"aliasmx/internal/mail"
@@ -28,16 +29,28 @@ func (d *daemon) tryReload() error {
 	if err != nil {
 		return err
 	}
+	// Opening tables may take its time; nobody else is to wait for that.
+	if !d.reloading.TryLock() {
+		return errors.New("another reload is under way")
+	}
+	defer d.reloading.Unlock()
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, fixed := range []string{"queue_directory", "mail_owner", "maillog_file", "queue_node"} {
-		if cfg.Get(fixed) != d.view.cfg.Get(fixed) {
+	inForce := d.view.cfg
+	d.mu.Unlock()
+	for _, fixed := range []string{"queue_directory", "mail_owner", "maillog_file", "queue_node", "address_verify_map"} {
+		if cfg.Get(fixed) != inForce.Get(fixed) {
 			return fmt.Errorf("%s (%s) has changed, which takes a restart", fixed, cfg.Where(fixed))
 		}
 	}
-	v, err := newView(cfg, d.log.With(mail.KeyDaemon, "cleanup"))
+	v, err := newView(cfg, d.log.With(mail.KeyDaemon, "cleanup"), &d.keys)
 	if err != nil {
 		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stopping {
+		v.close()
+		return errors.New("the daemon is about to end")
 	}
 	fresh, err := bind(v, d.ports)
 	if err != nil {
@@ -62,7 +75,12 @@ func (d *daemon) tryReload() error {
 	d.local.Update(d.withQueue(v.local))
 	d.pickup.Update(d.pickupOptions(v))
 	d.delivery.Update(v.delivery)
+	if err := d.carriers.update(v, d.queue); err != nil {
+		log := d.log.With(mail.KeyDaemon, "master")
+		log.Error(fmt.Sprintf("reload: local delivery: %v; it stays as it was", err))
+	}
 	d.queue.Update(v.queue)
+	d.verify.Update(v.verify)
 	d.reports.current.Store(v.bounce)
 	if d.old != nil {
 		d.old.close()

@@ -14,7 +14,7 @@ import (
 // newResolver builds the address resolver of a configuration, and what closes its
 // tables.
 func newResolver(cfg *postconf.Config, warn func(string)) (*alias.Resolver, func(), error) {
-	t := &tables{cfg: cfg, opts: table.Options{Env: os.LookupEnv, Warn: warn}}
+	t := &tables{cfg: cfg, opts: table.Options{Env: os.LookupEnv, Warn: warn, Types: tableTypes()}}
 	r, err := buildResolver(t, nil)
 	if err != nil {
 		t.close()
@@ -41,6 +41,24 @@ func buildResolver(t *tables, log *slog.Logger) (*alias.Resolver, error) {
 		LocalRecipientMaps: t.localRecipients(),
 		VirtualMailboxMaps: t.maps("virtual_mailbox_maps"),
 		RelayRecipientMaps: t.maps("relay_recipient_maps"),
+
+		CanonicalMaps:             t.maps("canonical_maps"),
+		SenderCanonicalMaps:       t.maps("sender_canonical_maps"),
+		RecipientCanonicalMaps:    t.maps("recipient_canonical_maps"),
+		CanonicalClasses:          cfg.List("canonical_classes"),
+		SenderCanonicalClasses:    cfg.List("sender_canonical_classes"),
+		RecipientCanonicalClasses: cfg.List("recipient_canonical_classes"),
+
+		MasqueradeDomains:    cfg.List("masquerade_domains"),
+		MasqueradeClasses:    cfg.List("masquerade_classes"),
+		MasqueradeExceptions: t.domains("masquerade_exceptions"),
+
+		AlwaysBcc:        cfg.Get("always_bcc"),
+		SenderBccMaps:    t.maps("sender_bcc_maps"),
+		RecipientBccMaps: t.maps("recipient_bcc_maps"),
+
+		GenericMaps:     t.maps("smtp_generic_maps"),
+		LMTPGenericMaps: t.maps("lmtp_generic_maps"),
 
 		RecursionLimit:     cfg.Int("virtual_alias_recursion_limit"),
 		ExpansionLimit:     cfg.Int("virtual_alias_expansion_limit"),
@@ -69,7 +87,17 @@ func buildResolver(t *tables, log *slog.Logger) (*alias.Resolver, error) {
 		DefaultTransport: cfg.Get("default_transport"),
 		RelayTransport:   cfg.Get("relay_transport"),
 		LocalTransport:   cfg.Get("local_transport"),
+		LocalDelivery:    localDelivery(cfg),
 		VirtualTransport: cfg.Get("virtual_transport"),
+
+		TransportMaps:          t.maps("transport_maps"),
+		TransportSubdomains:    t.listOptions("transport_maps").Subdomains == table.ParentSubdomains,
+		SenderRelayHostMaps:    t.maps("sender_dependent_relayhost_maps"),
+		NullSenderRelayHostKey: cfg.Get("empty_address_relayhost_maps_lookup_key"),
+		SenderTransportMaps:    t.maps("sender_dependent_default_transport_maps"),
+		NullSenderTransportKey: cfg.Get("empty_address_default_transport_maps_lookup_key"),
+		RelocatedMaps:          t.maps("relocated_maps"),
+		NoRelocatedPrefix:      !cfg.Bool("relocated_prefix_enable"),
 
 		EmptyAddressRecipient:   cfg.Get("empty_address_recipient"),
 		DuplicateFilterLimit:    cfg.Int("duplicate_filter_limit"),

@@ -66,8 +66,7 @@ func sendmail(args []string, env environ, who login) int {
 	case modeFlush:
 		return postqueueCommand(o.selectDir(o.flushArgs()), env)
 	case modeAliases:
-		fmt.Fprintln(env.stderr, "sendmail: warning: there is no local delivery here, and so no alias database to build")
-		return exitOK
+		return newaliasesCommand(o.selectDir(nil), env)
 	}
 	// A program whose mail cannot go because of our configuration is to try again.
 	cfg, err := loadConfig(configDir(o.configDir, env), env)

@@ -80,6 +80,12 @@ func (q *localMail) Admit(int64) error                         { return nil }
 func (q *localMail) NewID() mail.QueueID                       { return 1 }
 func (q *localMail) Stage(context.Context) (mail.Draft, error) { return &localDraft{q: q}, nil }
 func (q *localMail) Complete(a mail.Address) mail.Address      { return a }
+func (q *localMail) Sender(_ context.Context, a mail.Address) (mail.Reverse, error) {
+	return mail.Reverse{Path: a}, nil
+}
+func (q *localMail) HeaderAddress(_ context.Context, a mail.Address, _ bool, _ string) (mail.Address, error) {
+	return a, nil
+}
 func (q *localMail) Expand(_ context.Context, r mail.RcptRequest) ([]mail.Recipient, error) {
 	if r.Addr.Local == "later" {
 		return nil, &mail.Status{Code: 451, Enhanced: mail.Code(4, 3, 0), Text: "Temporary lookup failure"}

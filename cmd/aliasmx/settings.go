@@ -42,7 +42,7 @@ func queueParams(cfg *postconf.Config) queue.Params {
 }
 
 func deliveryOptions(cfg *postconf.Config, resolver *dns.Resolver, log *slog.Logger) (delivery.Options, error) {
-	roots, err := authorities(cfg)
+	roots, err := authorities(cfg, "smtp")
 	if err != nil {
 		return delivery.Options{}, err
 	}
@@ -136,9 +136,14 @@ func clientTLSLevel(cfg *postconf.Config) (string, error) {
 	}
 }
 
-// authorities are those whose certificates make a server Trusted; nil: none.
-func authorities(cfg *postconf.Config) (*x509.CertPool, error) {
-	file, dir := cfg.Get("smtp_tls_CAfile"), cfg.Get("smtp_tls_CApath")
+// authorities are those whose certificates make the other side Trusted, as the client
+// (smtp) or the server (smtpd); nil: none.
+func authorities(cfg *postconf.Config, who string) (*x509.CertPool, error) {
+	parameters := map[string][2]string{
+		"smtp":  {"smtp_tls_CAfile", "smtp_tls_CApath"},
+		"smtpd": {"smtpd_tls_CAfile", "smtpd_tls_CApath"},
+	}[who]
+	file, dir := cfg.Get(parameters[0]), cfg.Get(parameters[1])
 	if file == "" && dir == "" {
 		return nil, nil
 	}
@@ -152,7 +157,7 @@ func authorities(cfg *postconf.Config) (*x509.CertPool, error) {
 		return nil
 	}
 	if file != "" {
-		if err := add("smtp_tls_CAfile", file); err != nil {
+		if err := add(parameters[0], file); err != nil {
 			return nil, err
 		}
 	}
@@ -163,7 +168,7 @@ func authorities(cfg *postconf.Config) (*x509.CertPool, error) {
 		}
 		for _, path := range paths {
 			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-				if err := add("smtp_tls_CApath", path); err != nil {
+				if err := add(parameters[1], path); err != nil {
 					return nil, err
 				}
 			}

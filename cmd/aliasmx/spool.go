@@ -53,6 +53,9 @@ func prepareSpool(cfg *postconf.Config, as account) error {
 				"chown it or choose another directory", where, top, uid, as.uid)
 		}
 	}
+	if err := prepareData(cfg, as); err != nil {
+		return err
+	}
 	for _, d := range []struct {
 		path string
 		mode fs.FileMode
@@ -65,6 +68,22 @@ func prepareSpool(cfg *postconf.Config, as account) error {
 		}
 	}
 	return nil
+}
+
+// prepareData makes data_directory where something will be kept in it. One that is there
+// keeps its owner: it may be another program's as well.
+func prepareData(cfg *postconf.Config, as account) error {
+	dir := cfg.Get("data_directory")
+	if file, _ := verifyFile(cfg); file == "" || filepath.Dir(file) != dir || !verifies(cfg) {
+		return nil
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return nil // what is wrong with it is said when something is written
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("data_directory (%s): %w; create it, owned by the user who runs aliasmx", cfg.Where("data_directory"), err)
+	}
+	return chownTo(dir, as)
 }
 
 func makeOwned(path string, mode fs.FileMode, as account) error {

@@ -19,6 +19,8 @@ func startCommand(args []string, env environ) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// A log that goes to a pipe must not end the daemon when its reader does.
+	signal.Ignore(syscall.SIGPIPE)
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 
@@ -27,6 +29,9 @@ func startCommand(args []string, env environ) int {
 		return fail(env, "aliasmx", exitConfig, err)
 	}
 	for _, w := range cfg.Warnings() {
+		fmt.Fprintf(env.stderr, "aliasmx: warning: %s\n", w)
+	}
+	for _, w := range operatorWarnings(cfg) {
 		fmt.Fprintf(env.stderr, "aliasmx: warning: %s\n", w)
 	}
 	d, err := startDaemon(daemonOptions{cfg: cfg, env: env})

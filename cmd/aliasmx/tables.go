@@ -16,6 +16,7 @@ type tables struct {
 	cfg    *postconf.Config
 	opts   table.Options
 	opened []io.Closer
+	locals *table.Maps // alias_maps, once they are open
 	err    error
 }
 
@@ -36,15 +37,6 @@ func (t *tables) maps(parameter string) table.Maps {
 	}
 	t.opened = append(t.opened, m)
 	return m
-}
-
-// localRecipients opens local_recipient_maps when it is set. Its default names the
-// system's users, and there is no local delivery: then nobody is a local recipient.
-func (t *tables) localRecipients() table.Maps {
-	if t.cfg.Set("local_recipient_maps") {
-		return t.maps("local_recipient_maps")
-	}
-	return table.Maps{nobody{}}
 }
 
 // nobody is a table without entries.
@@ -89,7 +81,7 @@ func (t *tables) addrs(parameter string) *table.AddrList {
 func (t *tables) listOptions(parameter string) table.Options {
 	o := t.opts
 	switch parameter {
-	case "mydestination", "virtual_alias_domains", "virtual_mailbox_domains":
+	case "mydestination", "virtual_alias_domains", "virtual_mailbox_domains", "masquerade_exceptions":
 		o.Subdomains = table.NoSubdomains
 	default:
 		if slices.Contains(t.cfg.List("parent_domain_matches_subdomains"), parameter) {

@@ -12,9 +12,11 @@ import (
 	"aliasmx/delivery"
 	"aliasmx/internal/bounce"
 	"aliasmx/internal/dns"
+	"aliasmx/internal/local"
 	"aliasmx/internal/pickup"
 	"aliasmx/internal/postconf"
 	"aliasmx/internal/table"
+	"aliasmx/internal/verify"
 	"aliasmx/queue"
 	"aliasmx/smtpd"
 )
@@ -24,13 +26,16 @@ import (
 type view struct {
 	cfg       *postconf.Config
 	tables    *tables
+	keys      *keyring
 	resolver  *alias.Resolver
 	listeners []listenerView
 	queue     queue.Params
 	delivery  delivery.Options
 	bounce    *bounce.Writer
 	pickup    pickup.Options
-	local     smtpd.Options // for sendmail -bs
+	verify    verify.Params
+	local     smtpd.Options  // for sendmail -bs
+	aliases   *local.Options // local delivery; nil: there is none
 }
 
 // listenerView is one service of master.cf.
@@ -42,9 +47,12 @@ type listenerView struct {
 
 // newView opens the tables of a configuration and makes the rooms' options. It has no
 // effect on anything else, so that "check" is the same as a start that stops there.
-func newView(cfg *postconf.Config, log *slog.Logger) (_ *view, err error) {
-	v := &view{cfg: cfg}
-	v.tables = &tables{cfg: cfg, opts: table.Options{Env: os.LookupEnv, Warn: func(msg string) { log.Warn(msg) }, NoUTF8: !cfg.Bool("smtputf8_enable")}}
+func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, err error) {
+	v := &view{cfg: cfg, keys: keys}
+	v.tables = &tables{cfg: cfg, opts: table.Options{
+		Env: os.LookupEnv, Warn: func(msg string) { log.Warn(msg) }, NoUTF8: !cfg.Bool("smtputf8_enable"),
+		Types: tableTypes(), RemoteCacheTime: cfg.Duration("remote_table_cache_time"),
+	}}
 	defer func() {
 		if err != nil {
 			v.close()
@@ -52,6 +60,13 @@ func newView(cfg *postconf.Config, log *slog.Logger) (_ *view, err error) {
 	}()
 	if v.resolver, err = buildResolver(v.tables, log); err != nil {
 		return nil, err
+	}
+	if localDelivery(cfg) {
+		o, err := v.tables.localOptions(v.resolver, log)
+		if err != nil {
+			return nil, err
+		}
+		v.aliases = &o
 	}
 	for _, server := range cfg.List("dns_servers") {
 		if _, err := dns.ParseServer(server); err != nil {
@@ -68,7 +83,13 @@ func newView(cfg *postconf.Config, log *slog.Logger) (_ *view, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := neverOpenRelay(l.Config, l.Where); err != nil {
+		if o.TLS, err = v.serverTLS(l.Config, v.tables, log); err != nil {
+			return nil, err
+		}
+		if err := neverOpenRelay(l.Config, l.Where, &o); err != nil {
+			return nil, err
+		}
+		if err := v.relaysForStrangers(l.Config, l.Where, o.MyNetworks); err != nil {
 			return nil, err
 		}
 		v.listeners = append(v.listeners, listenerView{where: l.Where, addrs: l.Addrs, smtpd: o})
@@ -79,6 +100,18 @@ func newView(cfg *postconf.Config, log *slog.Logger) (_ *view, err error) {
 	v.local.SMTPUTF8Autodetect = smtputf8Autodetect(cfg, "sendmail")
 	v.queue = queueParams(cfg)
 	if v.delivery, err = deliveryOptions(cfg, names, log); err != nil {
+		return nil, err
+	}
+	if cfg.Get("smtp_generic_maps") != "" {
+		v.delivery.Generic = v.resolver.Generic
+	}
+	if cfg.Get("lmtp_generic_maps") != "" {
+		v.delivery.LMTPGeneric = v.resolver.LMTPGeneric
+	}
+	if v.verify, err = v.verifyParams(log); err != nil {
+		return nil, err
+	}
+	if err := v.proveNextHops(); err != nil {
 		return nil, err
 	}
 	v.bounce = bounce.New(bounce.Options{
@@ -116,6 +149,10 @@ func (v *view) pickupOptions(log *slog.Logger) error {
 		MessageSizeLimit:        cfg.Int64("message_size_limit"),
 		HopcountLimit:           cfg.Int("hopcount_limit"),
 		HeaderSizeLimit:         cfg.Int("header_size_limit"),
+		HeaderTokenLimit:        cfg.Int("header_address_token_limit"),
+		RemoteHeaderDomain:      cfg.Get("remote_header_rewrite_domain"),
+		AlwaysAddMissingHeaders: cfg.Bool("always_add_missing_headers"),
+		HeaderFromObsolete:      cfg.Get("header_from_format") == "obsolete",
 		MessageDropHeaders:      cfg.List("message_drop_headers"),
 		DuplicateFilterLimit:    cfg.Int("duplicate_filter_limit"),
 		EnableOriginalRecipient: cfg.Bool("enable_original_recipient"),
@@ -137,17 +174,9 @@ func smtputf8Autodetect(cfg *postconf.Config, origin string) bool {
 // neverOpenRelay refuses a listener whose restrictions would pass mail on for
 // strangers. Postfix asks for one restriction that refuses; here it must also come
 // before whatever permits everybody.
-func neverOpenRelay(cfg *postconf.Config, where string) error {
-	refuses := []string{"reject_unauth_destination", "defer_unauth_destination", "reject", "defer"}
-	for _, parameter := range []string{"smtpd_relay_restrictions", "smtpd_recipient_restrictions"} {
-		for _, word := range cfg.List(parameter) {
-			if slices.Contains(refuses, strings.ToLower(word)) {
-				return nil
-			}
-			if strings.EqualFold(word, "permit") {
-				break
-			}
-		}
+func neverOpenRelay(cfg *postconf.Config, where string, o *smtpd.Options) error {
+	if smtpd.GuardsRelay(o.Relay) || smtpd.GuardsRelay(o.Recipient) {
+		return nil
 	}
 	return fmt.Errorf("smtpd_relay_restrictions (%s; listener at %s): nothing refuses mail to other domains, "+
 		"which would be an open relay; add reject_unauth_destination to smtpd_relay_restrictions or smtpd_recipient_restrictions",

@@ -24,7 +24,7 @@ func TestSMTPUTF8Autodetect(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			v, err := newView(cfg, slog.New(slog.DiscardHandler))
+			v, err := newView(cfg, slog.New(slog.DiscardHandler), new(keyring))
 			if err != nil {
 				t.Fatal(err)
 			}

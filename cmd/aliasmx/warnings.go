@@ -2,8 +2,8 @@ package main
 
 import (
 	"fmt"
-	"net/netip"
 	"os"
+	"os/user"
 	"strings"
 
 	"aliasmx/internal/postconf"
@@ -14,17 +14,22 @@ func operatorWarnings(cfg *postconf.Config) (list []string) {
 	add := func(parameter, text string) {
 		list = append(list, fmt.Sprintf("%s (%s): %s", parameter, cfg.Where(parameter), text))
 	}
-	for _, word := range cfg.List("mynetworks") {
-		if p, err := netip.ParsePrefix(strings.NewReplacer("[", "", "]", "").Replace(word)); err == nil && p.Bits() == 0 {
-			add("mynetworks", word+" is the whole Internet: with permit_mynetworks this is an open relay")
-		}
-	}
 	if len(cfg.List("virtual_alias_domains")) == 0 || len(cfg.List("virtual_alias_maps")) == 0 {
 		add("virtual_alias_domains", "no domain is forwarded; set virtual_alias_domains and virtual_alias_maps")
+	}
+	for _, name := range []string{"mailbox_command", "home_mailbox"} {
+		if localDelivery(cfg) && cfg.Get(name) != "" {
+			add(name, "there are no mailboxes here: it has no effect, and a local name without an alias does not exist")
+		}
 	}
 	for _, word := range cfg.List("smtpd_relay_restrictions") {
 		if strings.HasPrefix(word, "defer_unauth_destination") {
 			add("smtpd_relay_restrictions", "strangers are told to try again (454) where reject_unauth_destination would end it (554)")
+		}
+	}
+	if name := cfg.Get("mail_owner"); os.Geteuid() == 0 && cfg.Set("mail_owner") {
+		if _, err := user.Lookup(name); err != nil {
+			add("mail_owner", "there is no user "+name+": started by root, the daemon keeps its rights")
 		}
 	}
 	if os.Geteuid() == 0 && !cfg.Set("mail_owner") {

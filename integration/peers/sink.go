@@ -9,6 +9,7 @@ import (
 	"bufio"
 	"crypto/tls"
 	"fmt"
+	"maps"
 	"net"
 	"strings"
 	"sync"
@@ -55,11 +56,12 @@ type Sink struct {
 	wg       sync.WaitGroup
 	keep     bool // whether messages are kept, or only counted
 	count    int
+	verbs    map[string]int
 }
 
 // NewSink starts a sink at addr ("127.0.0.1:0" for a free port).
 func NewSink(addr string) (*Sink, error) {
-	s := &Sink{Addr: addr, open: map[net.Conn]struct{}{}, keep: true}
+	s := &Sink{Addr: addr, open: map[net.Conn]struct{}{}, keep: true, verbs: map[string]int{}}
 	s.arrived = sync.NewCond(&s.mu)
 	return s, s.Start()
 }
@@ -120,6 +122,12 @@ func (s *Sink) Wait(n int, limit time.Duration) bool {
 	}
 	return s.count >= n
 }
+
+// Open is how many connections are open.
+func (s *Sink) Open() int { s.mu.Lock(); defer s.mu.Unlock(); return len(s.open) }
+
+// Verbs is how often each command has come.
+func (s *Sink) Verbs() map[string]int { s.mu.Lock(); defer s.mu.Unlock(); return maps.Clone(s.verbs) }
 
 func (s *Sink) accept(ln net.Listener) {
 	defer s.wg.Done()
@@ -218,6 +226,9 @@ func (c *sinkConn) serve() {
 }
 
 func (c *sinkConn) command(verb, rest string) bool {
+	c.sink.mu.Lock()
+	c.sink.verbs[verb]++
+	c.sink.mu.Unlock()
 	sc := c.script()
 	if verb != "DATA" && !c.at(verb) {
 		return false

@@ -1,6 +1,7 @@
 package bounce
 
 import (
+	"cmp"
 	"strings"
 
 	"aliasmx/internal/mail"
@@ -39,7 +40,7 @@ func (w *Writer) entries(r mail.Report, wanted mail.Notify) []entry {
 
 func (w *Writer) entry(r mail.Report, res *mail.Result, rcpt *mail.Recipient) entry {
 	final := rcpt.Final
-	if r.Kind == mail.ReportExpanded {
+	if r.Kind == mail.ReportExpanded && res.Relay == "none" {
 		final = w.complete(rcpt.Orig) // the alias, not where it leads
 	}
 	utf8 := r.Env.Flags&mail.FlagSMTPUTF8 != 0
@@ -64,12 +65,12 @@ func (w *Writer) entry(r mail.Report, res *mail.Result, rcpt *mail.Recipient) en
 	if e.reason == "" {
 		e.reason = "(description unavailable)"
 	}
+	if r.Kind != mail.ReportFailed && r.Kind != mail.ReportDelayed && res.Relay != "" && res.Relay != "none" {
+		e.reason = "delivery via " + mask(res.Relay) + ": " + e.reason
+	}
 	e.diagnosticFor = "X-" + w.diagnostic + "; " + e.reason
 	if reply := mask(res.RemoteReply); reply != "" {
-		e.diagnosticFor = "smtp; " + reply
-	}
-	if (r.Kind == mail.ReportDelivered || r.Kind == mail.ReportRelayed) && res.Relay != "" && res.Relay != "none" {
-		e.reason = "delivery via " + mask(res.Relay) + ": " + e.reason
+		e.diagnosticFor = cmp.Or(res.ReplyType, "smtp") + "; " + reply
 	}
 	if e.status == (mail.Enhanced{}) {
 		e.status = defaultStatus(r.Kind)

@@ -107,37 +107,3 @@ func (r *Resolver) Native(ctx context.Context, host string, family Family) ([]ne
 	}
 	return nil, none
 }
-
-// maxNames is how many names of one client are tried; an address can have thousands.
-const maxNames = 10
-
-// ClientName returns the name of a client for the log and the Received field: one that
-// its address has and that has this address in turn. Anybody can write any name into
-// the zone of his addresses, and so a name that is not confirmed is "unknown".
-// /etc/hosts is asked before DNS, as by getnameinfo(3).
-func (r *Resolver) ClientName(ctx context.Context, addr netip.Addr) string {
-	addr = addr.Unmap().WithZone("")
-	h := r.hosts.get()
-	names := h.names[addr]
-	if len(names) > 0 {
-		names = names[:1]
-	} else {
-		names, _ = r.PTR(ctx, addr)
-	}
-	family := IPv6
-	if addr.Is4() {
-		family = IPv4
-	}
-	for _, name := range names[:min(len(names), maxNames)] {
-		if !ValidName(name) {
-			continue
-		}
-		if slices.Contains(h.lookup(name, family), addr) {
-			return name
-		}
-		if addrs, err := r.Addrs(ctx, name, family); err == nil && slices.Contains(addrs, addr) {
-			return name
-		}
-	}
-	return "unknown"
-}

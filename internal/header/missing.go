@@ -15,7 +15,7 @@ func Date(t time.Time) string { return t.Format("Mon, _2 Jan 2006 15:04:05 -0700
 // was sent on by its recipient has Resent- fields, and gets those (RFC 5322 section
 // 3.6.6).
 func (w *Writer) endHeader() {
-	w.state, w.dropping = inBody, false
+	w.state, w.dropping, w.held = inBody, false, rewriter{}
 	if !w.o.AddMissing {
 		return
 	}
@@ -38,20 +38,70 @@ func (w *Writer) endHeader() {
 }
 
 // from is who the message is from when it does not say so itself (postconf(5):
-// header_from_format = standard).
+// header_from_format).
 func (w *Writer) from() string {
-	addr := w.o.From.String()
 	if w.o.From.IsNull() {
-		addr = "MAILER-DAEMON@" + w.o.MyHostname
+		return "MAILER-DAEMON"
 	}
+	addr := external(w.o.From)
 	name := strings.Join(strings.Fields(w.o.FullName), " ")
 	switch {
 	case name == "":
 		return addr
-	case strings.ContainsFunc(name, func(c rune) bool { return c < ' ' || c >= 0x7f }):
-		name = mime.QEncoding.Encode("utf-8", name)
-	case strings.ContainsAny(name, `()<>[]:;@\,."`):
+	case w.o.ObsoleteFrom:
+		if name = commentText(name); name == "" {
+			return addr
+		}
+		return addr + " (" + name + ")"
+	case !isPrintable(name):
+		name = encodedWord(name)
+	case strings.ContainsAny(name, specials):
 		name = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + `"`
 	}
 	return name + " <" + addr + ">"
+}
+
+// specials are what a phrase must have in quotes, with the operators of old addresses.
+const specials = `%!()<>@,;:\".[]`
+
+// commentText is what can stand between parentheses: pairs of them, and no backslash
+// at the end.
+func commentText(name string) string {
+	if !isPrintable(name) {
+		return encodedWord(name)
+	}
+	var b strings.Builder
+	depth := 0
+	for i := 0; i < len(name); i++ {
+		switch name[i] {
+		case '\\':
+			if i+1 == len(name) {
+				continue
+			}
+			b.WriteByte('\\')
+			i++
+		case '(':
+			depth++
+		case ')':
+			if depth == 0 {
+				continue
+			}
+			depth--
+		}
+		b.WriteByte(name[i])
+	}
+	return b.String() + strings.Repeat(")", depth)
+}
+
+// encodedWord is a name as RFC 2047 has it in a phrase or a comment.
+func encodedWord(name string) string {
+	word := mime.QEncoding.Encode("utf-8", name)
+	for _, c := range specials {
+		word = strings.ReplaceAll(word, string(c), fmt.Sprintf("=%02X", c))
+	}
+	return word
+}
+
+func isPrintable(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c >= 0x7f })
 }

@@ -20,10 +20,24 @@ type Options struct {
 	Now        time.Time    // also for Date
 	From       mail.Address // the reverse-path, completed
 	FullName   string       // of a local submitter, "" when not known
+	// ObsoleteFrom is header_from_format = obsolete: "address (name)".
+	ObsoleteFrom bool
 
 	// HeaderSizeLimit is header_size_limit: how much of one field is looked at. A longer
-	// one is passed on whole.
-	HeaderSizeLimit int
+	// one is passed on whole. TokenLimit is header_address_token_limit: a field that is
+	// rewritten ends there. 0 is no limit.
+	HeaderSizeLimit, TokenLimit int
+
+	// Rewrite, when not nil, is asked for each address of a field that holds addresses
+	// of senders (From, Sender, Reply-To...) or of recipients (To, Cc...). A name without
+	// a domain comes as a Local without a Domain. A field in which an address changed is
+	// written anew as Postfix does it, every other keeps its bytes. An error is that of
+	// Write or Close.
+	Rewrite func(a mail.Address, sender bool) (mail.Address, error)
+	// KeepSpelling takes an address for changed only if it is another one. Otherwise one
+	// that Rewrite would spell differently ("joe"@example.com) is changed as well, which
+	// is how cleanup(8) sees it; smtp(8) does not.
+	KeepSpelling bool
 }
 
 const (
@@ -39,7 +53,7 @@ const (
 type Writer struct {
 	o   Options
 	dst io.Writer
-	err error // the first of dst
+	err error // the first of dst, or of Rewrite
 
 	state    state
 	begin    bool   // at the beginning of a header line
@@ -47,6 +61,7 @@ type Writer struct {
 	start    []byte // of a line, as long as it is not clear what it is
 	value    []byte // of a Message-ID field, with its name; nil: not in one
 	ofResent bool   // it is a Resent-Message-ID
+	held     rewriter
 
 	ids      []MessageID
 	hops     int
@@ -63,7 +78,8 @@ const (
 )
 
 // NewWriter begins a message. What it writes is written to dst in pieces of p, and is
-// not held back longer than it takes to know what a line is.
+// not held back longer than it takes to know what a line is; with Rewrite, fields with
+// addresses until they end.
 func NewWriter(dst io.Writer, o Options) *Writer {
 	return &Writer{o: o, dst: dst, begin: true}
 }
@@ -97,16 +113,17 @@ func (w *Writer) Write(p []byte) (int, error) {
 // Close ends the message: a header that has no body after it ends here.
 func (w *Writer) Close() error {
 	if w.state != inBody {
-		w.endField()
 		if len(w.start) > 0 { // half a line, and no field
+			w.endField()
 			w.endHeader()
 			w.put([]byte("\r\n"))
 			w.put(w.start)
 			return w.err
 		}
-		if !w.begin && !w.dropping {
-			w.put([]byte("\r\n"))
+		if !w.begin {
+			w.pass([]byte("\r\n"))
 		}
+		w.endField()
 		w.endHeader()
 	}
 	return w.err
@@ -153,14 +170,16 @@ func (w *Writer) header(p []byte) int {
 				from = i
 			}
 			if kind == lineField {
-				w.endField()
 				drop := w.drops(name)
-				if drop {
+				if drop || w.o.Rewrite != nil {
 					w.pass(p[from:i])
+					from = i
 				} else if w.dropping {
 					from = i
 				}
+				w.endField()
 				w.dropping, w.state = drop, inHeader
+				w.hold(name)
 				w.beginField(name)
 			}
 			w.begin = false
@@ -177,9 +196,13 @@ func (w *Writer) header(p []byte) int {
 	return i
 }
 
-// pass passes header bytes on, unless their field is dropped.
+// pass passes header bytes on, unless their field is dropped or held back.
 func (w *Writer) pass(p []byte) {
-	if !w.dropping {
+	switch {
+	case w.dropping || len(p) == 0:
+	case w.held.role != noAddresses:
+		w.keep(p)
+	default:
 		w.put(p)
 	}
 }

@@ -145,14 +145,36 @@ func TestFrom(t *testing.T) {
 		{`Joe "the" \o/`, sender, `"Joe \"the\" \\o/" <sender@example.net>`},
 		{"Jürgen", sender, "=?utf-8?q?J=C3=BCrgen?= <sender@example.net>"},
 		{"x\r\nBcc: y", sender, `"x Bcc: y" <sender@example.net>`},
+		{"100%", sender, `"100%" <sender@example.net>`},
+		{"Jürgen (x)", sender, "=?utf-8?q?J=C3=BCrgen_=28x=29?= <sender@example.net>"},
 		{"", mail.Address{Local: "odd user", Domain: "example.net"}, `"odd user"@example.net`},
-		{"", mail.Address{}, "MAILER-DAEMON@mx.example.com"},
+		{"", mail.Address{}, "MAILER-DAEMON"},
 	} {
 		o := missing
 		o.FullName, o.From = tt.name, tt.addr
 		got, _ := write(t, o, "Message-ID: <x>\r\nDate: x\r\n\r\n", 100)
 		if want := "Message-ID: <x>\r\nDate: x\r\nFrom: " + tt.want + "\r\n\r\n"; got != want {
 			t.Errorf("full name %q: %q, want %q", tt.name, got, want)
+		}
+	}
+}
+
+// header_from_format = obsolete. A backslash or a parenthesis must not end the comment.
+func TestObsoleteFrom(t *testing.T) {
+	for name, want := range map[string]string{
+		"":              "sender@example.net",
+		"Joe Q. User":   "sender@example.net (Joe Q. User)",
+		"Joe (at) work": "sender@example.net (Joe (at) work)",
+		"Joe) (User \\": "sender@example.net (Joe (User ))",
+		")":             "sender@example.net",
+		`a\(b`:          `sender@example.net (a\(b)`,
+		"Jürgen":        "sender@example.net (=?utf-8?q?J=C3=BCrgen?=)",
+	} {
+		o := missing
+		o.FullName, o.ObsoleteFrom = name, true
+		got, _ := write(t, o, "Message-ID: <x>\r\nDate: x\r\n\r\n", 100)
+		if want := "Message-ID: <x>\r\nDate: x\r\nFrom: " + want + "\r\n\r\n"; got != want {
+			t.Errorf("full name %q: %q, want %q", name, got, want)
 		}
 	}
 }

@@ -45,10 +45,36 @@ type Result struct {
 	RemoteReply string
 	// DSNPassed tells that the next hop knows DSN (RFC 3461) and was given the
 	// recipient's NOTIFY: a success is its to report.
-	DSNPassed   bool
+	DSNPassed bool
+	// ReplyType is what RemoteReply is, where it is no SMTP reply: "x-unix" for the output
+	// of a command (RFC 3464 section 2.3.6).
+	ReplyType string
+	// Targets are what became of each thing that a local recipient led to (local(8)):
+	// logs and reports speak of them in place of the recipient. State is then that of all
+	// together: Deferred if any is, else Delivered if any is. Nil: there is only the
+	// recipient.
+	Targets []Target
+	// Expanded: an alias(5) led elsewhere, which is the success to be reported of.
+	Expanded    bool
 	ConnUse     int           // how many deliveries this connection has had, for conn_use=
 	Connected   time.Duration // set-up of the connection, third figure of delays=
 	Transmitted time.Duration // fourth figure
+}
+
+// Target is the fate of one thing that an alias led to: a command, a file, or a message
+// that carries the addresses elsewhere.
+type Target struct {
+	To     Address // the local address that it stood for: the recipient, or an alias within
+	Orig   Address // orig_to of the log; null: none
+	State  State
+	Status Status
+	Reason string
+	// Reply and ReplyType are the output of a command that failed, as in Result.
+	Reply, ReplyType string
+	// Owner, when not null, is who hears of a failure in place of the sender (aliases(5):
+	// owner-name).
+	Owner Address
+	At    time.Time // when it was done; zero: with the attempt
 }
 
 // Feedback says how the destination as a whole behaved, apart from single recipients.

@@ -12,6 +12,10 @@ import (
 // without DNS, and is the key of everything that is kept per destination.
 type Dest string
 
+// DestDoubleBounce takes mail for the sender of reports that must not come back
+// (postconf(5): double_bounce_sender): it is done with, by qmgr(8) itself.
+const DestDoubleBounce Dest = "discard:2.0.0 undeliverable postmaster notification discarded"
+
 // MakeDest joins a transport and a next hop.
 func MakeDest(transport, nextHop string) Dest { return Dest(transport + ":" + nextHop) }
 
@@ -81,6 +85,7 @@ const (
 	FlagNotice                         // a report of our own
 	FlagSubmitted                      // came by the sendmail command
 	FlagBody7Bit                       // MAIL said BODY=7BIT
+	FlagHold                           // goes on hold as it comes in (access(5): HOLD)
 )
 
 // Envelope is all that is kept with a message beside its body.
@@ -106,4 +111,10 @@ type RcptRequest struct {
 	ORcpt  string
 	Notify Notify
 	Sender Address
+	// Unlisted takes the recipient even where all it leads to is unknown or refused: who it
+	// is has been decided already. A report tells then.
+	Unlisted bool
+	// Copies asks for the automatic copies that the recipient has beside where it leads
+	// (recipient_bcc_maps). Reports of our own have none.
+	Copies bool
 }

@@ -37,8 +37,8 @@ const (
 
 	EventConnect    = "connect"       // smtpd: client
 	EventDisconnect = "disconnect"    // smtpd: client, commands
-	EventClient     = "client"        // smtpd: queue_id, client: a transaction has its queue ID
-	EventReject     = "reject"        // smtpd: [queue_id], stage, client, reason, from, to, proto, helo
+	EventClient     = "client"        // smtpd: queue_id, client, [orig_queue_id, orig_client]: a transaction has its queue ID
+	EventReject     = "reject"        // smtpd: [queue_id], [kind], stage, client, reason, from, to, proto, helo; kind is what was done if it was no refusal: reject_warning, hold, discard, permit...
 	EventLost       = "lost"          // smtpd: reason (lost connection, timeout, too many errors...), stage, client
 	EventMessageID  = "message-id"    // cleanup: queue_id, message_id
 	EventCleanup    = "cleanup"       // cleanup: queue_id, stage, reason, client, from, to, proto, helo: refused at the dot

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"syscall"
 )
 
 // File is the log file of postconf(5) maillog_file. After it was moved away, Reopen
@@ -14,9 +15,10 @@ type File struct {
 	path string
 	mode fs.FileMode
 
-	mu     sync.Mutex // guards f
-	f      *os.File
-	stream bool // f is standard output or error: not ours to close
+	mu    sync.Mutex // guards f
+	f     *os.File
+	slow  *stream // writes to f, when that is no regular file
+	given bool    // f is standard output or error: not ours to close
 }
 
 // OpenFile opens a log file for appending and makes it, readable by its owner alone,
@@ -30,9 +32,9 @@ func OpenFileMode(path string, mode fs.FileMode) (*File, error) {
 	file := &File{path: path, mode: mode}
 	switch path {
 	case "/dev/stdout":
-		file.f, file.stream = os.Stdout, true
+		file.f, file.given = os.Stdout, true
 	case "/dev/stderr":
-		file.f, file.stream = os.Stderr, true
+		file.f, file.given = os.Stderr, true
 	default:
 		f, err := file.open()
 		if err != nil {
@@ -40,11 +42,15 @@ func OpenFileMode(path string, mode fs.FileMode) (*File, error) {
 		}
 		file.f = f
 	}
+	if info, err := file.f.Stat(); err != nil || !info.Mode().IsRegular() {
+		file.slow = newStream(file.f)
+	}
 	return file, nil
 }
 
 func (l *File) open() (*os.File, error) {
-	f, err := os.OpenFile(l.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, l.mode)
+	// O_NONBLOCK: a named pipe without a reader is refused, not waited for.
+	f, err := os.OpenFile(l.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND|syscall.O_NONBLOCK, l.mode)
 	if err != nil {
 		return nil, fmt.Errorf("open logfile: %w", err)
 	}
@@ -58,6 +64,9 @@ func (l *File) Write(p []byte) (int, error) {
 	if l.f == nil {
 		return 0, fmt.Errorf("write %s: %w", l.path, os.ErrClosed)
 	}
+	if l.slow != nil {
+		return l.slow.Write(p)
+	}
 	return l.f.Write(p)
 }
 
@@ -66,7 +75,7 @@ func (l *File) Write(p []byte) (int, error) {
 func (l *File) Reopen() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.stream {
+	if l.slow != nil || l.given {
 		return nil
 	}
 	if l.f == nil {
@@ -87,7 +96,17 @@ func (l *File) Close() error {
 	defer l.mu.Unlock()
 	f := l.f
 	l.f = nil
-	if f == nil || l.stream {
+	if f == nil {
+		return nil
+	}
+	if l.slow != nil {
+		l.slow.close()
+		if l.given {
+			return nil
+		}
+		return f.Close()
+	}
+	if l.given {
 		return nil
 	}
 	return errors.Join(f.Sync(), f.Close())

@@ -104,7 +104,11 @@ func (f *fields) appendAddress(b []byte, k key) []byte {
 // appendReject is "ID: reject: RCPT from client: 550 ...; from=<> to=<> proto=ESMTP
 // helo=<>". Before MAIL there is no sender and before RCPT no recipient to show.
 func (f *fields) appendReject(b []byte) []byte {
-	b = append(f.appendID(b, "NOQUEUE"), "reject: "...)
+	b = f.appendID(b, "NOQUEUE")
+	if f.empty(keyKind) {
+		b = append(b, "reject"...)
+	}
+	b = append(f.append(b, keyKind), ": "...)
 	b = append(f.append(b, keyStage), " from "...)
 	if f.empty(keyClient) {
 		b = append(b, "local"...)

@@ -28,6 +28,20 @@ func (f fakeRecipients) Complete(a mail.Address) mail.Address {
 	return a
 }
 
+func (f fakeRecipients) Sender(_ context.Context, a mail.Address) (mail.Reverse, error) {
+	return mail.Reverse{Path: f.Complete(a)}, nil
+}
+
+func (f fakeRecipients) HeaderAddress(_ context.Context, a mail.Address, sender bool, remoteDomain string) (mail.Address, error) {
+	if a.Local == "trouble" {
+		return a, &mail.Status{Code: 451, Enhanced: mail.Code(4, 3, 0), Text: "Temporary lookup failure"}
+	}
+	if remoteDomain != "" && a.Domain == "" && a.Local != "" {
+		a.Domain = remoteDomain
+	}
+	return f.Complete(a), nil
+}
+
 func (f fakeRecipients) Expand(_ context.Context, r mail.RcptRequest) ([]mail.Recipient, error) {
 	addr := r.Addr
 	if addr.IsNull() {

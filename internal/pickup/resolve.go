@@ -20,20 +20,25 @@ const badSyntax = "error:5.1.3 bad address syntax"
 func (s *session) resolve(given []mail.Address) ([]mail.Recipient, *Reply) {
 	seen := mail.NewDuplicates(s.DuplicateFilterLimit, s.EnableOriginalRecipient)
 	var rcpts []mail.Recipient
+	add := func(more []mail.Recipient) {
+		for i := range more {
+			if r := &more[i]; !seen.Seen(r) {
+				rcpts = append(rcpts, *r)
+			}
+		}
+	}
+	add(s.reverse.First)
 	for _, a := range given {
 		expanded, refusal := s.expand(a)
 		if refusal != nil {
 			return nil, refusal
 		}
-		for i := range expanded {
-			if r := &expanded[i]; !seen.Seen(r) {
-				rcpts = append(rcpts, *r)
-			}
-		}
+		add(expanded)
 		if len(rcpts) > s.ExpandedLimit {
 			return nil, &Reply{Status: ExitUnavailable, Text: fmt.Sprintf("the recipients lead to more than %d addresses", s.ExpandedLimit)}
 		}
 	}
+	add(s.reverse.Last)
 	return rcpts, nil
 }
 
@@ -50,7 +55,7 @@ func (s *session) expand(a mail.Address) ([]mail.Recipient, *Reply) {
 	if a.IsNull() {
 		alone.ORcpt = "" // Expand knows empty_address_recipient
 	}
-	rcpts, err := s.Recipients.Expand(s.ctx, mail.RcptRequest{Addr: full, ORcpt: alone.ORcpt, Notify: alone.Notify, Sender: s.sender})
+	rcpts, err := s.Recipients.Expand(s.ctx, mail.RcptRequest{Addr: full, ORcpt: alone.ORcpt, Notify: alone.Notify, Sender: s.reverse.Path, Copies: true})
 	if err != nil {
 		status := mail.StatusOf(err)
 		if status.Temporary() {
@@ -61,7 +66,9 @@ func (s *session) expand(a mail.Address) ([]mail.Recipient, *Reply) {
 		return []mail.Recipient{alone}, nil
 	}
 	for i := range rcpts {
-		rcpts[i].Orig = a // what the user wrote: the log's orig_to
+		if rcpts[i].Orig == full {
+			rcpts[i].Orig = a // what the user wrote: the log's orig_to
+		}
 	}
 	return rcpts, nil
 }

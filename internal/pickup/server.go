@@ -21,8 +21,16 @@ type Recipients interface {
 	// Complete gives a bare name or a partial domain the domain that is meant
 	// (postconf(5): append_at_myorigin, append_dot_mydomain).
 	Complete(a mail.Address) mail.Address
+	// Sender is what becomes of a reverse-path, and which copies the message is to have
+	// because of it. An error is temporary.
+	Sender(ctx context.Context, a mail.Address) (mail.Reverse, error)
 	// Expand says where a recipient leads. A refusal is a *mail.Status.
 	Expand(ctx context.Context, r mail.RcptRequest) ([]mail.Recipient, error)
+	// HeaderAddress is what an address in a header field becomes: completed, and in its
+	// canonical form. Sender tells the fields that say who a message is from, such as
+	// Reply-To; remoteDomain completes addresses instead of our own names ("": ours). An
+	// error is temporary.
+	HeaderAddress(ctx context.Context, a mail.Address, sender bool, remoteDomain string) (mail.Address, error)
 }
 
 // Queue keeps messages. It is safe for concurrent use.
@@ -46,7 +54,15 @@ type Options struct {
 	MessageSizeLimit   int64    // message_size_limit; 0: none
 	HopcountLimit      int      // hopcount_limit, default 50
 	HeaderSizeLimit    int      // header_size_limit
+	HeaderTokenLimit   int      // header_address_token_limit
 	MessageDropHeaders []string // message_drop_headers
+
+	// What sendmail -G brings is no mail of ours: its header is rewritten only if
+	// RemoteHeaderDomain, remote_header_rewrite_domain, is set, and gets the fields it has
+	// not only then or with AlwaysAddMissingHeaders, always_add_missing_headers.
+	RemoteHeaderDomain      string
+	AlwaysAddMissingHeaders bool
+	HeaderFromObsolete      bool // header_from_format = obsolete
 
 	DuplicateFilterLimit    int  // duplicate_filter_limit
 	EnableOriginalRecipient bool // enable_original_recipient

@@ -26,7 +26,7 @@ type session struct {
 	req     Request
 	id      mail.QueueID
 	arrived time.Time
-	sender  mail.Address // completed
+	reverse mail.Reverse
 
 	draft   mail.Draft
 	header  *header.Writer
@@ -58,11 +58,13 @@ func (s *session) run() (Reply, error) {
 	if err := s.Queue.Admit(0); err != nil {
 		return s.refuse("", err), nil
 	}
+	if s.reverse, err = s.Recipients.Sender(s.ctx, req.Sender); err != nil {
+		return s.refuse("", err), nil
+	}
 	if err := s.link.write(kindGo, nil); err != nil {
 		return Reply{}, err
 	}
 	s.id, s.arrived = s.Queue.NewID(), s.Now()
-	s.sender = s.Recipients.Complete(req.Sender)
 	defer func() {
 		if s.draft != nil {
 			s.draft.Abort() // nothing, after a commit
@@ -134,18 +136,35 @@ func (s *session) begin() error {
 		return err
 	}
 	s.draft = draft
-	s.header = header.NewWriter(draft, header.Options{
+	s.header = header.NewWriter(draft, s.headerOptions())
+	s.content = newContent(s.header)
+	return nil
+}
+
+func (s *session) headerOptions() header.Options {
+	o := header.Options{
 		DropFields:      s.MessageDropHeaders,
-		AddMissing:      !s.req.Gateway,
 		ID:              s.id,
 		MyHostname:      s.MyHostname,
 		Now:             s.arrived,
-		From:            s.sender,
+		From:            s.reverse.Path,
 		FullName:        s.req.FullName,
+		ObsoleteFrom:    s.HeaderFromObsolete,
 		HeaderSizeLimit: s.HeaderSizeLimit,
-	})
-	s.content = newContent(s.header)
-	return nil
+		TokenLimit:      s.HeaderTokenLimit,
+	}
+	domain := ""
+	if s.req.Gateway {
+		domain = s.RemoteHeaderDomain
+	}
+	rewrite := !s.req.Gateway || domain != ""
+	if rewrite {
+		o.Rewrite = func(a mail.Address, sender bool) (mail.Address, error) {
+			return s.Recipients.HeaderAddress(s.ctx, a, sender, domain)
+		}
+	}
+	o.AddMissing = rewrite || s.AlwaysAddMissingHeaders
+	return o
 }
 
 func (s *session) write(b []byte) (Reply, bool) {
@@ -195,7 +214,7 @@ func (s *session) envelope(rcpts []mail.Recipient) *mail.Envelope {
 	env := &mail.Envelope{
 		ID:      s.id,
 		Arrived: s.arrived,
-		Sender:  s.sender,
+		Sender:  s.reverse.Path,
 		EnvID:   s.req.EnvID,
 		Ret:     s.req.Ret,
 		Flags:   mail.FlagSubmitted,
@@ -217,7 +236,7 @@ func (s *session) envelope(rcpts []mail.Recipient) *mail.Envelope {
 }
 
 func (s *session) internationalAddress(rcpts []mail.Recipient) bool {
-	if !isASCII(s.sender) {
+	if !isASCII(s.reverse.Path) {
 		return true
 	}
 	for i := range rcpts {

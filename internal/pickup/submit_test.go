@@ -102,12 +102,27 @@ func TestSubmit(t *testing.T) {
 			want:  "Subject: t\r\n\r\nx\r\n",
 		},
 		{
+			name: "sendmail -G: bare names in the header stay",
+			req:  Request{Sender: mail.SplitAddress("sender@example.net"), Gateway: true, Rcpts: addresses("a@virt.example")},
+			body: "From: bob\n\nx\n", sender: "sender@example.net",
+			rcpts: "one@dest.example orig_to=a@virt.example orcpt=rfc822;a@virt.example notify=0 smtp:dest.example",
+			want:  "From: bob\r\n\r\nx\r\n",
+		},
+		{
+			name: "addresses in the header are completed",
+			req:  Request{Sender: mail.SplitAddress("sender@example.net"), Rcpts: addresses("a@virt.example")},
+			body: "From: Bob <bob>\nTo: ann,\n  joe@example.net\nDate: x\nMessage-ID: <c>\nSubject: bob\n\nFrom: bob\n", sender: "sender@example.net",
+			rcpts: "one@dest.example orig_to=a@virt.example orcpt=rfc822;a@virt.example notify=0 smtp:dest.example",
+			want: "From: Bob <bob@mx.example.com>\r\nTo: ann@mx.example.com, joe@example.net\r\nDate: x\r\nMessage-ID: <c>\r\n" +
+				"Subject: bob\r\n\r\nFrom: bob\r\n",
+		},
+		{
 			name: "the null sender, an empty recipient, duplicates in any case",
 			req:  Request{Rcpts: append(addresses("dup@x.example", "DUP@X.example", "dup@x.example"), mail.Address{})},
 			body: "From: a\nDate: b\nMessage-ID: <c>\n\n", sender: "",
 			rcpts: "dup@x.example orig_to= orcpt=rfc822;dup@x.example notify=0 smtp:x.example\n" +
 				"MAILER-DAEMON@mx.example.com orig_to= orcpt= notify=0 smtp:mx.example.com",
-			want: "From: a\r\nDate: b\r\nMessage-ID: <c>\r\n\r\n",
+			want: "From: a@mx.example.com\r\nDate: b\r\nMessage-ID: <c>\r\n\r\n",
 		},
 		{
 			name: "an address in UTF-8",

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -48,7 +49,11 @@ func (c *Config) Services() []Service { return c.services }
 // Get is the value of a parameter, with every $name in it replaced. A choice is in
 // lower case, however it was written.
 func (c *Config) Get(name string) string {
-	value, err := c.expander().parameter(name)
+	read := c.expander().parameter
+	if slices.Contains(rawParams, name) {
+		read = c.expander().lookup
+	}
+	value, err := read(name)
 	if err != nil {
 		return ""
 	}

@@ -31,9 +31,6 @@ var guards = []struct {
 	{"smtpd_proxy_filter", nil},
 	{"smtpd_command_filter", nil},
 	{"smtpd_upstream_proxy_protocol", nil}, // every client would have the proxy's address
-	{"smtpd_tls_security_level", []string{"none", "may"}},
-	{"smtpd_tls_wrappermode", nil},
-	{"smtpd_tls_req_ccert", nil},
 	{"smtp_tls_policy_maps", nil},
 	{"smtp_tls_per_site", nil},
 	{"smtp_tls_wrappermode", nil},
@@ -51,16 +48,9 @@ var guards = []struct {
 
 // harmless names have a restricting word in them and restrict nothing by themselves.
 var harmless = []string{
-	// What the restriction looks like, where there is one. Whether a restriction is
-	// there at all, smtpd says.
-	"access_map_defer_code", "access_map_reject_code", "maps_rbl_reject_code",
-	"multi_recipient_bounce_reject_code", "plaintext_reject_code", "unknown_client_reject_code",
-	"unknown_hostname_reject_code", "unverified_recipient_reject_code", "unverified_sender_reject_code",
-	"smtpd_forbid_bare_newline_reject_code", "smtpd_forbid_bare_newline_exclusions",
-	"unverified_recipient_reject_reason", "unverified_sender_reject_reason", "reject_tempfail_action",
-	"smtpd_reject_footer", "smtpd_reject_footer_maps", "smtpd_reject_filter_maps",
+	// How a refusal looks, not whether there is one.
+	"smtpd_forbid_bare_newline_reject_code", "smtpd_forbid_bare_newline_exclusions", "smtpd_reject_filter_maps",
 	"postscreen_reject_footer", "postscreen_reject_footer_maps",
-	"smtpd_log_access_permit_actions", "smtpd_null_access_lookup_key",
 	// How to talk to a milter: smtpd_milters and non_smtpd_milters say whether.
 	"milter_command_timeout", "milter_connect_macros", "milter_connect_timeout",
 	"milter_content_timeout", "milter_data_macros", "milter_default_action",
@@ -72,11 +62,9 @@ var harmless = []string{
 	"postscreen_dnsbl_min_ttl", "postscreen_dnsbl_reply_map", "postscreen_dnsbl_threshold",
 	"postscreen_dnsbl_timeout", "postscreen_dnsbl_ttl", "postscreen_dnsbl_whitelist_threshold",
 	// What there is nothing of: local delivery, ETRN, TLS input kept from before TLS.
-	"require_home_directory", "smtpd_etrn_restrictions", "smtp_tls_block_early_mail_reply",
+	"require_home_directory", "smtp_tls_block_early_mail_reply",
 	"lmtp_tls_block_early_mail_reply", "requiretls_esmtp_header", "requiretls_redact_dsn",
 	"tls_required_enable",
-	// Rules for all recipients are always applied first, as in Postfix from 3.6 on.
-	"smtpd_relay_before_recipient_restrictions",
 	// Bounds the parts of a body that body_checks looks at.
 	"body_checks_size_limit",
 }

@@ -70,13 +70,14 @@ type params map[string]*Param
 func newParams() params {
 	t := make(params, 1000)
 	for _, part := range [][]entry{
-		paramsHost, paramsAlias, paramsRoute, paramsSMTPD, paramsRestrictions,
-		paramsMessage, paramsQueue, paramsBounce, paramsSMTP, paramsLog,
+		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsRoute, paramsSMTPD, paramsRestrictions, paramsAccess,
+		paramsMessage, paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsTLS, paramsLog,
 	} {
 		t.add(part, Postfix)
 	}
 	t.add(paramsOurs, Ours)
 	t.add(paramsPlumbing, Plumbing)
+	t.add(paramsCiphers, Plumbing)
 	for _, part := range [][]plain{
 		unsupportedSMTPD, unsupportedSMTP, unsupportedLMTP, unsupportedTLS,
 		unsupportedScreen, unsupportedOther,

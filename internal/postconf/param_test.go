@@ -18,8 +18,8 @@ func TestEveryParameterOnce(t *testing.T) {
 		seen[name] = true
 	}
 	for _, part := range [][]entry{
-		paramsHost, paramsAlias, paramsRoute, paramsSMTPD, paramsRestrictions, paramsMessage,
-		paramsQueue, paramsBounce, paramsSMTP, paramsLog, paramsOurs, paramsPlumbing,
+		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsRoute, paramsSMTPD, paramsRestrictions, paramsAccess, paramsMessage,
+		paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsTLS, paramsLog, paramsOurs, paramsPlumbing, paramsCiphers,
 	} {
 		for _, e := range part {
 			add(e.name)

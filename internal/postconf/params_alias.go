@@ -30,6 +30,7 @@ var paramsAlias = []entry{
 	{"empty_address_recipient", text(), "MAILER-DAEMON", "recipient of mail to the null address"},
 	{"enable_original_recipient", yesno(), "yes", "keep the original recipient of each final one"},
 	{"duplicate_filter_limit", number(0, 0), "1000", "recipients remembered to drop duplicates; 0: all"},
+	{"remote_table_cache_time", seconds(0, 3600), "0s", "how long results of sql, ldap, socketmap and tcp tables are kept; 0: not at all"},
 	{"show_user_unknown_table_name", yesno(), "yes", "say in a refusal which table does not know the recipient"},
 
 	{"unknown_virtual_alias_reject_code", code(), "550", "reply to an unknown address of virtual_alias_domains"},
@@ -38,9 +39,37 @@ var paramsAlias = []entry{
 	{"unknown_virtual_mailbox_reject_code", code(), "550", "reply to an unknown address of virtual_mailbox_domains"},
 }
 
+// paramsRewrite replace addresses by others, and send copies.
+var paramsRewrite = []entry{
+	{"canonical_maps", list(), "", "tables that replace addresses, canonical(5)"},
+	{"sender_canonical_maps", list(), "", "as canonical_maps, for senders, and before it"},
+	{"recipient_canonical_maps", list(), "", "as canonical_maps, for recipients, and before it"},
+	{"canonical_classes", places(), "envelope_sender, envelope_recipient, header_sender, header_recipient", "where canonical_maps apply"},
+	{"sender_canonical_classes", places(), "envelope_sender, header_sender", "where sender_canonical_maps apply"},
+	{"recipient_canonical_classes", places(), "envelope_recipient, header_recipient", "where recipient_canonical_maps apply"},
+	{"masquerade_domains", list(), "", "domains that hosts below them are called by; !domain: leave alone"},
+	{"masquerade_classes", places(), "envelope_sender, header_sender, header_recipient", "where masquerade_domains apply"},
+	{"masquerade_exceptions", list(), "", "local parts that masquerade_domains leave alone"},
+	{"always_bcc", text(), "", "recipient of a copy of every message"},
+	{"sender_bcc_maps", list(), "", "tables of recipients of copies, by sender"},
+	{"recipient_bcc_maps", list(), "", "tables of recipients of copies, by recipient"},
+}
+
+// places are where an address stands that is replaced.
+func places() Type {
+	return set("envelope_sender", "envelope_recipient", "header_sender", "header_recipient")
+}
+
 // paramsRoute say what carries mail on, by the class of the recipient's domain.
 var paramsRoute = []entry{
 	{"relayhost", text(), "", "next hop of all other mail: domain, [host] or [host]:port; empty: by MX"},
+	{"transport_maps", list(), "", "tables of transport and next hop by address and domain, transport(5)"},
+	{"sender_dependent_relayhost_maps", list(), "", "tables of relay hosts by sender"},
+	{"sender_dependent_default_transport_maps", list(), "", "tables of default transports by sender"},
+	{"empty_address_relayhost_maps_lookup_key", notEmpty(), "<>", "key of sender_dependent_relayhost_maps for the null sender"},
+	{"empty_address_default_transport_maps_lookup_key", notEmpty(), "<>", "key of sender_dependent_default_transport_maps for the null sender"},
+	{"relocated_maps", list(), "", "tables of recipients who have moved away, relocated(5)"},
+	{"relocated_prefix_enable", yesno(), "yes", "say \"5.1.6 User has moved to\" before what relocated_maps have"},
 	{"default_transport", notEmpty(), "smtp", "transport for domains that are not ours"},
 	{"relay_transport", notEmpty(), "relay", "transport for relay_domains"},
 	{"local_transport", notEmpty(), "local:$myhostname", "transport for mydestination; error:TEXT refuses"},

@@ -22,6 +22,7 @@ var paramsHost = []entry{
 	{"compatibility_level", formOf(formLevel), "3.6", "release of Postfix whose defaults hold, where they changed"},
 	{"stress", text(), "", "set to yes, the defaults for a server under stress hold"},
 	{"smtputf8_enable", yesno(), "${{$compatibility_level} <level {1} ? {no} : {yes}}", "offer and use SMTPUTF8 (RFC 6531)"},
+	{"strict_smtputf8", yesno(), "no", "refuse other addresses than ASCII where MAIL did not say SMTPUTF8"},
 	{"smtputf8_autodetect_classes", set("sendmail", "smtpd", "qmqpd", "forward", "bounce", "notify", "verify", "all"), "sendmail, verify",
 		"origins of mail that is looked through for the need of SMTPUTF8: sendmail, smtpd, all"},
 	{"soft_bounce", yesno(), "no", "turn every permanent refusal into a temporary one, while testing"},

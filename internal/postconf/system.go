@@ -2,7 +2,9 @@ package postconf
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -44,7 +46,7 @@ func newMachine(s System) *machine {
 		s.Interfaces = interfaces()
 	}
 	if s.ReadFile == nil {
-		s.ReadFile = os.ReadFile
+		s.ReadFile = readRegular
 	}
 	if s.LookupHost == nil {
 		s.LookupHost = func(ctx context.Context, name string) ([]netip.Addr, error) {
@@ -122,4 +124,12 @@ func (m *machine) read(name string) ([]byte, error) {
 		err = fmt.Errorf("larger than %d bytes", maxFile)
 	}
 	return data, err
+}
+
+// readRegular reads a file. A pipe would be waited for without end.
+func readRegular(name string) ([]byte, error) {
+	if info, err := os.Stat(name); err == nil && info.Mode()&(os.ModeNamedPipe|os.ModeSocket) != 0 {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: errors.New("not a regular file")}
+	}
+	return os.ReadFile(name)
 }

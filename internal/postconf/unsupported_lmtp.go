@@ -29,7 +29,6 @@ var unsupportedLMTP = []plain{
 	{"lmtp_dns_support_level", ""},
 	{"lmtp_enforce_tls", "no"},
 	{"lmtp_fallback_relay", ""},
-	{"lmtp_generic_maps", ""},
 	{"lmtp_header_checks", ""},
 	{"lmtp_host_lookup", "dns"},
 	{"lmtp_lhlo_name", "$myhostname"},

@@ -18,7 +18,6 @@ var unsupportedSMTP = []plain{
 	{"smtp_dns_resolver_options", ""},
 	{"smtp_enforce_tls", "no"},
 	{"smtp_fallback_relay", "$fallback_relay"},
-	{"smtp_generic_maps", ""},
 	{"smtp_header_checks", ""},
 	{"smtp_log_tls_feature_status", "yes"},
 	{"smtp_mime_header_checks", ""},

@@ -95,6 +95,11 @@ func (c *Config) effective() map[string]bool {
 
 func (c *Config) referredBy(wanted func(*Param) bool) map[string]bool {
 	used := make(map[string]bool)
+	// Restriction classes are parameters that a list names, without a $.
+	for _, class := range c.List("smtpd_restriction_classes") {
+		used[class] = true
+		c.scan(c.set[class].value, used)
+	}
 	for name, p := range c.table {
 		if !wanted(p) {
 			continue

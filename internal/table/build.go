@@ -18,6 +18,7 @@ type BuildOptions struct {
 	Dup      DupPolicy
 	NoFold   bool // -f: keys stay as they are
 	NoUTF8   bool // -u: bytes need not be UTF-8
+	Aliases  bool // the source text is that of aliases(5): postalias
 
 	// AsOwner gives the index to the owner of the source, for who is root; without it
 	// (-o) it belongs to whoever builds it.
@@ -30,7 +31,7 @@ type BuildOptions struct {
 }
 
 func (o BuildOptions) options() Options {
-	return Options{Warn: o.Warn, NoFold: o.NoFold, NoUTF8: o.NoUTF8}.withDefaults()
+	return Options{Warn: o.Warn, NoFold: o.NoFold, NoUTF8: o.NoUTF8, Aliases: o.Aliases}.withDefaults()
 }
 
 // progressStep is how many entries lie between two calls of Progress.
@@ -58,7 +59,7 @@ func Build(spec string, o BuildOptions) error {
 }
 
 func openSource(path string) (*os.File, fs.FileInfo, error) {
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		return nil, nil, &fileError{"open", path, err}
 	}
@@ -138,7 +139,7 @@ func buildable(spec, operation string) (*indexed, error) {
 func (t *indexed) addText(w *indexWriter, text io.Reader, name string, lines bool, o BuildOptions) error {
 	opts, n := o.options(), 0
 	form := opts.keyForm()
-	return readEntries(text, name, opts, "", func(e entry) error {
+	return readSource(text, name, opts, "", func(e entry) error {
 		key, ok := form.key(e.key)
 		if !ok {
 			return nil

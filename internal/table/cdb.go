@@ -3,7 +3,6 @@ package table
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -13,20 +12,21 @@ import (
 // Postfix and tinycdb write and read it: FILE.cdb, made by postmap of FILE.
 type cdb struct {
 	watched[cdbFile]
-	source string
+	source, file string
 }
 
 func openCDB(path string, o Options) (Table, error) {
-	t := &cdb{source: path}
-	t.name, t.file, t.o = "cdb:"+path, path+cdbSuffix, o
+	t := &cdb{source: path, file: path + cdbSuffix}
+	t.name, t.o = "cdb:"+path, o
 	t.load = func() (*cdbFile, error) {
+		t.reads(t.file)
 		f, err := openCDBFile(t.file)
 		if err != nil {
-			return nil, fmt.Errorf(`%w; run "aliasmx postmap %s"`, &fileError{"open database", t.file, err}, t.name)
+			return nil, fmt.Errorf(`%w; run "aliasmx %s %s"`, &fileError{"open database", t.file, err}, o.builder(), t.name)
 		}
 		return f, nil
 	}
-	t.done = func(f *cdbFile) { f.close() }
+	t.done = (*cdbFile).close
 	if err := t.open(); err != nil {
 		return nil, err
 	}
@@ -64,22 +64,17 @@ func (t *cdb) Lookup(_ context.Context, key string) (string, bool, error) {
 	return text, true, nil
 }
 
-// use calls f with the file in force; once more if it was replaced and closed meanwhile.
+// use is the watched's, with the file named in errors.
 func (t *cdb) use(f func(*cdbFile) error) error {
-	for {
-		file := t.get()
-		if file == nil {
-			return fmt.Errorf("table %s is closed", t.name)
-		}
-		err := f(file)
-		if errors.Is(err, os.ErrClosed) && t.cur.Load() != file {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("database %s: %w", t.file, err)
-		}
+	var failed error
+	err := t.watched.use(func(c *cdbFile) error {
+		failed = f(c)
 		return nil
+	})
+	if err == nil && failed != nil {
+		err = fmt.Errorf("database %s: %w", t.file, failed)
 	}
+	return err
 }
 
 // Each implements Lister.
@@ -98,10 +93,7 @@ func untilNull(b []byte) []byte {
 
 func (t *cdb) Name() string { return t.name }
 
-func (t *cdb) Close() error {
-	t.close()
-	return nil
-}
+func (t *cdb) Close() error { return t.close() }
 
 // buildCDB makes FILE.cdb of a source text, byte for byte as Postfix does.
 func buildCDB(path string, o BuildOptions) error {
@@ -116,7 +108,7 @@ func buildCDB(path string, o BuildOptions) error {
 		w := newCDBWriter(f)
 		opts := o.options()
 		form, n := opts.keyForm(), 0
-		err := readEntries(source, path, opts, "", func(e entry) error {
+		err := readSource(source, path, opts, "", func(e entry) error {
 			key, ok := form.key(e.key)
 			if !ok {
 				return nil

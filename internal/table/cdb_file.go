@@ -31,82 +31,122 @@ func cdbHash(key string) uint32 {
 type cdbTable struct{ pos, slots uint32 }
 
 // cdbFile reads a file. It trusts nothing in it: what lies outside of the file is an
-// error. It reads with pread(2) and not by mmap(2), so that a file that is truncated
-// under it is an error too, and no SIGBUS.
+// error.
 type cdbFile struct {
-	r      io.ReaderAt
-	closer io.Closer
-	size   int64
+	data   []byte
 	tables [256]cdbTable
+	owner  int     // of the file
+	file   *mapped // what data is the contents of; nil when it is in memory
 }
 
 func openCDBFile(name string) (*cdbFile, error) {
-	f, err := os.Open(name)
+	f, err := openFile(name)
 	if err != nil {
 		return nil, err
 	}
-	info, err := f.Stat()
-	if err == nil {
-		var c *cdbFile
-		if c, err = newCDBFile(f, info.Size()); err == nil {
-			c.closer = f
-			return c, nil
-		}
+	owner := fileOwner(f)
+	c, err := mapCDBFile(f)
+	if err != nil {
+		f.Close()
+		return nil, err
 	}
-	f.Close()
-	return nil, err
+	c.owner = owner
+	return c, nil
 }
 
-func newCDBFile(r io.ReaderAt, size int64) (*cdbFile, error) {
-	c := &cdbFile{r: r, size: size}
+func mapCDBFile(f *os.File) (*cdbFile, error) {
+	id, err := identityOf(int(f.Fd()))
+	if err != nil {
+		return nil, err
+	}
+	readRandomly(int(f.Fd()))
+	// Read, not mapped: this tells a directory, and a file that cannot be one.
 	var head [cdbHeader]byte
-	if _, err := r.ReadAt(head[:], 0); err != nil {
+	if _, err := f.ReadAt(head[:], 0); err != nil {
 		if errors.Is(err, io.EOF) {
 			err = errCDBDamaged
 		}
 		return nil, err
 	}
-	for i := range c.tables {
-		t := cdbTable{binary.LittleEndian.Uint32(head[i*8:]), binary.LittleEndian.Uint32(head[i*8+4:])}
-		if t.pos < cdbHeader || int64(t.pos)+int64(t.slots)*cdbSlot > size {
-			return nil, errCDBDamaged
-		}
-		c.tables[i] = t
+	c := &cdbFile{}
+	if err := c.readHeader(head[:], id.size); err != nil {
+		return nil, err
 	}
+	if c.file, err = mapFile(f, id, uint64(c.recordsEnd(id.size))); err != nil {
+		return nil, err
+	}
+	c.data = c.file.data
 	return c, nil
 }
 
-func (c *cdbFile) close() {
-	if c.closer != nil {
-		c.closer.Close()
+func newCDBFile(data []byte) (*cdbFile, error) {
+	c := &cdbFile{data: data}
+	if len(data) < cdbHeader {
+		return nil, errCDBDamaged
 	}
+	return c, c.readHeader(data, int64(len(data)))
+}
+
+func (c *cdbFile) readHeader(head []byte, size int64) error {
+	for i := range c.tables {
+		t := cdbTable{binary.LittleEndian.Uint32(head[i*8:]), binary.LittleEndian.Uint32(head[i*8+4:])}
+		if t.pos < cdbHeader || int64(t.pos)+int64(t.slots)*cdbSlot > size {
+			return errCDBDamaged
+		}
+		c.tables[i] = t
+	}
+	return nil
+}
+
+func (c *cdbFile) close() error {
+	if c.file == nil {
+		return nil
+	}
+	return c.file.close()
+}
+
+// bytes is what stands at a place. It is valid until the file is closed.
+func (c *cdbFile) bytes(pos, n int64) ([]byte, error) {
+	if pos < 0 || n < 0 || pos+n > int64(len(c.data)) {
+		return nil, errCDBDamaged
+	}
+	if c.file != nil {
+		c.file.touch(uint64(pos))
+	}
+	return c.data[pos : pos+n : pos+n], nil
 }
 
 // pair reads two numbers.
 func (c *cdbFile) pair(pos int64) (a, b uint32, err error) {
-	var buf [8]byte
-	if err := c.read(buf[:], pos); err != nil {
+	p, err := c.bytes(pos, 8)
+	if err != nil {
 		return 0, 0, err
 	}
-	return binary.LittleEndian.Uint32(buf[:]), binary.LittleEndian.Uint32(buf[4:]), nil
+	return binary.LittleEndian.Uint32(p), binary.LittleEndian.Uint32(p[4:]), nil
 }
 
-func (c *cdbFile) read(buf []byte, pos int64) error {
-	if pos < 0 || pos+int64(len(buf)) > c.size {
-		return errCDBDamaged
+// find returns a copy of the value of a key; nil when there is none.
+func (c *cdbFile) find(key string) (value []byte, err error) {
+	err = guarded(func() error {
+		found, err := c.search(key)
+		if found != nil {
+			value = append([]byte{}, found...)
+		}
+		switch {
+		case err != nil || c.file == nil:
+			return err
+		case found != nil:
+			return c.file.believed()
+		}
+		return c.file.unchanged()
+	})
+	if err != nil {
+		return nil, err
 	}
-	n, err := c.r.ReadAt(buf, pos)
-	if n == len(buf) {
-		return nil
-	}
-	if errors.Is(err, io.EOF) {
-		return errCDBDamaged
-	}
-	return err
+	return value, nil
 }
 
-// find returns the value of a key; nil when there is none.
-func (c *cdbFile) find(key string) ([]byte, error) {
+func (c *cdbFile) search(key string) ([]byte, error) {
 	hash := cdbHash(key)
 	t := c.tables[hash&255]
 	if t.slots == 0 {
@@ -150,38 +190,44 @@ func (c *cdbFile) valueAt(pos int64, key string) ([]byte, error) {
 	return buf[keyLen:], nil
 }
 
-// bytes reads n bytes; the file is looked at before memory is.
-func (c *cdbFile) bytes(pos, n int64) ([]byte, error) {
-	if pos+n > c.size {
-		return nil, errCDBDamaged
+// recordsEnd is where the records end: where the first table is.
+func (c *cdbFile) recordsEnd(size int64) int64 {
+	for _, t := range c.tables {
+		size = min(size, int64(t.pos))
 	}
-	buf := make([]byte, n)
-	return buf, c.read(buf, pos)
+	return size
 }
 
-// each goes through the records in their order. They end where the first table is.
+// each goes through the records in their order.
 func (c *cdbFile) each(yield func(key, value []byte) bool) error {
-	end := c.size
-	for _, t := range c.tables {
-		end = min(end, int64(t.pos))
-	}
+	end := c.recordsEnd(int64(len(c.data)))
 	for pos := int64(cdbHeader); pos < end; {
-		keyLen, valueLen, err := c.pair(pos)
+		var key, value []byte
+		err := guarded(func() error {
+			keyLen, valueLen, err := c.pair(pos)
+			if err != nil {
+				return err
+			}
+			if pos += 8 + int64(keyLen) + int64(valueLen); pos > end {
+				return errCDBDamaged
+			}
+			buf, err := c.bytes(pos-int64(keyLen)-int64(valueLen), int64(keyLen)+int64(valueLen))
+			if err != nil {
+				return err
+			}
+			buf = append([]byte{}, buf...)
+			key, value = buf[:keyLen:keyLen], buf[keyLen:]
+			return nil
+		})
 		if err != nil {
 			return err
 		}
-		next := pos + 8 + int64(keyLen) + int64(valueLen)
-		if next > end {
-			return errCDBDamaged
-		}
-		buf, err := c.bytes(pos+8, next-pos-8)
-		if err != nil {
-			return err
-		}
-		if !yield(buf[:keyLen:keyLen], buf[keyLen:]) {
+		if !yield(key, value) {
 			return nil
 		}
-		pos = next
 	}
-	return nil
+	if c.file == nil {
+		return nil
+	}
+	return c.file.unchanged()
 }

@@ -186,7 +186,7 @@ func FuzzCDB(f *testing.F) {
 		f.Add(data, "k")
 	}
 	f.Fuzz(func(t *testing.T, data []byte, key string) {
-		c, err := newCDBFile(bytes.NewReader(data), int64(len(data)))
+		c, err := newCDBFile(data)
 		if err != nil {
 			return
 		}

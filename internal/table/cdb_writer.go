@@ -43,7 +43,7 @@ func (w *cdbWriter) finish() error {
 	if _, err := w.f.Seek(cdbHeader, io.SeekStart); err != nil {
 		return err
 	}
-	w.w, w.pos = bufio.NewWriterSize(w.f, 1<<16), cdbHeader
+	w.w, w.pos = bufio.NewWriterSize(w.f, writeSize), cdbHeader
 	if err := w.records(); err != nil {
 		return err
 	}

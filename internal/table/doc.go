@@ -12,7 +12,7 @@
 //	inline static fail    in the configuration itself
 //	randmap environ       a value by chance, a variable of the environment
 //	unionmap pipemap      made of other tables
-//	socketmap tcp         a server, asked anew for every key
+//	socketmap tcp         a server, asked anew for every key (or see Cached)
 //	proxy                 the table behind the prefix: there is no proxymap(8) here
 //
 // The four indexed types of Postfix are one format of ours: they differ in the name

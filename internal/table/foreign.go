@@ -3,14 +3,13 @@ package table
 import (
 	"encoding/binary"
 	"io"
-	"os"
 )
 
 // foreignKind tells which library made an index that is not ours, or "" for a file
 // that no version of Postfix would have made. Both libraries write numbers in the
 // byte order of the machine, and the file may come from another one.
 func foreignKind(file string) string {
-	f, err := os.Open(file)
+	f, err := openFile(file)
 	if err != nil {
 		return ""
 	}

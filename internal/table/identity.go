@@ -8,6 +8,7 @@ type identity struct {
 	dev, ino    uint64
 	size        int64
 	sec, nanosc int64
+	uid         uint32 // who owns it
 }
 
 func identityOf(fd int) (identity, error) {
@@ -31,6 +32,6 @@ func identityAt(path string) identity {
 func identityFrom(st *unix.Stat_t) identity {
 	return identity{
 		dev: uint64(st.Dev), ino: st.Ino, size: st.Size,
-		sec: int64(st.Mtim.Sec), nanosc: int64(st.Mtim.Nsec),
+		sec: int64(st.Mtim.Sec), nanosc: int64(st.Mtim.Nsec), uid: st.Uid,
 	}
 }

@@ -5,22 +5,23 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math/bits"
 )
 
-// The index file, version 1. All numbers are little-endian.
+// The index file, version 2. All numbers are little-endian.
 //
 //	header   64 bytes, below
 //	records  each: length of key, length of value, line (uvarints), key, value
-//	slots    a power of two of them, 8 bytes each, open addressing, linear probing:
-//	         24 bits of the key's hash and 40 bits of where its record begins;
-//	         0 is a free slot
+//	slots    of 8 bytes, a third more of them than entries, open addressing, linear
+//	         probing: the low 24 bits of the key's hash and 40 bits of where its record
+//	         begins; 0 is a free slot. The high bits of the hash choose the slot.
 //
 // The header's checksums cover the whole file and are verified when it is opened: a
 // damaged file never answers. Every position read from the file is checked against
 // its bounds all the same.
 const (
 	indexMagic   = "AMXTABLE"
-	indexVersion = 1
+	indexVersion = 2
 	headerSize   = 64
 
 	offsetBits  = 40
@@ -82,8 +83,7 @@ func decodeHeader(b []byte, size uint64) (indexHeader, error) {
 		checksum: binary.LittleEndian.Uint32(b[40:]),
 	}
 	switch {
-	case h.slotsAt < headerSize, h.slotsAt > maxOffset, h.slots == 0, h.slots > maxOffset/8,
-		h.slots&(h.slots-1) != 0, h.entries >= h.slots:
+	case h.slotsAt < headerSize, h.slotsAt > maxOffset, h.slots == 0, h.slots > maxOffset/8, h.entries >= h.slots:
 		return indexHeader{}, errors.New("it is damaged: its header makes no sense")
 	case h.size() != size:
 		return indexHeader{}, fmt.Errorf("it is damaged: %d bytes where %d should be", size, h.size())
@@ -91,7 +91,7 @@ func decodeHeader(b []byte, size uint64) (indexHeader, error) {
 	return h, nil
 }
 
-// hashKey is 64-bit FNV-1a, with a last stirring so that its low bits, which choose
+// hashKey is 64-bit FNV-1a, with a last stirring so that its high bits, which choose
 // the slot, depend on all of the key. It is part of the format.
 func hashKey[T string | []byte](key T) uint64 {
 	h := uint64(14695981039346656037)
@@ -100,18 +100,20 @@ func hashKey[T string | []byte](key T) uint64 {
 	}
 	h ^= h >> 32
 	h *= 0x9e3779b97f4a7c15
-	return h ^ h>>29
+	h ^= h >> 29
+	h *= 0xbf58476d1ce4e5b9
+	return h ^ h>>32
 }
 
-// slotOf is what a slot holds for a record: the high bits of its key's hash spare a
+// slotOf is what a slot holds for a record: the low bits of its key's hash spare a
 // lookup most of the records that only share the slot's neighbourhood.
-func slotOf(hash, offset uint64) uint64 { return hash>>offsetBits<<offsetBits | offset }
+func slotOf(hash, offset uint64) uint64 { return hash<<offsetBits | offset }
 
-// slotsFor keeps at least a quarter of the slots free.
-func slotsFor(entries int) uint64 {
-	n := uint64(16)
-	for n*3 < uint64(entries)*4+4 {
-		n *= 2
-	}
-	return n
+// slotFor is where the search for a key begins.
+func (h indexHeader) slotFor(hash uint64) uint64 {
+	at, _ := bits.Mul64(hash, h.slots)
+	return at
 }
+
+// slotsFor keeps a quarter of the slots free.
+func slotsFor(entries int) uint64 { return uint64(entries)*4/3 + 8 }

@@ -136,7 +136,7 @@ func TestVersionOfTheFormat(t *testing.T) {
 	binary.LittleEndian.PutUint32(b[60:], crc32.Checksum(b[:60], castagnoli))
 	file := write(t, filepath.Join(t.TempDir(), "v.db"), string(b))
 	_, err := Open("hash:"+strings.TrimSuffix(file, ".db"), Options{})
-	if want := "it has version 2 of the format, this program reads version 1; run"; err == nil || !strings.Contains(err.Error(), want) {
+	if want := "it has version 3 of the format, this program reads version 2; run"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error %v, want %q", err, want)
 	}
 }

@@ -37,7 +37,7 @@ type indexEntry struct{ hash, off uint64 }
 
 func newIndexWriter(f *os.File) (*indexWriter, error) {
 	w := &indexWriter{f: f, off: headerSize, slots: make([]uint32, 1024)}
-	w.w = bufio.NewWriterSize(w, 1<<20)
+	w.w = bufio.NewWriterSize(w, writeSize)
 	_, err := f.Write(make([]byte, headerSize)) // the real one comes last
 	return w, err
 }
@@ -144,9 +144,11 @@ func (w *indexWriter) finish() error {
 	h := indexHeader{flags: w.flags, entries: uint64(len(w.entries)), slotsAt: w.off, slots: slotsFor(len(w.entries))}
 	slots := make([]uint64, h.slots)
 	for _, e := range w.entries {
-		at := e.hash & (h.slots - 1)
+		at := h.slotFor(e.hash)
 		for slots[at] != 0 {
-			at = (at + 1) & (h.slots - 1)
+			if at++; at == h.slots {
+				at = 0
+			}
 		}
 		slots[at] = slotOf(e.hash, e.off)
 	}

@@ -230,17 +230,17 @@ func (t *indexed) load() (*generation, error) {
 	m, sourceErr := readMemory(t.source, t.o)
 	if sourceErr != nil {
 		return nil, fmt.Errorf("database %s was made by Postfix (%s), and its source cannot be read: %w; "+
-			`provide it and run "aliasmx postmap %s"`, t.file, kind, sourceErr, t.name)
+			`provide it and run "aliasmx %s %s"`, t.file, kind, sourceErr, t.o.builder(), t.name)
 	}
 	t.o.warnf("database %s was made by Postfix (%s): reading the source file %s into memory instead; "+
-		`run "aliasmx postmap %s" for an index that is shared and replaced while running`,
-		t.file, kind, t.source, t.name)
+		`run "aliasmx %s %s" for an index that is shared and replaced while running`,
+		t.file, kind, t.source, t.o.builder(), t.name)
 	return newGeneration(m, t.source), nil
 }
 
 // openError adds what to do.
 func (t *indexed) openError(err error) error {
-	remedy := fmt.Sprintf(`run "aliasmx postmap %s"`, t.name)
+	remedy := fmt.Sprintf(`run "aliasmx %s %s"`, t.o.builder(), t.name)
 	switch {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EISDIR):
 		return &fileError{"open database", t.file, err}

@@ -40,7 +40,10 @@ func openInline(argument string, o Options) (Table, error) {
 	if len(m.entries) == 0 {
 		return fail("empty table")
 	}
-	return &fixed{name: "inline:" + argument, o: o, m: m}, nil
+	t := &texts{}
+	t.name, t.o = "inline:"+argument, o
+	t.load = func() (*memory, error) { return m, nil }
+	return t, t.open()
 }
 
 // splitPair divides "key = value". Quotes protect an = or a space in the key, and

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"strings"
 )
 
@@ -82,7 +81,7 @@ func (l *matchList) parseFile(file string, not bool, depth int) error {
 	if depth == maxFileDepth {
 		return fmt.Errorf("open file %s: files that name files, more than %d deep; does one name itself?", file, maxFileDepth)
 	}
-	f, err := os.Open(file)
+	f, err := openFile(file)
 	if err != nil {
 		return &fileError{"open file", file, err}
 	}

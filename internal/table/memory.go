@@ -2,7 +2,6 @@ package table
 
 import (
 	"context"
-	"os"
 	"strconv"
 )
 
@@ -10,6 +9,7 @@ import (
 // index that we cannot read. Keys are in stored form. It does not change once made.
 type memory struct {
 	file    string // source of the lines, "" for none
+	owner   int    // of the file when it was read; -1: of none
 	entries map[string]located
 }
 
@@ -21,14 +21,14 @@ type located struct {
 // readMemory reads a source text. The first of two entries with one key counts, as
 // with postmap.
 func readMemory(file string, o Options) (*memory, error) {
-	f, err := os.Open(file)
+	f, err := openFile(file)
 	if err != nil {
 		return nil, &fileError{"open database", file, err}
 	}
 	defer f.Close()
-	m := &memory{file: file, entries: map[string]located{}}
+	m := &memory{file: file, owner: fileOwner(f), entries: map[string]located{}}
 	form := o.keyForm()
-	err = readEntries(f, file, o, " -- ignoring this line", func(e entry) error {
+	err = readSource(f, file, o, " -- ignoring this line", func(e entry) error {
 		key, ok := form.key(e.key)
 		if !ok {
 			return nil // readEntries has seen to it
@@ -62,46 +62,60 @@ func (m *memory) each(yield func(key string, l located) bool) error {
 
 func (m *memory) close() error { return nil }
 
-// fixed is a Table over memory that stays as it is until the next reload.
-type fixed struct {
-	name string
-	o    Options
-	m    *memory
-}
+// texts is a Table over memory: texthash, which follows its file, and inline, which is
+// in none.
+type texts struct{ watched[memory] }
 
 func openTexthash(path string, o Options) (Table, error) {
-	m, err := readMemory(path, o)
-	if err != nil {
-		return nil, err
+	o.Aliases = false // the text is that of postmap in alias_maps too
+	t := &texts{}
+	t.name, t.o = "texthash:"+path, o
+	t.load = func() (*memory, error) {
+		t.reads(path)
+		return readMemory(path, o)
 	}
-	return &fixed{name: "texthash:" + path, o: o, m: m}, nil
+	return t, t.open()
 }
 
-func (t *fixed) Lookup(_ context.Context, key string) (string, bool, error) {
+func (t *texts) Lookup(_ context.Context, key string) (value string, found bool, err error) {
 	key, ok := t.o.lookupKey(t.name, key)
 	if !ok {
 		return "", false, nil
 	}
-	l, found, err := t.m.find(key)
-	return l.value, found, err
+	err = t.use(func(m *memory) error {
+		l, ok, err := m.find(key)
+		value, found = l.value, ok
+		return err
+	})
+	if err == nil && found {
+		err = t.o.checkValue(t.name, key, value)
+	}
+	return value, found && err == nil, err
 }
 
-func (t *fixed) Name() string { return t.name }
-func (t *fixed) Close() error { return nil }
+func (t *texts) Name() string { return t.name }
+func (t *texts) Close() error { return t.close() }
 
 // Locate implements Locator.
-func (t *fixed) Locate(key string) string {
+func (t *texts) Locate(key string) (at string) {
 	key, _ = t.o.keyForm().key(key)
-	l, ok := t.m.entries[key]
-	if !ok {
+	err := t.use(func(m *memory) error {
+		if l, ok := m.entries[key]; ok {
+			at = where(m.file, l.line)
+		}
+		return nil
+	})
+	if err != nil {
 		return ""
 	}
-	return where(t.m.file, l.line)
+	return at
 }
 
 // Each implements Lister.
-func (t *fixed) Each(yield func(key, value string) bool) error {
-	return t.m.each(func(key string, l located) bool { return yield(key, l.value) })
+func (t *texts) Each(yield func(key, value string) bool) error {
+	return t.use(func(m *memory) error {
+		return m.each(func(key string, l located) bool { return yield(key, l.value) })
+	})
 }
 
 // where is "FILE, line N", or "" when the line is not known.

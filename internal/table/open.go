@@ -30,6 +30,15 @@ type Options struct {
 	// they cannot be opened.
 	Env func(name string) (value string, found bool)
 
+	// RemoteCacheTime is how long results of tables on other servers are kept:
+	// remote_table_cache_time. Zero: not at all.
+	RemoteCacheTime time.Duration
+
+	// Aliases is for the tables of alias_maps: a source text has the form of aliases(5)
+	// ("name: value"), and a pattern must not put parts of the key into its result, which
+	// may be a command. postalias builds such tables.
+	Aliases bool
+
 	// Types are openers of types that live in packages of their own, by type name.
 	Types map[string]Opener
 }

@@ -24,10 +24,10 @@ func openPatterns(kind, argument string, o Options,
 	o.NoFold = true // patterns say themselves which case they mean
 	t := &patterns{subject: subject}
 	t.name, t.o = kind+":"+argument, o
-	if argument[0] != '{' {
-		t.file = argument
-	}
 	t.load = func() (*rules, error) {
+		if argument[0] != '{' {
+			t.reads(argument)
+		}
 		r := &ruleReader{kind: kind, o: o, parse: parse}
 		return r.load(argument)
 	}
@@ -39,7 +39,7 @@ func openPatterns(kind, argument string, o Options,
 
 func (t *patterns) Lookup(ctx context.Context, key string) (string, bool, error) {
 	value, _, found, err := t.find(ctx, key)
-	if err == nil {
+	if err == nil && found {
 		err = t.o.checkValue(t.name, key, value)
 	}
 	return value, found && err == nil, err
@@ -53,38 +53,37 @@ func (o Options) checkValue(name, key, value string) error {
 	return nil
 }
 
-func (t *patterns) find(ctx context.Context, key string) (value string, line int, found bool, err error) {
+func (t *patterns) find(ctx context.Context, key string) (value, at string, found bool, err error) {
 	key, ok := t.o.lookupKey(t.name, key)
 	if !ok {
-		return "", 0, false, nil
-	}
-	rules := t.get()
-	if rules == nil {
-		return "", 0, false, fmt.Errorf("table %s is closed", t.name)
+		return "", "", false, nil
 	}
 	s, ok := t.subject(key)
 	if !ok {
-		return "", 0, false, ctx.Err()
+		return "", "", false, ctx.Err()
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
 	defer cancel()
-	return rules.find(ctx, s)
+	err = t.use(func(r *rules) error {
+		var line int
+		value, line, found, err = r.find(ctx, s)
+		at = where(r.file, line)
+		return err
+	})
+	return value, at, found, err
 }
 
 func (t *patterns) Name() string { return t.name }
 
-func (t *patterns) Close() error {
-	t.close()
-	return nil
-}
+func (t *patterns) Close() error { return t.close() }
 
 // Locate implements Locator: the line of the rule that is for a key.
 func (t *patterns) Locate(key string) string {
-	_, line, found, err := t.find(context.Background(), key)
+	_, at, found, err := t.find(context.Background(), key)
 	if !found || err != nil {
 		return ""
 	}
-	return where(t.file, line)
+	return at
 }
 
 func textSubject(key string) (subject, bool) { return subject{text: key}, true }
@@ -173,6 +172,8 @@ func ruleReplacement(r *ruleReader, s string, not bool, groups int) (replacement
 		r.warn("bad replacement syntax: skipping this rule")
 	case not && highest > 0:
 		r.warn("$number found in negative match replacement text: skipping this rule")
+	case r.o.Aliases && highest > 0:
+		r.warn("regular expression substitution is not allowed: skipping this rule")
 	case highest > groups:
 		r.warn(`out of range replacement index "%d": skipping this rule`, highest)
 	default:

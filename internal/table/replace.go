@@ -87,12 +87,12 @@ func (t *indexed) permit(f *os.File, o BuildOptions, source fs.FileInfo) error {
 			mode &= source.Mode().Perm() | 0o700
 		}
 		if o.AsOwner {
-			uid, gid = ownerOf(t.source)
+			uid, gid = ownerAndGroup(t.source)
 		}
 	}
 	if old, err := os.Stat(t.file); err == nil {
 		mode = old.Mode().Perm()
-		uid, gid = ownerOf(t.file)
+		uid, gid = ownerAndGroup(t.file)
 	}
 	if uid >= 0 && os.Geteuid() == 0 {
 		if err := f.Chown(uid, gid); err != nil {
@@ -102,7 +102,7 @@ func (t *indexed) permit(f *os.File, o BuildOptions, source fs.FileInfo) error {
 	return f.Chmod(mode)
 }
 
-func ownerOf(path string) (uid, gid int) {
+func ownerAndGroup(path string) (uid, gid int) {
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {
 		return -1, -1

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"strings"
 )
 
@@ -41,8 +40,9 @@ const (
 
 // rules is what a file holds. It does not change once made.
 type rules struct {
-	file string // "" when the rules stand in the configuration
-	list []rule
+	file  string // "" when the rules stand in the configuration
+	owner int    // of the file
+	list  []rule
 }
 
 // find returns the result of the first rule that is for a key.
@@ -153,7 +153,7 @@ func (r *ruleReader) load(argument string) (*rules, error) {
 		}
 		return r.read(strings.NewReader(text))
 	}
-	f, err := os.Open(argument)
+	f, err := openFile(argument)
 	if err != nil {
 		return nil, &fileError{"open", argument, err}
 	}
@@ -162,7 +162,7 @@ func (r *ruleReader) load(argument string) (*rules, error) {
 	if err != nil {
 		return nil, err
 	}
-	all.file = argument
+	all.file, all.owner = argument, fileOwner(f)
 	return all, nil
 }
 

@@ -48,7 +48,7 @@ func openSocketmap(argument string, o Options) (Table, error) {
 	default:
 		return nil, fmt.Errorf(`invalid socketmap server name "%s": need inet: or unix:`, kind)
 	}
-	return t, nil
+	return Cached(t, o), nil
 }
 
 // hostPort reads host:port, or a port alone, of this machine.

@@ -24,10 +24,10 @@ func openTCP(argument string, o Options) (Table, error) {
 		return nil, fmt.Errorf("tcp:%s: %w", argument, err)
 	}
 	o.NoFold = true // as with patterns, the server decides about case
-	return &tcpTable{
+	return Cached(&tcpTable{
 		remote: remote{network: "tcp", address: address, timeout: remoteTimeout},
 		name:   "tcp:" + argument, o: o,
-	}, nil
+	}, o), nil
 }
 
 func (t *tcpTable) Lookup(ctx context.Context, key string) (string, bool, error) {

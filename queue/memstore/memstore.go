@@ -157,6 +157,9 @@ func (s *Store) add(env *mail.Envelope, body []byte) []queue.Job {
 	m := &message{env: clone(env), body: slices.Clone(body)}
 	s.messages[env.ID] = m
 	m.split(m.allRcpts(), s.limit, s.millis())
+	if m.held = env.Flags&mail.FlagHold != 0; m.held {
+		return nil
+	}
 	var jobs []queue.Job
 	for _, j := range m.jobs {
 		j.claimed = true

@@ -85,7 +85,7 @@ func (s *Store) dueNow(m *message) []queue.DestHead {
 }
 
 // Requeue implements queue.Store.
-func (s *Store) Requeue(_ context.Context, id mail.QueueID, route func(mail.Recipient) []mail.Recipient) (heads []queue.DestHead, err error) {
+func (s *Store) Requeue(_ context.Context, id mail.QueueID, route queue.Route) (heads []queue.DestHead, err error) {
 	err = s.with(id, func(m *message) bool {
 		m.env = clone(m.env)
 		var open []int
@@ -111,11 +111,11 @@ func (s *Store) Requeue(_ context.Context, id mail.QueueID, route func(mail.Reci
 
 // reroute gives open recipients new destinations. A recipient that another takes the
 // place of keeps its index, finished: attempts under way speak of it by index.
-func (m *message) reroute(open []int, route func(mail.Recipient) []mail.Recipient) []int {
+func (m *message) reroute(open []int, route queue.Route) []int {
 	var now []int
 	for _, i := range open {
 		old := m.env.Rcpts[i]
-		next := route(old)
+		next := route(m.env.Sender, old)
 		switch {
 		case len(next) == 0:
 			now = append(now, i)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"weak"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -36,6 +37,7 @@ func (s *Store) Load(ctx context.Context, id mail.QueueID) (*mail.Envelope, mail
 func (s *Store) load(id mail.QueueID) (*mail.Envelope, mail.Body, error) {
 	var record []byte
 	var inMemory *memBody
+	var env *mail.Envelope
 	ours := false // we wrote it, and nobody has tried it yet
 	s.mu.Lock()
 	if m := s.active[id]; m != nil {
@@ -43,14 +45,33 @@ func (s *Store) load(id mail.QueueID) (*mail.Envelope, mail.Body, error) {
 			s.mu.Unlock()
 			return nil, nil, notFound(id)
 		}
-		record, inMemory, ours = m.raw, m.body, m.fresh
+		record, inMemory, ours, env = m.raw, m.body, m.fresh, m.env.Value()
 	}
 	s.mu.Unlock()
 
+	if env == nil {
+		var err error
+		if env, err = s.loadEnvelope(id, record); err != nil {
+			return nil, nil, err
+		}
+	}
+	if inMemory != nil {
+		return env, inMemory, nil
+	}
+	body, err := s.loadBody(env, ours)
+	return env, body, err
+}
+
+// loadEnvelope decodes the envelope record of a message, which it reads if it is nil, and
+// lets those share it who want it next.
+func (s *Store) loadEnvelope(id mail.QueueID, record []byte) (*mail.Envelope, error) {
+	s.mu.Lock()
+	rewritten := s.rewritten
+	s.mu.Unlock()
 	if record == nil {
 		var err error
 		if record, err = s.envelopeRecord(id); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	env, err := decodeEnvelope(record)
@@ -58,13 +79,14 @@ func (s *Store) load(id mail.QueueID) (*mail.Envelope, mail.Body, error) {
 		err = fmt.Errorf("it is the envelope of %s", env.ID)
 	}
 	if err != nil {
-		return nil, nil, &damage{id, "envelope: " + err.Error()}
+		return nil, &damage{id, "envelope: " + err.Error()}
 	}
-	if inMemory != nil {
-		return env, inMemory, nil
+	s.mu.Lock()
+	if m := s.active[id]; m != nil && s.rewritten == rewritten {
+		m.env = weak.Make(env)
 	}
-	body, err := s.loadBody(env, ours)
-	return env, body, err
+	s.mu.Unlock()
+	return env, nil
 }
 
 // envelopeRecord reads the envelope record of a message. A message changes from n to

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"time"
+	"weak"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -24,6 +25,9 @@ type message struct {
 	jobs    []*job // open ones, and gone ones that are claimed
 	next    uint32 // number of the next job
 	body    *memBody
+	// env is the envelope as long as somebody has it: a message for many recipients has
+	// many attempts under way, which share one. Changing the record resets it.
+	env weak.Pointer[mail.Envelope]
 
 	pins    int  // changes under way: it stays in memory
 	removed bool // it is going

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"weak"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -40,6 +41,7 @@ func (s *Store) operate(ctx context.Context, id mail.QueueID, f func(b *pebble.B
 		settle: func(err error) {
 			if err == nil {
 				heads = h.m.heads()
+				s.forgetEnvelope(h.m) // one that was read meanwhile is the old one
 				s.unpin(h)
 			}
 		},
@@ -148,7 +150,7 @@ func (s *Store) Remove(ctx context.Context, id mail.QueueID) error {
 
 // Requeue implements queue.Store. Routes are asked for before anything is locked: they
 // may come from tables that take their time.
-func (s *Store) Requeue(ctx context.Context, id mail.QueueID, route func(mail.Recipient) []mail.Recipient) ([]queue.DestHead, error) {
+func (s *Store) Requeue(ctx context.Context, id mail.QueueID, route queue.Route) ([]queue.DestHead, error) {
 	if err := s.enter(); err != nil {
 		return nil, err
 	}
@@ -162,7 +164,7 @@ func (s *Store) Requeue(ctx context.Context, id mail.QueueID, route func(mail.Re
 	}
 	routes := make(map[int][]mail.Recipient)
 	for _, r := range open {
-		routes[r] = route(env.Rcpts[r])
+		routes[r] = route(env.Sender, env.Rcpts[r])
 	}
 	return s.operate(ctx, id, func(b *pebble.Batch, m *message) bool {
 		return s.requeue(b, m, routes)
@@ -206,6 +208,7 @@ func (s *Store) requeue(b *pebble.Batch, m *message, routes map[int][]mail.Recip
 		return false
 	}
 	open := reroute(env, m.open(), routes)
+	s.forgetEnvelope(m)
 	if m.fresh {
 		m.raw = encodeEnvelope(env) // save writes it
 	} else {
@@ -222,6 +225,12 @@ func (s *Store) requeue(b *pebble.Batch, m *message, routes map[int][]mail.Recip
 	m.jobs = slices.DeleteFunc(m.jobs, func(j *job) bool { return !j.claimed })
 	m.split(env, open, s.opts.RecipientLimit, millis(s.now()))
 	return true
+}
+
+// forgetEnvelope makes the next Load read the envelope anew. The caller holds s.mu.
+func (s *Store) forgetEnvelope(m *message) {
+	m.env = weak.Pointer[mail.Envelope]{}
+	s.rewritten++
 }
 
 // reroute gives unfinished recipients new destinations. A recipient that others take

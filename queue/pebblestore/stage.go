@@ -261,7 +261,7 @@ func (s *Store) giveUp(c *change, m *message) {
 	var h hand
 	s.committer.put(&change{
 		prepare: func(b *pebble.Batch) error {
-			if s.active[m.id] == m && !m.removed {
+			if (s.active[m.id] == m || m.held) && !m.removed {
 				h = s.erase(b, m)
 			}
 			return nil
@@ -284,6 +284,7 @@ func (s *Store) giveUp(c *change, m *message) {
 // of things is left to admitMessage.
 func (s *Store) newMessage(env *mail.Envelope, body *memBody) (*message, *pebble.Batch) {
 	m := &message{id: env.ID, arrived: env.Arrived, fresh: true, raw: encodeEnvelope(env), file: body == nil}
+	m.held = env.Flags&mail.FlagHold != 0
 	m.split(env, allRcpts(env), s.opts.RecipientLimit, 0)
 	size := 64 + len(m.raw)
 	if body != nil {
@@ -295,7 +296,17 @@ func (s *Store) newMessage(env *mail.Envelope, body *memBody) (*message, *pebble
 }
 
 func writeMessage(b *pebble.Batch, m *message, body *memBody) {
-	put(b.Set(idKey(keyNew, m.id), m.raw, nil))
+	if m.held {
+		// Nothing will be claimed soon: it is written as one that was tried and then held.
+		put(b.Set(idKey(keyMessage, m.id), m.raw, nil))
+		put(b.Set(idKey(keyHold, m.id), nil, nil))
+		m.fresh, m.raw = false, nil
+		for _, j := range m.jobs {
+			saveJob(b, m, j)
+		}
+	} else {
+		put(b.Set(idKey(keyNew, m.id), m.raw, nil))
+	}
 	if body == nil {
 		put(b.Set(idKey(keyFile, m.id), nil, nil))
 		return
@@ -309,6 +320,11 @@ func writeMessage(b *pebble.Batch, m *message, body *memBody) {
 // admitMessage makes a new message known and returns its jobs, claimed. The caller is
 // in the writer and holds s.mu.
 func (s *Store) admitMessage(b *pebble.Batch, m *message, body *memBody) []queue.Job {
+	if m.held { // it is on disk only
+		s.counts.messages.Add(1)
+		s.raiseHighWater(b, m.id)
+		return nil
+	}
 	now := millis(s.now())
 	jobs := make([]queue.Job, 0, len(m.jobs))
 	for _, j := range m.jobs {

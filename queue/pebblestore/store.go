@@ -33,6 +33,7 @@ type Store struct {
 
 	mu        sync.Mutex // guards what follows
 	active    map[mail.QueueID]*message
+	rewritten uint64 // counts changes of envelopes, see loadEnvelope
 	inHand    []hand // what the change that is being written touches
 	cursors   cursors
 	highWater mail.QueueID // no ID above it is on disk

@@ -249,7 +249,7 @@ func (c *comparison) operator() {
 	default:
 		kind, dest := c.rng.IntN(3), c.dest()
 		op = func(s queue.Store) ([]queue.DestHead, error) {
-			return s.Requeue(ctx, id, func(r mail.Recipient) []mail.Recipient {
+			return s.Requeue(ctx, id, func(_ mail.Address, r mail.Recipient) []mail.Recipient {
 				moved, other := r, r
 				moved.Dest = dest
 				other.Final.Local += "+"

@@ -216,7 +216,7 @@ func operators(s queue.Store) map[string]func(context.Context, mail.QueueID) err
 		"MakeDue":     func(ctx context.Context, id mail.QueueID) error { _, err := s.MakeDue(ctx, id); return err },
 		"ForceExpire": func(ctx context.Context, id mail.QueueID) error { _, err := s.ForceExpire(ctx, id); return err },
 		"Requeue": func(ctx context.Context, id mail.QueueID) error {
-			_, err := s.Requeue(ctx, id, func(r mail.Recipient) []mail.Recipient { return []mail.Recipient{r} })
+			_, err := s.Requeue(ctx, id, func(_ mail.Address, r mail.Recipient) []mail.Recipient { return []mail.Recipient{r} })
 			return err
 		},
 	}

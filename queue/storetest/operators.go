@@ -29,6 +29,22 @@ func (f *fixture) deferred(dests ...mail.Dest) (*mail.Envelope, []queue.Job) {
 	return env, jobs
 }
 
+// A message may come to be held: nobody gets it before Unhold, not even after a restart.
+func testHoldOnArrival(f *fixture) {
+	env := Envelope(f.store.IDs().Next(), f.clock.Now(), "smtp:a", "smtp:b")
+	env.Flags |= mail.FlagHold
+	body := []byte("Subject: test\r\n\r\nheld\r\n")
+	if jobs := f.commitBody(env, body); len(jobs) != 0 {
+		f.Errorf("jobs %v", jobs)
+	}
+	f.wantQueues("hold")
+	f.wantHeads()
+	f.wantNoClaim("smtp:a")
+	f.sameHeads(f.must(f.store.Unhold(f.Context(), env.ID)), []queue.DestHead{{Dest: "smtp:a", NextDue: f.clock.Now()}, {Dest: "smtp:b", NextDue: f.clock.Now()}})
+	f.claimOne("smtp:b")
+	f.wantMessage(env, body)
+}
+
 func testHold(f *fixture) {
 	env, _ := f.deferred("smtp:a", "smtp:b")
 	if err := f.store.Hold(f.Context(), env.ID); err != nil {
@@ -176,7 +192,7 @@ func testRequeue(f *fixture) {
 		f.Fatal(err)
 	}
 	asked := 0
-	heads := f.must(f.store.Requeue(f.Context(), env.ID, func(r mail.Recipient) []mail.Recipient {
+	heads := f.must(f.store.Requeue(f.Context(), env.ID, func(_ mail.Address, r mail.Recipient) []mail.Recipient {
 		asked++
 		if r.Dest == "smtp:a" { // moved
 			r.Dest = "relay:[192.0.2.1]"
@@ -209,12 +225,12 @@ func testRequeue(f *fixture) {
 
 	// A route that leads nowhere leaves a recipient as it was.
 	env, _ = f.deferred("smtp:a")
-	f.must(f.store.Requeue(f.Context(), env.ID, func(mail.Recipient) []mail.Recipient { return nil }))
+	f.must(f.store.Requeue(f.Context(), env.ID, func(_ mail.Address, _ mail.Recipient) []mail.Recipient { return nil }))
 	f.wantHeads(queue.DestHead{Dest: "smtp:a", NextDue: f.clock.Now()})
 }
 
 func testRequeueClaimed(f *fixture) {
-	reroute := func(r mail.Recipient) []mail.Recipient {
+	reroute := func(_ mail.Address, r mail.Recipient) []mail.Recipient {
 		r.Dest = "smtp:new"
 		return []mail.Recipient{r}
 	}
@@ -252,7 +268,7 @@ func testRequeueClaimed(f *fixture) {
 
 	// The recipient was replaced by others: the old attempt counts for nobody.
 	env, jobs = f.commit("smtp:b")
-	f.must(f.store.Requeue(f.Context(), env.ID, func(r mail.Recipient) []mail.Recipient {
+	f.must(f.store.Requeue(f.Context(), env.ID, func(_ mail.Address, r mail.Recipient) []mail.Recipient {
 		r.Final.Local, r.Dest = "other", "smtp:new"
 		return []mail.Recipient{r}
 	}))

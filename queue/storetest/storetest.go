@@ -56,6 +56,7 @@ func Run(t *testing.T, open Opener) {
 		{"claim and claim again", testClaimAgain},
 		{"heads", testHeads},
 		{"hold", testHold},
+		{"hold on arrival", testHoldOnArrival},
 		{"hold while claimed", testHoldClaimed},
 		{"remove", testRemove},
 		{"make due", testMakeDue},

@@ -31,6 +31,7 @@ type mapped struct {
 	windows []atomic.Uint32 // a bit for each: touched since they were given back
 	touched [2]atomic.Int64 // how many are, of records and of slots
 
+	paced atomic.Int64 // when the pace was measured last, in nanoseconds
 	asked atomic.Int64 // when the kernel was asked for changes last, in nanoseconds
 	start time.Time    // what asked counts from
 }
@@ -38,10 +39,14 @@ type mapped struct {
 const (
 	// windowBits is the size of a window, that of Linux's fault_around_bytes: 64 KB.
 	windowBits = 16
-	// recordWindows and slotWindows are how many stay resident: 64 MB and 17 MB. To touch
-	// a window again takes microseconds: fewer would make keys of large tables slow.
+	// recordWindows and slotWindows are how many stay resident at most: 64 MB and 17 MB. To
+	// touch a window again takes microseconds, which matters to who asks for nothing but
+	// keys. At the pace of mail it does not, and quietWindows are enough: 8 MB.
 	recordWindows = 1024
 	slotWindows   = 272
+	quietWindows  = 128
+	// quietTime is how long the pace of mail takes at least to touch quietWindows.
+	quietTime = time.Millisecond
 	// writeSize is how much of a table is written at a time. The kernel keeps what was
 	// written in one piece in one piece, and since Linux 6.18 maps all of it around a page
 	// that is touched.
@@ -82,12 +87,18 @@ func (m *mapped) touch(at uint64) {
 		return
 	}
 	if at < m.split {
-		if m.touched[0].Add(1) > recordWindows {
+		if n := m.touched[0].Add(1); n > recordWindows || n%quietWindows == 0 && m.isQuiet() {
 			m.giveBack(0, 0, m.split)
 		}
 	} else if m.touched[1].Add(1) > slotWindows {
 		m.giveBack(1, m.split, uint64(len(m.data)))
 	}
+}
+
+// isQuiet tells whether the last quietWindows were touched slowly.
+func (m *mapped) isQuiet() bool {
+	now := int64(time.Since(m.start))
+	return now-m.paced.Swap(now) > int64(quietTime)
 }
 
 // giveBack lets go of the pages of an area. Other lookups may be reading there: their

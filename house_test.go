@@ -48,6 +48,7 @@ var arrows = map[string][]string{
 	"internal/sock":      {},
 	"internal/inspect":   {"internal/mail", "internal/dns"},
 	"internal/verify":    {"internal/mail"},
+	"internal/login":     {"internal/mail", "internal/table"},
 	"integration":        nil,
 	"integration/peers":  {},
 	"integration/dialog": {},

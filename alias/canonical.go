@@ -91,7 +91,7 @@ func (r *Resolver) replace(ctx context.Context, maps canonicalMaps, a mail.Addre
 			return a, nil
 		}
 		a, next = next, a
-		if equalFold(a, next) {
+		if r.same(a, next) {
 			return a, nil
 		}
 	}

@@ -33,7 +33,7 @@ func (r *Resolver) expand(ctx context.Context, a mail.Address, tr *trace) (expan
 	for i := 0; i < len(x.targets); i++ {
 		for depth := 0; ; depth++ {
 			at := x.targets[i]
-			if len(self) > 0 && self[folded(at)] {
+			if len(self) > 0 && self[r.folded(at)] {
 				break
 			}
 			if depth >= r.o.RecursionLimit {
@@ -60,11 +60,11 @@ func (r *Resolver) expand(ctx context.Context, a mail.Address, tr *trace) (expan
 			if len(x.targets) > r.o.ExpansionLimit {
 				return x, r.unreasonable(tr, "map expansion size for "+a.Internal(), "virtual_alias_expansion_limit")
 			}
-			if slices.ContainsFunc(results, func(b mail.Address) bool { return equalFold(at, b) }) {
+			if slices.ContainsFunc(results, func(b mail.Address) bool { return r.same(at, b) }) {
 				if self == nil {
 					self = make(map[string]bool)
 				}
-				self[folded(at)] = true
+				self[r.folded(at)] = true
 			}
 		}
 	}
@@ -122,4 +122,24 @@ func equalFold(a, b mail.Address) bool {
 	return strings.EqualFold(a.Local, b.Local) && strings.EqualFold(a.Domain, b.Domain)
 }
 
-func folded(a mail.Address) string { return strings.ToLower(a.Internal()) }
+// same tells whether two addresses are one, in whichever case and, with EquateLabels,
+// form of the domain.
+func (r *Resolver) same(a, b mail.Address) bool {
+	if equalFold(a, b) {
+		return true
+	}
+	if !r.o.EquateLabels || !strings.EqualFold(a.Local, b.Local) || isASCII(a.Domain) && isASCII(b.Domain) {
+		return false
+	}
+	return r.folded(a) == r.folded(b)
+}
+
+// folded is what all addresses have in common that are the same.
+func (r *Resolver) folded(a mail.Address) string {
+	if r.o.EquateLabels && !isASCII(a.Domain) {
+		if other, ok := otherLabels(a.Domain); ok {
+			a.Domain = other
+		}
+	}
+	return strings.ToLower(a.Internal())
+}

@@ -23,6 +23,15 @@ type Explanation struct {
 // Explain shows step by step what RCPT TO does with an address that a stranger names.
 // addr is as in a message: quotes, <brackets> and comments are allowed.
 func (r *Resolver) Explain(ctx context.Context, addr string) Explanation {
+	return r.explain(ctx, addr, false)
+}
+
+// ExplainPermitted is Explain for a client that may relay.
+func (r *Resolver) ExplainPermitted(ctx context.Context, addr string) Explanation {
+	return r.explain(ctx, addr, true)
+}
+
+func (r *Resolver) explain(ctx context.Context, addr string, permitted bool) Explanation {
 	tr := &trace{}
 	x := Explanation{Address: addr}
 	end := func(refusal *mail.Status) Explanation {
@@ -63,7 +72,7 @@ func (r *Resolver) Explain(ctx context.Context, addr string) Explanation {
 	r.explainClass(ctx, tr, full, class)
 	x.Targets, err = r.expandRequest(ctx, mail.RcptRequest{Addr: given, Copies: true}, tr)
 	postmaster := given.Domain == "" && strings.EqualFold(given.Local, "postmaster")
-	if class == mail.ClassDefault && !postmaster {
+	if class == mail.ClassDefault && !postmaster && !permitted {
 		tr.note("%s is not ours: only a client that may relay (mynetworks, SASL) gets further than this", full)
 		return end(&mail.Status{Code: 554, Enhanced: mail.Code(5, 7, 1), Text: "Relay access denied"})
 	}

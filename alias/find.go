@@ -187,6 +187,10 @@ func (r *Resolver) complain(what string, err error) {
 	text := what + ": " + err.Error()
 	if fail, ok := errors.AsType[table.FailError](err); ok {
 		text = strings.TrimSuffix(text, ": "+fail.Error())
+		// Of a unionmap: or pipemap:, not which of its tables it was either.
+		if shorter, ok := strings.CutSuffix(text, `": `+fail.Table); ok {
+			text = shorter + `"`
+		}
 	}
 	r.log.Warn(text)
 }

@@ -66,7 +66,7 @@ func (p *prover) targets(a mail.Address, value string, x expansion, tell teller)
 	}
 	for _, target := range x.targets {
 		if told != nil {
-			name := folded(target)
+			name := p.r.folded(target)
 			if told[name] {
 				continue
 			}
@@ -137,7 +137,7 @@ func (p *prover) circle(a mail.Address) []string {
 	begins := []mail.Address{a}
 	var visit func(at mail.Address) []string
 	visit = func(at mail.Address) []string {
-		name := folded(at)
+		name := p.r.folded(at)
 		if onWay, known := state[name]; onWay {
 			return stations(way, at)
 		} else if known || len(state) >= reach || p.ctx.Err() != nil {
@@ -152,7 +152,7 @@ func (p *prover) circle(a mail.Address) []string {
 		if err != nil {
 			return nil
 		}
-		if slices.ContainsFunc(results, func(b mail.Address) bool { return equalFold(at, b) }) {
+		if slices.ContainsFunc(results, func(b mail.Address) bool { return p.r.same(at, b) }) {
 			begins = append(begins, results...)
 			return nil
 		}

@@ -149,7 +149,7 @@ func (r *Resolver) refusal(ctx context.Context, x expansion, rt route) (*mail.St
 	switch rt.dest.Transport() {
 	case "error":
 		enhanced, text = splitStatus(rt.dest.NextHop(), enhanced)
-		if rt.class != mail.ClassVirtualAlias {
+		if rt.class != mail.ClassVirtualAlias && text != r.unknownText(rt.class) {
 			code = 550
 		}
 	case "retry":

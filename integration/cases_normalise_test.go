@@ -54,7 +54,7 @@ func newNormaliser(c postfixCase, r subject, sinkAddr string) *normaliser {
 	}
 	return &normaliser{
 		names:  map[string]string{},
-		fixed:  strings.NewReplacer("]:"+sink, "]:SINK", "]:"+own, "]:SMTPPORT", dir, "{dir}", top, "{top}"),
+		fixed:  strings.NewReplacer("]:"+sink, "]:SINK", "]:"+own, "]:SMTPPORT", "127.0.0.1:"+own, "127.0.0.1:SMTPPORT", dir, "{dir}", top, "{top}"),
 		inputs: inputs.String(),
 	}
 }

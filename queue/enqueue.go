@@ -3,6 +3,8 @@ package queue
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"strings"
 
 	"aliasmx/internal/mail"
 )
@@ -19,7 +21,7 @@ func (q *Queue) Admit(size int64) error {
 		return &mail.Status{Code: 421, Enhanced: mail.Code(4, 3, 2), Text: "Service shutting down"}
 	}
 	if err := q.store.Admit(size); err != nil {
-		return q.refusal("refuse mail", err)
+		return q.refusal("take mail", err)
 	}
 	return nil
 }
@@ -99,11 +101,11 @@ func (q *Queue) refusal(what string, err error) error {
 		return s
 	}
 	if errors.Is(err, ErrNoSpace) {
-		q.warn("cannot "+what, err)
+		q.log.Warn("cannot "+what+": not enough free space in mail queue: "+strings.TrimSuffix(err.Error(), ": "+ErrNoSpace.Error()), slog.String(mail.KeyDaemon, "qmgr"))
 		return &mail.Status{Code: 452, Enhanced: mail.Code(4, 3, 1), Text: "Insufficient system storage"}
 	}
 	if !errors.Is(err, context.Canceled) {
-		q.warn("cannot "+what, err)
+		q.log.Warn("cannot "+what+": queue file write error: "+err.Error(), slog.String(mail.KeyDaemon, "qmgr"))
 	}
 	return &mail.Status{Code: 451, Enhanced: mail.Code(4, 3, 0), Text: "Error: queue file write error"}
 }

@@ -164,17 +164,18 @@ func (l *link) untaken(j Job) {
 }
 
 // leave gives the attempt under way back to the store, whatever becomes of it: the
-// process is about to end.
-func (l *link) leave() (Job, bool) {
+// process is about to end. removed: an operator has deleted the message meanwhile.
+func (l *link) leave() (job Job, removed, ok bool) {
 	l.mu.Lock()
 	current := l.current
 	l.current, l.left = nil, true
 	l.mu.Unlock()
 	if current == nil {
-		return Job{}, false
+		return Job{}, false, false
 	}
+	removed = l.q.rounds.isRemoved(current.job.ID)
 	l.q.abandon(current.job, time.Time{})
-	return current.job, true
+	return current.job, removed, true
 }
 
 // troubleIn is the first thing that went wrong.

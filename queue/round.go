@@ -72,6 +72,14 @@ func (rs *rounds) of(id mail.QueueID) *round {
 	return rs.byID[id]
 }
 
+// isRemoved tells whether an operator has deleted a message that is loaded.
+func (rs *rounds) isRemoved(id mail.QueueID) bool {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	r := rs.byID[id]
+	return r != nil && r.removed
+}
+
 // rcpts is how many recipients are being served.
 func (rs *rounds) rcpts(r *round) int {
 	rs.mu.Lock()

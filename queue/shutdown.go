@@ -49,8 +49,12 @@ func (q *Queue) leaveAll() {
 	}
 	q.mu.Unlock()
 	for _, l := range links {
-		if job, ok := l.leave(); ok {
-			q.log.Warn("delivery is cut short by the end of the process; it will be tried again",
+		if job, removed, ok := l.leave(); ok {
+			text := "delivery is cut short by the end of the process; it will be tried again"
+			if removed {
+				text = "delivery of a deleted message is cut short by the end of the process; whether it arrived is not known"
+			}
+			q.log.Warn(text,
 				slog.String(mail.KeyDaemon, "qmgr"), slog.String(mail.KeyQueueID, job.ID.String()))
 		}
 	}

@@ -78,6 +78,29 @@ func TestShutdownDoesNotWaitForEver(t *testing.T) {
 	})
 }
 
+// What an operator has deleted is not tried again, and nobody says so.
+func TestShutdownCutsDeleted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New(memstore.Options{})
+		defer store.Close()
+		r := newRig(t, store, store, queue.Params{})
+		r.run()
+		r.hop.slow("a@dest.example", time.Hour)
+		id := r.send(sender, "a@dest.example")
+		synctest.Wait()
+		if err := r.q.Delete(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		r.stop()
+		if r.log.count("it will be tried again") != 0 || r.log.count("delivery of a deleted message is cut short") != 1 {
+			t.Error("logged as if it were tried again")
+		}
+		r.wantQueued("")
+		again(t, store, func(r *rig) { r.wantQueued("") })
+		time.Sleep(2 * time.Hour)
+	})
+}
+
 // A failure that waits for another destination of its message is recorded when that
 // one is not begun any more.
 func TestShutdownRecordsWhatWaits(t *testing.T) {

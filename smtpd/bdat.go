@@ -21,10 +21,16 @@ const (
 // chunk carries out BDAT (RFC 3030 section 2). Whatever becomes of it, exactly its octets
 // are read: the next command begins behind them.
 func (c *conn) chunk(arg string) reply {
+	if c.discards("CHUNKING") {
+		// What follows is no command.
+		r := say(521, mail.Code(5, 5, 1), "Error: command not implemented")
+		r.close = true
+		return r
+	}
 	size, last, ok := parseBdat(arg)
 	if !ok {
 		// Nobody knows where the next command begins.
-		c.log.Warn("malformed BDAT command syntax from " + c.peer.String() + ": " + echo("BDAT "+arg, maxEchoed))
+		c.log.Warn(c.message() + ": malformed BDAT command syntax from " + c.peer.String() + ": " + echo(strings.TrimRight("BDAT "+arg, " "), maxEchoed))
 		r := say(521, mail.Code(5, 5, 4), "Syntax: BDAT count [LAST]")
 		r.close = true
 		return r
@@ -39,15 +45,15 @@ func (c *conn) chunk(arg string) reply {
 	switch {
 	case !ok:
 		return c.skip(chunk, size, last, say(502, mail.Code(5, 5, 1), "Error: command not implemented"))
+	case size == 0 && !last:
+		c.log.Warn(c.message() + ": null BDAT request from " + c.peer.String())
+		return c.skip(chunk, size, last, say(551, mail.Code(5, 7, 1), "Null BDAT request"))
 	case c.bdat == bdatFailed:
 		return c.skip(chunk, size, last, say(551, mail.Code(5, 0, 0), fmt.Sprintf("Discarded %d bytes after earlier error", size)))
 	case !c.mail:
 		return c.skip(chunk, size, last, say(503, mail.Code(5, 5, 1), "Error: need RCPT command"))
 	case c.rcpts == 0:
 		return c.skip(chunk, size, last, answer(errNoRecipients(), reply{}))
-	case size == 0 && !last:
-		c.log.Warn("null BDAT request from " + c.peer.String())
-		return c.skip(chunk, size, last, say(551, mail.Code(5, 7, 1), "Null BDAT request"))
 	}
 	c.bdat = bdatOpen
 	err := s.Chunk(chunk, size, last)
@@ -59,6 +65,14 @@ func (c *conn) chunk(arg string) reply {
 		return c.ended(err, false)
 	}
 	return r
+}
+
+// message is how the log names the message under way.
+func (c *conn) message() string {
+	if s, ok := c.sess.(*session); ok && s.tx.id != 0 {
+		return s.tx.id.String()
+	}
+	return "NOQUEUE"
 }
 
 // skip reads what is left of a chunk that was refused with r.
@@ -74,7 +88,6 @@ func (c *conn) skip(chunk *wire.ChunkReader, size int64, last bool, r reply) rep
 	}
 	if last {
 		c.reset()
-		c.where = "END-OF-MESSAGE"
 	} else {
 		c.bdat = bdatFailed
 	}

@@ -25,7 +25,7 @@ type counts struct {
 	open int
 	unit time.Time // when the current unit started
 	// Since then:
-	begun, messages, recipients, handshakes int
+	begun, messages, recipients, handshakes, logins int
 }
 
 // connect counts a connection and returns how many are open and how many began in this
@@ -76,6 +76,15 @@ func (c *clients) handshakes(o *Options, addr netip.Addr) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.of(o, addr).handshakes
+}
+
+// login counts an AUTH command.
+func (c *clients) login(o *Options, addr netip.Addr) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := c.of(o, addr)
+	n.logins++
+	return n.logins
 }
 
 // of returns the counts of an address's network, in a new unit if the old one is over.

@@ -29,6 +29,8 @@ type conn struct {
 
 	counted *Options // the limits under which the client was counted; nil: it was not
 
+	authenticated bool // AUTH has succeeded
+
 	esmtp    bool   // the last greeting was EHLO
 	greeted  bool   // there was one
 	denied   bool   // the client may only QUIT
@@ -75,7 +77,7 @@ func (c *conn) next() bool {
 		return false
 	}
 	if line.Cut {
-		c.log.Warn(c.peer.String() + ": request longer than " + itoa(c.o.LineLengthLimit) + ": " + echo(string(line.Text), 30) + "...")
+		c.log.Warn(c.peer.String() + ": request longer than " + itoa(c.o.LineLengthLimit) + ": " + echo(withoutSecret(line.Text), 30) + "...")
 	}
 	if line.BareLF && c.o.ForbidBareNewline == wire.BareLFReject {
 		if s, ok := c.sess.(*session); ok {
@@ -129,17 +131,17 @@ func (c *conn) command(line string) reply {
 	var r reply
 	switch {
 	case v == verbUnknown && c.isForbidden(word):
-		c.log.Warn("non-SMTP command from " + c.peer.String() + ": " + echo(line, maxEchoed))
+		c.log.Warn("non-SMTP command from " + c.peer.String() + ": " + escape([]byte(line[:min(len(line), maxEchoed)])))
 		r = say(221, mail.Code(2, 7, 0), "Error: I can break rules, too. Goodbye.")
 		r.close = true
 		c.tally.count(v, false)
 		return r
 	case strings.ContainsFunc(line, isControl):
 		r = say(500, mail.Code(5, 5, 2), "Error: bad syntax")
-	case v == verbUnknown:
-		r = say(500, mail.Code(5, 5, 2), "Error: command not recognized")
 	case c.denied && v != verbQuit:
 		r = say(503, mail.Code(5, 7, 0), "Error: access denied for "+c.peer.String())
+	case v == verbUnknown:
+		r = say(500, mail.Code(5, 5, 2), "Error: command not recognized")
 	case c.pipelined(v):
 		r = say(554, mail.Code(5, 5, 0), "Error: SMTP protocol synchronization")
 		r.close = true
@@ -153,9 +155,10 @@ func (c *conn) command(line string) reply {
 		c.errors++
 	}
 	if v.junk() {
-		if c.junk++; c.junk > c.o.JunkCommandLimit {
+		if c.junk > c.o.JunkCommandLimit {
 			c.errors++
 		}
+		c.junk++
 	}
 	return r
 }
@@ -169,6 +172,8 @@ func (c *conn) run(v verb, arg string) reply {
 		return c.hello(arg, v == verbEhlo)
 	case verbStartTLS:
 		return c.startTLS(arg)
+	case verbAuth:
+		return c.auth(arg)
 	case verbMail:
 		return c.mailFrom(arg)
 	case verbRcpt:
@@ -194,7 +199,7 @@ func (c *conn) run(v verb, arg string) reply {
 		r.close = true
 		return r
 	}
-	return c.notOffered(v)
+	return say(500, mail.Code(5, 5, 2), "Error: command not recognized")
 }
 
 // say adds a reply to what is to be sent. A client that makes many errors is slowed down

@@ -232,6 +232,8 @@ func setOption(t *testing.T, w *world, name, value string) {
 		o.HardErrorLimit = n
 	case "smtpd_error_sleep_time":
 		o.ErrorSleep = duration()
+	case "smtpd_discard_ehlo_keywords":
+		o.DiscardEhloKeywords = strings.Fields(value)
 	case "smtpd_junk_command_limit":
 		o.JunkCommandLimit = n
 	case "smtpd_timeout":
@@ -252,6 +254,8 @@ func setOption(t *testing.T, w *world, name, value string) {
 		*b = *newBook("virt.example", strings.ReplaceAll(value, ";", "\n"))
 	case "mydestination": // no user is known
 	default:
-		t.Fatalf("unknown option %q", name)
+		if !setAuthOption(o, name, value) {
+			t.Fatalf("unknown option %q", name)
+		}
 	}
 }

@@ -64,8 +64,12 @@ func (c *conn) readFailed(err error) {
 	}
 }
 
-// lost logs why a connection ended without QUIT.
+// lost logs why a connection ended without QUIT. Hanging up when a message is done is
+// rude and nothing else: it is not logged.
 func (c *conn) lost(why string) {
+	if c.where == "END-OF-MESSAGE" && why == "lost connection" {
+		return
+	}
 	c.log.Info(mail.EventLost, slog.String(mail.KeyReason, why), slog.String(mail.KeyStage, c.where),
 		slog.String(mail.KeyClient, c.peer.String()))
 }

@@ -68,6 +68,7 @@ const (
 	classEtrn      = "Etrn command"
 	classData      = "Data command"
 	classEndOfData = "End-of-data"
+	classLogin     = "SASL login name"
 )
 
 func (s *session) client() subject     { return subject{class: classClient, name: s.peer.String()} }

@@ -247,6 +247,11 @@ func (j *journal) Handle(_ context.Context, r slog.Record) error {
 		line = "disconnect from " + v[mail.KeyClient] + " " + v[mail.KeyCommands]
 	case mail.EventClient:
 		line = id + "client=" + v[mail.KeyClient]
+		for _, key := range []string{"sasl_method", "sasl_username", "sasl_sender"} {
+			if v[key] != "" {
+				line += ", " + key + "=" + v[key]
+			}
+		}
 		if from := v["orig_client"]; from != "" {
 			line += ", orig_client=" + from
 		}

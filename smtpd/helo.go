@@ -15,16 +15,18 @@ func (c *conn) hello(name string, ehlo bool) reply {
 		}
 		return plain(501, "Syntax: HELO hostname")
 	}
-	c.reset()
 	if s, ok := c.sess.(HeloSession); ok {
 		if err := s.Helo(heloName(name), ehlo); err != nil {
-			return answer(err, reply{})
+			return answer(err, reply{}) // and the transaction goes on
 		}
 	}
-	c.greeted, c.esmtp = true, ehlo
+	c.reset()
+	// Who has said EHLO once speaks ESMTP also after a HELO.
+	c.greeted, c.esmtp = true, c.esmtp || ehlo
 	r := plain(250, c.o.MyHostname)
 	if ehlo {
 		r.more = c.keywords()
+		c.logDiscarded()
 	}
 	return r
 }
@@ -36,6 +38,7 @@ func (c *conn) keywords() []string {
 		size += " " + strconv.FormatInt(c.o.MessageSizeLimit, 10)
 	}
 	_, chunks := c.sess.(ChunkSession)
+	auth := c.announced()
 	all := []struct {
 		keyword string
 		offered bool
@@ -45,7 +48,9 @@ func (c *conn) keywords() []string {
 		{"VRFY", !c.o.DisableVRFY},
 		{"ETRN", true},
 		{"STARTTLS", c.o.TLS != nil && c.tls == nil},
-		{xclientKeyword, c.mayXclient},
+		{"AUTH " + auth, auth != ""},
+		{"AUTH=" + auth, auth != "" && c.o.BrokenAuthClients && !c.discards("AUTH")},
+		{c.xclientKeyword(), c.mayXclient},
 		{xforwardKeyword, c.mayXforward},
 		{"ENHANCEDSTATUSCODES", true},
 		{"8BITMIME", true},
@@ -60,6 +65,29 @@ func (c *conn) keywords() []string {
 		}
 	}
 	return list
+}
+
+// discardable are the words of smtpd_discard_ehlo_keywords in the order of the log.
+var discardable = []string{
+	"8BITMIME", "AUTH", "ETRN", "PIPELINING", "SIZE", "VERP", "VRFY", "XCLIENT", "XFORWARD", "STARTTLS",
+	"ENHANCEDSTATUSCODES", "DSN", "SMTPUTF8", "CHUNKING", "REQUIRETLS",
+}
+
+// logDiscarded says which extensions were not offered, unless silent-discard is among
+// them, or ENHANCEDSTATUSCODES, whose absence Postfix takes for a silence of its own.
+func (c *conn) logDiscarded() {
+	if len(c.o.DiscardEhloKeywords) == 0 || c.discards("silent-discard") || c.discards("ENHANCEDSTATUSCODES") {
+		return
+	}
+	var list []string
+	for _, k := range discardable {
+		if c.discards(k) {
+			list = append(list, k)
+		}
+	}
+	if list != nil {
+		c.log.Info("discarding EHLO keywords: " + strings.Join(list, " "))
+	}
 }
 
 // discards tells whether an extension is kept to ourselves (smtpd_discard_ehlo_keywords).

@@ -28,7 +28,7 @@ func (c *conn) mailFrom(arg string) reply {
 	if !ok {
 		return say(501, mail.Code(5, 5, 4), "Syntax: MAIL FROM:<address>")
 	}
-	path, rest, err := mail.ParsePath(arg, c.o.StrictEnvelopes)
+	path, rest, err := c.parsePath(arg)
 	if err != nil {
 		c.logBadPath(err, "MAIL", arg, rest)
 		return say(501, mail.Code(5, 1, 7), "Bad sender address syntax")
@@ -58,6 +58,16 @@ func (c *conn) mailFrom(arg string) reply {
 	return say(250, mail.Code(2, 1, 0), "Ok")
 }
 
+// parsePath reads the path that an argument begins with. One that begins with a hyphen
+// could be taken for an option where it is given to a command (allow_min_user).
+func (c *conn) parsePath(arg string) (path mail.Path, rest string, err error) {
+	path, rest, err = mail.ParsePath(arg, c.o.StrictEnvelopes)
+	if err == nil && !c.o.AllowMinUser && strings.HasPrefix(path.Local, "-") {
+		err = mail.ErrPathSyntax
+	}
+	return path, rest, err
+}
+
 // mailParams reads the parameters of MAIL.
 func (c *conn) mailParams(s string) (*smtp.MailOptions, *reply) {
 	opts := new(smtp.MailOptions)
@@ -80,7 +90,14 @@ func (c *conn) mailParams(s string) (*smtp.MailOptions, *reply) {
 			opts.Body = smtp.Body7Bit
 		case p.is("SMTPUTF8") && c.o.SMTPUTF8Enable && !c.discards("SMTPUTF8"):
 			opts.UTF8 = true
-		case p.is("AUTH="): // RFC 4954 section 5: without authentication it is as AUTH=<>
+		case p.is("AUTH="): // RFC 4954 section 5: we believe nobody, and pass it on to nobody
+			if opts.Auth != nil {
+				r := say(503, mail.Code(5, 5, 4), "Error: multiple AUTH= options")
+				return nil, &r
+			}
+			if value != "<>" {
+				opts.Auth = &value
+			}
 		case (p.is("RET=") || p.is("ENVID=")) && c.discards("DSN"):
 			return nil, dsnDisabled()
 		case p.is("RET="):
@@ -91,7 +108,7 @@ func (c *conn) mailParams(s string) (*smtp.MailOptions, *reply) {
 			opts.Return = ret
 		case p.is("ENVID="):
 			id, ok := decodeXtext(value)
-			if opts.EnvelopeID != "" || !ok || id == "" {
+			if opts.EnvelopeID != "" || !ok || id == "" || strings.ContainsFunc(id, isEightBit) {
 				return nil, badParam("Bad ENVID parameter syntax")
 			}
 			opts.EnvelopeID = id

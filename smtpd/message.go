@@ -262,8 +262,16 @@ func (s *session) envelope() *mail.Envelope {
 			secured = securedBy(s.tls, s.o.TLS.Config.ClientAuth != tls.NoClientCert)
 		}
 	}
+	if s.login.username != "" && s.proto() == "ESMTP" {
+		with += "A" // RFC 3848, of ESMTP only
+	}
+	login := ""
+	if s.o.AuthenticatedHeader {
+		login = s.login.username
+	}
 	t := trace{
-		helo: s.helo, peer: s.peer, hostname: s.o.MyHostname, mailName: s.o.MailName,
+		login: login,
+		helo:  s.helo, peer: s.peer, hostname: s.o.MyHostname, mailName: s.o.MailName,
 		protocol: with, tls: secured, id: s.tx.id, only: s.onlyRecipient(), time: s.tx.arrived,
 	}
 	env := &mail.Envelope{

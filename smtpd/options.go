@@ -24,6 +24,7 @@ type Options struct {
 	MyHostname string // myhostname
 	MailName   string // mail_name (Postfix)
 	Banner     string // smtpd_banner, expanded ("$myhostname ESMTP $mail_name")
+	LogName    string // whose lines these are in the log: "submission/smtpd" for a syslog_name of its own (smtpd)
 	Service    string // the service's name in master.cf, for warnings (smtp)
 
 	Recipients Recipients
@@ -70,12 +71,22 @@ type Options struct {
 	NullAccessLookupKey     string  // smtpd_null_access_lookup_key (<>)
 	LogPermit               Words   // smtpd_log_access_permit_actions; nil: none
 	RBLReplyMaps            []Table // rbl_reply_maps
+	RelayClientCerts        []Table // relay_clientcerts
 	DefaultRBLReply         string  // default_rbl_reply
 	RejectFooter            string  // smtpd_reject_footer
 	RejectFooterMaps        []Table // smtpd_reject_footer_maps
 	Stress                  string  // stress
 
 	TLS *TLS // nil: none
+
+	Logins          Logins   // smtpd_sasl_auth_enable; nil: nobody can log in
+	TLSAuthOnly     bool     // smtpd_tls_auth_only
+	AuthExceptions  Networks // smtpd_sasl_exceptions_networks; nil: nobody
+	SenderLoginMaps []Table  // smtpd_sender_login_maps
+	// AuthenticatedHeader is smtpd_sasl_authenticated_header.
+	AuthenticatedHeader bool
+	BrokenAuthClients   bool // broken_sasl_auth_clients
+	AuthResponseLimit   int  // smtpd_sasl_response_limit (12288)
 
 	AuthorizedXclient  Networks // smtpd_authorized_xclient_hosts; nil: nobody
 	AuthorizedXforward Networks // smtpd_authorized_xforward_hosts; nil: nobody
@@ -101,6 +112,7 @@ type Options struct {
 
 	DisableVRFY            bool        // disable_vrfy_command
 	HeloRequired           bool        // smtpd_helo_required
+	AllowMinUser           bool        // allow_min_user: addresses may begin with a hyphen
 	StrictEnvelopes        bool        // strict_rfc821_envelopes
 	RejectUnlistedSender   bool        // smtpd_reject_unlisted_sender
 	SMTPUTF8Enable         bool        // smtputf8_enable
@@ -138,6 +150,7 @@ type Options struct {
 	ClientConnectionRate  int           // smtpd_client_connection_rate_limit; 0: none
 	ClientMessageRate     int           // smtpd_client_message_rate_limit; 0: none
 	ClientRecipientRate   int           // smtpd_client_recipient_rate_limit; 0: none
+	ClientAuthRate        int           // smtpd_client_auth_rate_limit; 0: none
 	RateTimeUnit          time.Duration // anvil_rate_time_unit (60s)
 	ClientIPv4Prefix      int           // smtpd_client_ipv4_prefix_length (32)
 	ClientIPv6Prefix      int           // smtpd_client_ipv6_prefix_length (84)
@@ -196,7 +209,7 @@ func (o Options) withDefaults() *Options {
 		{&o.HeaderSizeLimit, 102400}, {&o.HeaderTokenLimit, 10240}, {&o.HopcountLimit, 50}, {&o.DuplicateFilterLimit, 1000},
 		{&o.RecipientLimit, 1000}, {&o.OvershootLimit, 1000}, {&o.LineLengthLimit, 2048},
 		{&o.SoftErrorLimit, 10}, {&o.HardErrorLimit, 20}, {&o.JunkCommandLimit, 100},
-		{&o.ClientIPv4Prefix, 32}, {&o.ClientIPv6Prefix, 84},
+		{&o.ClientIPv4Prefix, 32}, {&o.ClientIPv6Prefix, 84}, {&o.AuthResponseLimit, 12288},
 	} {
 		if *n.value == 0 {
 			*n.value = n.def

@@ -24,8 +24,6 @@ func (c *conn) vrfy(arg string) reply {
 	switch {
 	case c.o.DisableVRFY || !ok:
 		return say(502, mail.Code(5, 5, 1), "VRFY command is disabled")
-	case c.o.HeloRequired && !c.greeted:
-		return say(503, mail.Code(5, 5, 1), "Error: send HELO/EHLO first")
 	case arg == "":
 		return say(501, mail.Code(5, 5, 4), "Syntax: VRFY address [SMTPUTF8]")
 	}
@@ -58,7 +56,13 @@ func (c *conn) etrn(arg string) reply {
 	case arg == "" || strings.ContainsAny(arg, " \t"):
 		return plain(500, "Syntax: ETRN domain")
 	}
-	domain := strings.TrimLeft(arg, "@#")
+	domain := arg
+	if domain[0] == '@' || domain[0] == '#' {
+		domain = domain[1:]
+	}
+	if !mail.ValidHostname(domain) && !strings.HasPrefix(domain, "[") {
+		return plain(501, "Error: invalid parameter syntax")
+	}
 	if s, ok := c.sess.(EtrnSession); ok {
 		if err := s.Etrn(domain); err != nil {
 			return answer(err, reply{})
@@ -66,13 +70,4 @@ func (c *conn) etrn(arg string) reply {
 	}
 	c.log.Warn("reject: ETRN " + echo(domain, maxEchoed) + "... from " + c.peer.String())
 	return plain(459, "<"+echo(domain, maxEchoed)+">: service unavailable")
-}
-
-// notOffered answers what this listener does not do, as Postfix without SASL.
-func (c *conn) notOffered(v verb) reply {
-	switch v {
-	case verbAuth:
-		return say(503, mail.Code(5, 5, 1), "Error: authentication not enabled")
-	}
-	return say(500, mail.Code(5, 5, 2), "Error: command not recognized")
 }

@@ -8,7 +8,7 @@ import (
 
 // isForbidden tells what no mail client would say (smtpd_forbidden_commands).
 func (c *conn) isForbidden(word string) bool {
-	if first := word[0] &^ 0x20; first < 'A' || first > 'Z' {
+	if first := word[0] &^ 0x20; first < 'A' || first > 'Z' || isHeaderName(word) {
 		return true
 	}
 	for _, f := range c.o.ForbiddenCommands {
@@ -18,6 +18,10 @@ func (c *conn) isForbidden(word string) bool {
 	}
 	return false
 }
+
+// isHeaderName tells what begins a header field: a message that is sent to us in place of
+// commands, by somebody who has web browsers or mail forms speak SMTP.
+func isHeaderName(word string) bool { return strings.IndexByte(word, ':') > 0 }
 
 // pipelined looks whether the client has sent on without waiting where it had to: after
 // some commands, and after all of them before it has said EHLO. It tells whether that is

@@ -20,7 +20,7 @@ func (c *conn) rcptTo(arg string) reply {
 	if !ok {
 		return say(501, mail.Code(5, 5, 4), "Syntax: RCPT TO:<address>")
 	}
-	path, rest, err := mail.ParsePath(arg, c.o.StrictEnvelopes)
+	path, rest, err := c.parsePath(arg)
 	if err == nil && path.IsNull() {
 		err = mail.ErrPathSyntax
 	}

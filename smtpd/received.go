@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"aliasmx/internal/header"
 	"aliasmx/internal/mail"
@@ -18,6 +19,7 @@ type trace struct {
 	mailName string // mail_name
 	protocol string // RFC 3848, RFC 6531 section 3.7.3
 	tls      string // how the connection is secured, whole lines; "": that is not told
+	login    string // smtpd_sasl_authenticated_header: who the client is; "": that is not told
 	id       mail.QueueID
 	// only is the recipient as the client named it, if there is just one: with several,
 	// each would learn of the others.
@@ -34,6 +36,9 @@ func (t *trace) received() []byte {
 	}
 	b.WriteString("Received: from " + helo + " (" + t.peer.Name + " [" + literal(t.peer.Addr) + "])\r\n")
 	b.WriteString(t.tls)
+	if t.login != "" {
+		b.WriteString("\t(Authenticated sender: " + harmless(t.login) + ")\r\n")
+	}
 	b.WriteString("\tby " + t.hostname + " (" + t.mailName + ") with " + t.protocol + " id " + t.id.String())
 	if t.only != nil {
 		b.WriteString("\r\n\tfor <" + t.only.String() + ">; ")
@@ -81,11 +86,10 @@ func heloName(name string) string {
 	if len(name) > longest {
 		name = name[:longest]
 	}
-	b := []byte(name)
-	for i, c := range b {
-		if c <= ' ' || c >= 0x7f || strings.IndexByte(`<>()\";@`, c) >= 0 {
-			b[i] = '?'
+	return strings.Map(func(c rune) rune {
+		if c <= ' ' || c == 0x7f || c == utf8.RuneError || strings.ContainsRune(`<>()\";@`, c) {
+			return '?'
 		}
-	}
-	return string(b)
+		return c
+	}, name)
 }

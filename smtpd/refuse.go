@@ -70,8 +70,9 @@ func (s *session) proto() string {
 
 // logClient logs that a transaction has its queue ID, and where its message came from.
 func (s *session) logClient() {
-	attrs := make([]slog.Attr, 0, 4)
+	attrs := make([]slog.Attr, 0, 7)
 	attrs = append(attrs, slog.String(mail.KeyQueueID, s.tx.id.String()), slog.String(mail.KeyClient, s.peer.String()))
+	attrs = s.loginAttrs(attrs)
 	s.log.LogAttrs(s.ctx, slog.LevelInfo, mail.EventClient, s.original.attrs(attrs)...)
 }
 

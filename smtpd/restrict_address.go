@@ -106,6 +106,9 @@ func (s *session) rejectUnlistedSender(ctx context.Context, _ *Restriction) outc
 	}
 	st := *s.lookupFailed(err)
 	st.Text = strings.Replace(st.Text, classRecipient+" rejected", classSender+" rejected", 1)
+	if class != mail.ClassVirtualAlias && st.Enhanced[1] == 1 && st.Enhanced[2] == 1 {
+		st.Enhanced[2] = 0 // Postfix calls it 5.1.1 for alias domains alone, and maps that
+	}
 	st.Enhanced = s.fixCode(st.Enhanced, classSender)
 	return s.refusal(about(from, &st), st.Code/100 == 5)
 }

@@ -64,7 +64,7 @@ func (s *session) policyAttributes() [][2]string {
 	if n := tx.content.size(); n > 0 {
 		size = n
 	}
-	return [][2]string{
+	return append([][2]string{
 		{"request", "smtpd_access_policy"},
 		{"protocol_state", stage},
 		{"protocol_name", proto},
@@ -83,17 +83,10 @@ func (s *session) policyAttributes() [][2]string {
 		{"size", strconv.FormatInt(size, 10)},
 		{"etrn_domain", j.etrn},
 		{"stress", s.o.Stress},
-		{"sasl_method", ""},
-		{"sasl_username", ""},
-		{"sasl_sender", ""},
-		{"ccert_subject", ""},
-		{"ccert_issuer", ""},
-		{"ccert_fingerprint", ""},
-		{"ccert_pubkey_fingerprint", ""},
-		{"encryption_protocol", ""},
-		{"encryption_cipher", ""},
-		{"encryption_keysize", "0"},
-	}
+		{"sasl_method", s.login.method},
+		{"sasl_username", s.login.username},
+		{"sasl_sender", s.saslSender()},
+	}, s.tlsAttributes()...)
 }
 
 // instance is the same for all questions about one message, and never again.

@@ -9,7 +9,7 @@ import (
 // Every restriction that there is, SMTPD_ACCESS_README and postconf(5). What a
 // restriction does stands in the file of its subject: restrict_client.go,
 // restrict_helo.go, restrict_address.go, restrict_relay.go, restrict_servers.go,
-// restrict_lists.go, restrict_policy.go, restrict_verify.go, access.go.
+// restrict_lists.go, restrict_policy.go, restrict_verify.go, restrict_login.go, access.go.
 
 // Names that stand for elements without a name of their own. No word can be one.
 const (
@@ -58,15 +58,15 @@ func builtin() map[string]*rule {
 
 		{name: "permit_mynetworks", apply: (*session).permitMyNetworks},
 		{name: "permit_inet_interfaces", apply: (*session).permitInterfaces},
-		{name: "permit_sasl_authenticated", apply: (*session).nobody},
-		{name: "permit_tls_clientcerts", apply: (*session).nobody},
-		{name: "permit_tls_all_clientcerts", apply: (*session).nobody},
+		{name: "permit_sasl_authenticated", apply: (*session).permitAuthenticated},
+		{name: "permit_tls_clientcerts", apply: (*session).permitKnown},
+		{name: "permit_tls_all_clientcerts", apply: (*session).permitTrusted},
 		{name: "reject_unknown_client_hostname", apply: (*session).rejectUnknownClient},
 		{name: "reject_unknown_reverse_client_hostname", apply: (*session).rejectUnknownReverse},
 		{name: "check_client_access", argument: aTable, apply: (*session).checkClient},
 		{name: "check_reverse_client_hostname_access", argument: aTable, apply: (*session).checkReverse},
-		{name: "check_ccert_access", argument: aTable, apply: (*session).nobody},
-		{name: "check_sasl_access", argument: noSASL, apply: (*session).ignoredSASL},
+		{name: "check_ccert_access", argument: aTable, apply: (*session).checkCertificate},
+		{name: "check_sasl_access", argument: aTable, apply: (*session).checkSASL},
 
 		{name: "check_address_map", argument: aTable, apply: (*session).checkAddressMap},
 
@@ -81,10 +81,10 @@ func builtin() map[string]*rule {
 		{name: "reject_unlisted_sender", apply: (*session).rejectUnlistedSender},
 		{name: "reject_unverified_sender", apply: (*session).rejectUnverifiedSender, needs: needsVerifier},
 		{name: "check_sender_access", argument: aTable, apply: (*session).checkSender},
-		{name: "reject_sender_login_mismatch", apply: (*session).ignoredSASL},
-		{name: "reject_authenticated_sender_login_mismatch", apply: (*session).ignoredSASL},
-		{name: "reject_known_sender_login_mismatch", apply: (*session).ignoredSASL},
-		{name: "reject_unauthenticated_sender_login_mismatch", apply: (*session).ignoredSASL},
+		{name: "reject_sender_login_mismatch", apply: (*session).rejectMismatch},
+		{name: "reject_authenticated_sender_login_mismatch", apply: (*session).rejectAuthenticatedMismatch},
+		{name: "reject_known_sender_login_mismatch", apply: (*session).rejectKnownMismatch},
+		{name: "reject_unauthenticated_sender_login_mismatch", apply: (*session).rejectUnauthenticatedMismatch},
 
 		{name: "permit_auth_destination", apply: (*session).permitAuthDestination},
 		{name: "reject_unauth_destination", apply: (*session).rejectUnauthDestination},
@@ -156,10 +156,5 @@ func (s *session) applyClass(ctx context.Context, r *Restriction) outcome {
 	return s.judge(ctx, r.class)
 }
 
-// nobody is what permits clients with a certificate or a password: there are none.
+// nobody is what permits clients with a certificate: there are none.
 func (s *session) nobody(context.Context, *Restriction) outcome { return dunno }
-
-func (s *session) ignoredSASL(_ context.Context, r *Restriction) outcome {
-	s.warn("restriction `" + r.rule.name + "' ignored: no SASL support")
-	return dunno
-}

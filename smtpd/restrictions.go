@@ -49,7 +49,6 @@ const (
 	aList   // domain[=answers]
 	aPolicy // inet:host:port, unix:path, {...}
 	aNumber
-	noSASL // a table, but nobody is authenticated here
 )
 
 // rule is a restriction that there is.
@@ -175,7 +174,7 @@ func (l *Language) open(r *Restriction) (err error) {
 		return errors.New("it is not available here")
 	}
 	switch r.rule.argument {
-	case aTable, noSASL:
+	case aTable:
 		if !strings.Contains(r.arg, ":") {
 			return fmt.Errorf("bad argument %q: need maptype:mapname", r.arg)
 		}
@@ -208,7 +207,7 @@ func (l *Language) open(r *Restriction) (err error) {
 
 func wanted(a argument) string {
 	switch a {
-	case aTable, noSASL:
+	case aTable:
 		return "TYPE:TABLE"
 	case aList:
 		return "a domain name"
@@ -235,6 +234,11 @@ func (l *Language) unknown(name string) error {
 	}
 	slices.Sort(known)
 	return fmt.Errorf("unknown restriction %q; there are: %s", name, strings.Join(known, " "))
+}
+
+// Permits tells whether a list, or a class in it, has a restriction of that name.
+func Permits(list []Restriction, name string) bool {
+	return slices.ContainsFunc(list, func(r Restriction) bool { return r.rule.name == name || Permits(r.class, name) })
 }
 
 // GuardsRelay tells whether a list can refuse a recipient that is none of ours. One of

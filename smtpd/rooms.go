@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/netip"
 
+	"github.com/emersion/go-sasl"
+
 	"aliasmx/internal/mail"
 )
 
@@ -53,6 +55,32 @@ type Enqueuer interface {
 type Table interface {
 	Lookup(ctx context.Context, key string) (value string, found bool, err error)
 	Name() string // TYPE:NAME
+}
+
+// Logins knows who may log in (RFC 4954). Its errors are *mail.Status: with code 535 the
+// client has failed, and the text is the reason; with any other, and with any other
+// error, nobody can say now.
+type Logins interface {
+	// Mechanisms are those that a client is offered. It may wait for a server.
+	Mechanisms(ctx context.Context, secured bool) []string
+
+	// Begin begins an exchange, which lasts no longer than ctx.
+	Begin(ctx context.Context, r LoginRequest) (Login, error)
+}
+
+// LoginRequest is what is known when a client begins to log in.
+type LoginRequest struct {
+	Mechanism      string // as the client has written it
+	Client, Server netip.AddrPort
+	Secured        bool // by TLS
+}
+
+// Login is an attempt to log in. Next is given responses without base64, nil for none. It
+// is used by one goroutine.
+type Login interface {
+	sasl.Server
+	Username() string // who it is about; "" while that is not known
+	Close()           // ends it, finished or not
 }
 
 // Words is a list of words: *table.DomainList.

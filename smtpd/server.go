@@ -16,6 +16,7 @@ type Server struct {
 	options atomic.Pointer[Options] // of new connections and transactions
 	buffers *wire.Buffers
 	clients clients
+	failed  failures
 
 	ctx     context.Context // ends when a shutdown does not wait any longer
 	cancel  context.CancelFunc

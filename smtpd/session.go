@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"log/slog"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +28,7 @@ type session struct {
 	log  *slog.Logger
 
 	exempt   bool // from the limits of one client
+	login    identity
 	helo     string
 	esmtp    bool
 	protocol string   // instead, as XCLIENT said
@@ -86,7 +88,9 @@ func (s *Server) newSession(o *Options, p Peer) *session {
 	return &session{srv: s, o: o, ctx: s.ctx, peer: p, log: smtpdLog(o), started: o.Now()}
 }
 
-func smtpdLog(o *Options) *slog.Logger { return o.Log.With(slog.String(mail.KeyDaemon, "smtpd")) }
+func smtpdLog(o *Options) *slog.Logger {
+	return o.Log.With(slog.String(mail.KeyDaemon, orElse(o.LogName, "smtpd")))
+}
 
 // lookup bounds the questions of one command, to lookupTimeout or somewhat less: making a
 // context for each would cost more than most questions do.
@@ -124,10 +128,8 @@ func (s *session) Connect() error {
 
 // Helo takes the name the client gives itself.
 func (s *session) Helo(name string, ehlo bool) error {
-	s.esmtp = ehlo
-	s.protocol = ""
 	if s.peer.Local || s.o.DelayReject {
-		s.helo = name
+		s.heard(name, ehlo)
 		return nil
 	}
 	before := s.helo
@@ -137,11 +139,17 @@ func (s *session) Helo(name string, ehlo bool) error {
 		stage = "EHLO"
 	}
 	s.begin(stage, nil)
-	err := s.refuse(stage, nil, s.askHelo(s.lookup()))
-	if err != nil {
+	if err := s.refuse(stage, nil, s.askHelo(s.lookup())); err != nil {
 		s.helo = before
+		return err
 	}
-	return err
+	s.heard(name, ehlo)
+	return nil
+}
+
+// heard takes a greeting. Who has said EHLO once speaks ESMTP also after a HELO.
+func (s *session) heard(name string, ehlo bool) {
+	s.helo, s.esmtp, s.protocol = name, s.esmtp || ehlo, ""
 }
 
 // ImproperPipelining is remembered for reject_unauth_pipelining.
@@ -168,19 +176,31 @@ func (s *session) MailAddress(from mail.Address, opts *smtp.MailOptions) error {
 	if opts != nil {
 		s.tx.opts = *opts
 	}
-	refused := s.mayBegin()
-	err := s.refuse("MAIL", nil, refused)
+	err := s.tooMuch("Message delivery request", s.o.ClientMessageRate, s.srv.clients.message, "too much mail")
+	if err == nil {
+		err = s.refuse("MAIL", nil, s.mayBegin())
+	}
 	if err != nil {
 		s.tx = transaction{}
 	}
 	return err
 }
 
-func (s *session) mayBegin() *mail.Status {
-	if limit := s.o.ClientMessageRate; s.isLimited(limit) && over(s.srv.clients.message(s.o, s.peer.Addr), limit) {
-		s.warn("Message delivery request rate limit exceeded: more than " + strconv.Itoa(limit) + " from " + s.peer.String() + " for service " + s.o.Service)
-		return status(450, mail.Code(4, 7, 1), "Error: too much mail from "+s.peer.Addr.String())
+// tooMuch counts what a client does in its unit of time, and says no beyond a limit. The
+// log has it once, as a warning.
+func (s *session) tooMuch(what string, limit int, count func(*Options, netip.Addr) int, text string) error {
+	if !s.isLimited(limit) {
+		return nil
 	}
+	n := count(s.o, s.peer.Addr)
+	if !over(n, limit) {
+		return nil
+	}
+	s.warn(what + " rate limit exceeded: " + strconv.Itoa(n) + " from " + s.peer.String() + " for service " + s.o.Service)
+	return status(450, mail.Code(4, 7, 1), "Error: "+text+" from "+s.peer.Addr.String())
+}
+
+func (s *session) mayBegin() *mail.Status {
 	if !s.peer.Local && !s.o.DelayReject {
 		s.begin("MAIL", nil)
 		if refused := s.askSender(s.lookup()); refused != nil {
@@ -203,9 +223,8 @@ func (s *session) Rcpt(to string, opts *smtp.RcptOptions) error {
 
 // RcptAddress takes a recipient, or refuses it.
 func (s *session) RcptAddress(to mail.Address, opts *smtp.RcptOptions) error {
-	if limit := s.o.ClientRecipientRate; s.isLimited(limit) && over(s.srv.clients.recipient(s.o, s.peer.Addr), limit) {
-		s.warn("Recipient address rate limit exceeded: more than " + strconv.Itoa(limit) + " from " + s.peer.String() + " for service " + s.o.Service)
-		return s.refuse("RCPT", &to, status(450, mail.Code(4, 7, 1), "Error: too many recipients from "+s.peer.Addr.String()))
+	if err := s.tooMuch("Recipient address", s.o.ClientRecipientRate, s.srv.clients.recipient, "too many recipients"); err != nil {
+		return err
 	}
 	ctx := s.lookup()
 	rev := s.reversePath(ctx)
@@ -279,6 +298,19 @@ func (s *session) add(rcpts []mail.Recipient) {
 	for i := range rcpts {
 		if !s.tx.seen.Seen(&rcpts[i]) {
 			s.tx.rcpts = append(s.tx.rcpts, rcpts[i])
+		} else if rcpts[i].Notify&mail.NotifyExpanded != 0 {
+			s.reportToo(&rcpts[i])
+		}
+	}
+}
+
+// reportToo has the recipient that a duplicate was dropped for report the expansion that
+// the duplicate was to report (NOTIFY=SUCCESS).
+func (s *session) reportToo(dup *mail.Recipient) {
+	for i := range s.tx.rcpts {
+		if r := &s.tx.rcpts[i]; r.Final == dup.Final && r.Orig == dup.Orig && r.ORcpt == dup.ORcpt {
+			r.Notify |= mail.NotifyExpanded
+			return
 		}
 	}
 }

@@ -23,6 +23,7 @@ type TLS struct {
 	// RequireCert: nor without a client certificate that an authority of ours has signed
 	// (smtpd_tls_req_ccert; with Required only).
 	RequireCert    bool
+	Digest         string        // smtpd_tls_fingerprint_digest (sha256)
 	ReceivedHeader bool          // smtpd_tls_received_header
 	LogLevel       int           // smtpd_tls_loglevel
 	Timeout        time.Duration // smtpd_starttls_timeout (300 s)
@@ -53,7 +54,7 @@ func (c *conn) startTLS(arg string) reply {
 		return reply{silent: true}
 	}
 	c.reset()
-	c.greeted, c.esmtp = false, false
+	c.greeted, c.esmtp, c.authenticated = false, false, false
 	if !c.secure() {
 		return reply{silent: true}
 	}
@@ -150,4 +151,5 @@ func (s *session) Secured(state *tls.ConnectionState) {
 	s.Reset()
 	s.tls = state
 	s.helo, s.esmtp = "", false
+	s.login = identity{} // RFC 4954 section 4: proved to whoever was in between
 }

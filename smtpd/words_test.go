@@ -252,7 +252,7 @@ func TestReceived(t *testing.T) {
 func TestHeloName(t *testing.T) {
 	for in, want := range map[string]string{
 		"client.example.net": "client.example.net", "[127.0.0.1]": "[127.0.0.1]", "a b": "a?b", `<x>"()\;@`: "?x???????",
-		"x\ty": "x?y", "ö": "??", strings.Repeat("x", 300): strings.Repeat("x", 255),
+		"x\ty": "x?y", "ö": "ö", "\xff": "?", strings.Repeat("x", 300): strings.Repeat("x", 255),
 	} {
 		if got := heloName(in); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)

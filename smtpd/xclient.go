@@ -9,13 +9,21 @@ import (
 // XCLIENT: a trusted client makes us believe that it is another one, for tests and for
 // proxies (XCLIENT_README). The session then begins anew, with the greeting.
 
-const xclientKeyword = "XCLIENT NAME ADDR PROTO HELO REVERSE_NAME PORT DESTADDR DESTPORT"
+// xclientKeyword is the offer; LOGIN is in it where clients can log in.
+func (c *conn) xclientKeyword() string {
+	login := ""
+	if c.o.Logins != nil {
+		login = " LOGIN"
+	}
+	return "XCLIENT NAME ADDR PROTO HELO REVERSE_NAME PORT" + login + " DESTADDR DESTPORT"
+}
 
 // disguise is a client as XCLIENT describes it.
 type disguise struct {
 	peer     Peer
 	helo     string
 	protocol string
+	login    identity
 }
 
 // xclient carries out XCLIENT.
@@ -42,7 +50,8 @@ func (c *conn) xclient(arg string) reply {
 	c.peer = d.peer.settled()
 	exempt, refused := c.admit()
 	s := c.srv.newSession(c.o, c.peer)
-	s.exempt, s.helo, s.protocol = exempt, d.helo, d.protocol
+	s.exempt, s.helo, s.protocol, s.login = exempt, d.helo, d.protocol, d.login
+	c.authenticated = d.login.username != ""
 	c.greeted, c.esmtp = d.helo != "", false
 	r := c.greet(s)
 	if refused != nil {
@@ -74,6 +83,10 @@ func (d *disguise) read(arg string) *reply {
 		case "HELO":
 			if d.helo = ""; !a.isMissing() {
 				d.helo, ok = neutral(a.value), len(a.value) <= maxHostname
+			}
+		case "LOGIN":
+			if !a.isMissing() {
+				d.login = identity{method: "XCLIENT", username: a.value}
 			}
 		case "PROTO":
 			d.protocol, ok = a.protocol()

@@ -86,3 +86,16 @@ func printable(s string) (string, bool) {
 	}
 	return s, true
 }
+
+// quoteXtext is the inverse of unquoteXtext.
+func quoteXtext(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c <= ' ' || c >= 0x7f || c == '+' || c == '=' {
+			b.WriteString("+" + strings.ToUpper(strconv.FormatUint(uint64(c)|0x100, 16)[1:]))
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}

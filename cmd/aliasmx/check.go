@@ -43,7 +43,10 @@ func checkCommand(args []string, env environ) int {
 		return fail(env, "aliasmx", exitConfig, err)
 	}
 	defer v.close()
-	for _, w := range operatorWarnings(cfg) {
+	if err := checkFiles(cfg); err != nil {
+		return fail(env, "aliasmx", exitConfig, err)
+	}
+	for _, w := range append(operatorWarnings(cfg), v.loginWarnings()...) {
 		warn(w)
 	}
 	if flags.JSON {

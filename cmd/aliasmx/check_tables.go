@@ -48,10 +48,12 @@ func checkTables(v *view, warn, inform func(text string)) {
 		warn(err.Error())
 	}
 	var found findings
-	v.resolver.Prove(ctx, func(f alias.Finding) bool {
+	find := func(f alias.Finding) bool {
 		found.add(f, place(f, v.cfg))
 		return true
-	})
+	}
+	v.resolver.Prove(ctx, find)
+	v.resolver.ProveRoutes(ctx, checkRoute, find)
 	for _, k := range found.kinds {
 		say := warn
 		if k.info {
@@ -142,14 +144,18 @@ func checkTablesJSON(v *view, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	v.resolver.Prove(ctx, func(f alias.Finding) bool {
+	find := func(f alias.Finding) bool {
 		severity := "warning"
 		if f.Info {
 			severity = "info"
 		}
 		err = writeJSONLine(out, findingJSON{severity, string(f.Kind), place(f, v.cfg), f.Key, f.Text})
 		return err == nil
-	})
+	}
+	v.resolver.Prove(ctx, find)
+	if err == nil {
+		v.resolver.ProveRoutes(ctx, checkRoute, find)
+	}
 	return err
 }
 

@@ -20,6 +20,7 @@ const (
 	exitOK          = 0
 	exitFailure     = 1
 	exitUsage       = 64
+	exitNoUser      = 67
 	exitUnavailable = 69
 	exitSoftware    = 70
 	exitTempFail    = 75
@@ -49,6 +50,7 @@ func commands() []command {
 		{"newaliases", "build the tables of alias_database", newaliasesCommand},
 		{"postqueue", "list and flush the queue, as postqueue(1)", postqueueCommand},
 		{"postsuper", "delete, hold, release, requeue, as postsuper(1)", postsuperCommand},
+		{"passwd", "print the hash of a password, for a table of users", passwdCommand},
 		{"postcat", "show a message in the queue, as postcat(1)", postcatCommand},
 		{"version", "print the version", versionCommand},
 	}

@@ -18,33 +18,33 @@ type postconfOptions struct {
 	dir       string
 	dirGiven  bool
 	overrides map[string]string // -o
-	services  bool              // -M
-	edit      bool              // -e, or name=value among the arguments
-	exclude   bool              // -X
-	comment   bool              // -#
+	class     string            // -C
+	tls       string            // -T
+	given     string            // the letters that were given, once each
 	names     []string
 }
 
-const postconfUsage = "usage: postconf [-c DIR] [-dfhHnpx] [-o name=value] [name ...] | " +
-	"[-c DIR] [-e] name=value ... | [-c DIR] -X|-# name ... | [-c DIR] -M [-fx] [service[/type] ...]"
+const postconfUsage = "postconf [-a (server SASL types)] [-A (client SASL types)] [-c config_dir] [-C param_class] " +
+	"[-d (parameter defaults)] [-e (edit configuration)] [-f (fold lines)] [-F (master.cf fields)] [-h (no names)] " +
+	"[-H (no values)] [-l (lock types)] [-m (map types)] [-M (master.cf)] [-n (non-default parameters)] " +
+	"[-o name=value (override parameter value)] [-p (main.cf, default)] [-P (master.cf parameters)] " +
+	"[-T compile-version|run-version|public-key-algorithms] [-v (verbose)] [-x (expand parameter values)] " +
+	"[-X (exclude)] [-# (comment-out)] [name...]"
 
 func postconfCommand(args []string, env environ) int {
 	o, err := parsePostconf(args)
 	if err != nil {
-		return fail(env, "postconf", exitFailure, err)
+		usageError(env.stderr, "postconf", err, postconfUsage)
+		return exitFailure
 	}
 	o.dirGiven = o.dir != "" || env.getenv("MAIL_CONFIG") != ""
 	o.dir = configDir(o.dir, env)
-	run := postconfShow
-	if o.edit || o.exclude || o.comment {
-		run = postconfEdit
-	}
 	out := bufio.NewWriter(env.stdout)
 	warn := func(text string) {
 		out.Flush()
 		fmt.Fprintf(env.stderr, "postconf: warning: %s\n", text)
 	}
-	err = run(o, env, out, warn)
+	err = o.run()(o, env, out, warn)
 	if flushErr := out.Flush(); err == nil {
 		err = flushErr
 	}
@@ -54,72 +54,81 @@ func postconfCommand(args []string, env environ) int {
 	return exitOK
 }
 
-// parsePostconf reads options as getopt(3) does: they may be joined, and their argument
-// may follow at once.
-func parsePostconf(args []string) (o postconfOptions, err error) {
-	o.overrides = make(map[string]string)
-	for len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' {
-		letters := args[0][1:]
-		args = args[1:]
-		if letters == "-" {
-			break
-		}
-		for letters != "" {
-			letter := letters[0]
-			letters = letters[1:]
-			switch letter {
-			case 'c', 'o':
-				value := letters
-				if value == "" {
-					if len(args) == 0 {
-						return o, fmt.Errorf("option -%c needs an argument; %s", letter, postconfUsage)
-					}
-					value, args = args[0], args[1:]
-				}
-				letters = ""
-				if letter == 'c' {
-					o.dir = value
-				} else if err := o.override(value); err != nil {
-					return o, err
-				}
-			default:
-				if !o.flag(letter) {
-					return o, fmt.Errorf("invalid option -%c; %s", letter, postconfUsage)
-				}
-			}
-		}
+// postconfRun is what postconf does in one of its modes.
+type postconfRun func(o postconfOptions, env environ, out io.Writer, warn func(string)) error
+
+func (o *postconfOptions) run() postconfRun {
+	switch {
+	case o.any("aAlmT"):
+		return postconfTypes
+	case o.any("eX#") && o.any("MFP"):
+		return postconfEditMaster
+	case o.any("eX#"):
+		return postconfEdit
 	}
-	o.names = args
-	return o, o.consistent()
+	return postconfShow
 }
 
-func (o *postconfOptions) flag(letter byte) bool {
-	switch letter {
-	case 'd':
-		o.show.Defaults = true
-	case 'e':
-		o.edit = true
-	case 'f':
-		o.show.Fold = true
-	case 'h':
-		o.show.ValuesOnly = true
-	case 'H':
-		o.show.NamesOnly = true
-	case 'M':
-		o.services = true
-	case 'n':
-		o.show.Explicit = true
-	case 'x':
-		o.show.Expand = true
-	case 'X':
-		o.exclude = true
-	case '#':
-		o.comment = true
-	case 'p', 'v': // -p is the default; there is nothing more to tell with -v
-	default:
-		return false
+func (o *postconfOptions) has(letter byte) bool    { return strings.IndexByte(o.given, letter) >= 0 }
+func (o *postconfOptions) any(letters string) bool { return strings.ContainsAny(o.given, letters) }
+
+func parsePostconf(args []string) (o postconfOptions, err error) {
+	o.overrides = make(map[string]string)
+	o.names, err = getopt(args, "aAc:C:deEfFhHlmMno:pPT:vxX#", o.option)
+	if err != nil {
+		return o, err
 	}
-	return true
+	o.show = postconf.PrintOptions{
+		Explicit: o.has('n'), Defaults: o.has('d'), Expand: o.has('x'),
+		NamesOnly: o.has('H'), ValuesOnly: o.has('h'), Fold: o.has('f'),
+	}
+	if !o.any("aAlmT") && !o.any("MFP") {
+		o.given += "p"
+	}
+	// name=value is an edit even without -e.
+	if o.any("pMFP") && len(o.names) > 0 && strings.Contains(o.names[0], "=") && !o.any("eX#") {
+		o.given += "e"
+	}
+	if err := o.consistent(); err != nil {
+		return o, err
+	}
+	if o.show.Classes, err = postconf.ParseClasses(o.class); err != nil {
+		return o, err
+	}
+	switch {
+	case o.has('e') && len(o.names) == 0:
+		return o, errors.New("-e requires name=value argument")
+	case o.any("X#") && len(o.names) == 0:
+		return o, errors.New("missing service argument")
+	}
+	return o, nil
+}
+
+func (o *postconfOptions) option(letter byte, arg string) error {
+	switch letter {
+	case 'E': // -e of old
+		letter = 'e'
+	case 'c':
+		o.dir = arg
+		return nil
+	case 'o':
+		if err := o.override(arg); err != nil {
+			return err
+		}
+	case 'C':
+		o.class = arg
+	case 'T':
+		if o.has('T') {
+			return errors.New("At most one -T <mode> option may be specified")
+		}
+		o.tls = arg
+	case 'v': // there is nothing more to tell
+		return nil
+	}
+	if !o.has(letter) {
+		o.given += string(letter)
+	}
+	return nil
 }
 
 func (o *postconfOptions) override(setting string) error {
@@ -131,43 +140,72 @@ func (o *postconfOptions) override(setting string) error {
 	return nil
 }
 
-// consistent refuses options that contradict each other. name=value is an edit even
-// without -e.
+// postconfExclusive are options of which one can be given: first the modes, then what
+// contradicts itself.
+var postconfExclusive = []string{"aAlmpMFPT", "e#X", "den#X", "fe#X", "xe#X", "ode#X", "he#XH"}
+
+// postconfCompatible are the options that a mode goes together with.
+var postconfCompatible = []struct{ mode, with string }{
+	{"a", ""}, {"A", ""}, {"l", ""}, {"m", ""}, {"T", ""},
+	{"p", "eX#fhCxdnoH"}, {"M", "CeX#fox"}, {"F", "CefhoxH"}, {"P", "CeXfhoxH"},
+}
+
+// consistent refuses options that contradict each other.
 func (o *postconfOptions) consistent() error {
-	if !o.services && !o.exclude && !o.comment {
-		for _, name := range o.names {
-			o.edit = o.edit || strings.Contains(name, "=")
+	const order = "aACdefFhHlmMnopPTxX#"
+	list := func(letters string) string {
+		var given []string
+		for _, l := range among(order, letters) {
+			given = append(given, "-"+string(l))
+		}
+		return strings.Join(given, " ")
+	}
+	for _, set := range postconfExclusive {
+		if both := among(o.given, set); len(both) > 1 {
+			return errors.New("specify one of " + list(both))
 		}
 	}
-	modes := ""
-	for _, m := range []struct {
-		on     bool
-		letter string
-	}{
-		{o.show.Defaults, " -d"}, {o.edit, " -e"}, {o.services, " -M"}, {o.show.Explicit, " -n"},
-		{o.exclude, " -X"}, {o.comment, " -#"},
-	} {
-		if m.on {
-			modes += m.letter
+	for _, c := range postconfCompatible {
+		if !o.any(c.mode) {
+			continue
 		}
-	}
-	if len(modes) > len(" -d") {
-		return errors.New("specify one of" + modes)
-	}
-	if o.show.NamesOnly && o.show.ValuesOnly {
-		return errors.New("specify one of -h -H")
+		if wrong := among(o.given, order); len(wrong) > 0 {
+			wrong = strings.Map(func(r rune) rune {
+				if strings.ContainsRune(c.mode+c.with, r) {
+					return -1
+				}
+				return r
+			}, wrong)
+			if wrong != "" {
+				return fmt.Errorf("with option -%s, do not specify %s", c.mode, list(wrong))
+			}
+		}
 	}
 	return nil
 }
 
-func postconfEdit(o postconfOptions, _ environ, _ io.Writer, warn func(string)) error {
-	mode := postconf.Assign
+// among are the letters that are in both.
+func among(letters, set string) string {
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune(set, r) {
+			return r
+		}
+		return -1
+	}, letters)
+}
+
+func (o *postconfOptions) editMode() postconf.EditMode {
 	switch {
-	case o.exclude:
-		mode = postconf.Exclude
-	case o.comment:
-		mode = postconf.CommentOut
+	case o.has('X'):
+		return postconf.Exclude
+	case o.has('#'):
+		return postconf.CommentOut
 	}
+	return postconf.Assign
+}
+
+func postconfEdit(o postconfOptions, _ environ, _ io.Writer, warn func(string)) error {
+	mode := o.editMode()
 	var edits []postconf.Assignment
 	for _, arg := range o.names {
 		name, value, ok := strings.Cut(arg, "=")
@@ -201,8 +239,15 @@ func postconfShow(o postconfOptions, env environ, out io.Writer, warn func(strin
 		}
 		cfg = cfg.With(o.overrides, "-o")
 	}
-	if o.services {
-		unmatched, err := cfg.PrintServices(out, o.names, o.show)
+	if o.any("MFP") {
+		show := cfg.PrintServices
+		switch {
+		case o.has('F'):
+			show = cfg.PrintFields
+		case o.has('P'):
+			show = cfg.PrintOverrides
+		}
+		unmatched, err := show(out, o.names, o.show)
 		for _, pattern := range unmatched {
 			warn(fmt.Sprintf("unmatched request: %q", pattern))
 		}

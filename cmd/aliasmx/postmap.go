@@ -1,16 +1,15 @@
 package main
 
 import (
-	"bufio"
-	"context"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"aliasmx/internal/maillog"
+	"aliasmx/internal/postconf"
 	"aliasmx/internal/table"
 )
 
@@ -29,7 +28,11 @@ type postmapJob struct {
 	query, remove      string // -q, -d
 	querying, removing bool
 	sequence, update   bool // -s, -i
+	verbose            bool // -v
 	build              table.BuildOptions
+
+	headers, body, mime bool // -h, -b, -m: what of a message are the keys
+	forceUTF8           bool // -U: keys of a message are UTF-8
 }
 
 func postmapCommand(args []string, env environ) int {
@@ -38,318 +41,161 @@ func postmapCommand(args []string, env environ) int {
 
 // buildTables is what postmap and postalias have in common.
 func buildTables(args []string, j *postmapJob) int {
-	env := j.env
-	err := j.parse(args)
-	if err == nil {
-		err = j.addTypes()
-	}
-	if err != nil {
-		return fail(env, j.name, exitFailure, err)
-	}
 	j.build.Warn = j.warn
-	found := true
-	switch {
-	case j.querying:
-		found, err = j.lookUp()
-	case j.removing:
-		found, err = j.delete()
-	case j.sequence:
-		err = j.list()
-	default:
-		err = j.make()
-	}
+	j.build.Types = tableTypes()
+	found, err := j.run(args)
 	switch {
 	case err != nil:
-		return fail(env, j.name, exitFailure, errors.New(maillog.Printable(err.Error())))
+		return fail(j.env, j.name, exitFailure, errors.New(maillog.Printable(err.Error())))
 	case !found:
 		return exitFailure
 	}
 	return exitOK
 }
 
+// run does what the arguments ask for. The order of the checks is Postfix's: main.cf is
+// read before anything is said of arguments that do not go together.
+func (j *postmapJob) run(args []string) (found bool, err error) {
+	if err := j.parse(args); err != nil {
+		return false, err
+	}
+	if err := j.configure(); err != nil {
+		return false, err
+	}
+	if err := j.checkMessageKeys(); err != nil {
+		return false, err
+	}
+	if len(j.tables) == 0 && !j.sequence {
+		return false, errors.New(j.usage())
+	}
+	switch {
+	case j.removing:
+		return j.delete()
+	case j.querying:
+		return j.lookUp()
+	case j.sequence:
+		return len(j.tables) > 0, j.list()
+	}
+	return true, j.make()
+}
+
 func (j *postmapJob) warn(msg string) {
 	fmt.Fprintf(j.env.stderr, "%s: warning: %s\n", j.name, maillog.Printable(msg))
 }
 
-// parse reads the arguments as getopt(3) does: options end at the first word that is
-// none, letters may stand together, and a value may touch its letter.
+func (j *postmapJob) warnf(format string, args ...any) { j.warn(fmt.Sprintf(format, args...)) }
+
+// parse reads the arguments. Where -o NAME=VALUE is written, -o is a word of its own
+// and the rest a table: postmap(1) has no such option.
 func (j *postmapJob) parse(args []string) error {
-	for len(args) > 0 {
-		word := args[0]
-		if len(word) < 2 || word[0] != '-' {
-			break
-		}
-		args = args[1:]
-		if word == "--" {
-			break
-		}
-		for i := 1; i < len(word); i++ {
-			letter := word[i]
-			if strings.IndexByte("cdq", letter) < 0 {
-				if err := j.flag(letter); err != nil {
-					return err
-				}
-				continue
-			}
-			value := word[i+1:]
-			if value == "" {
-				if len(args) == 0 {
-					fmt.Fprintf(j.env.stderr, "%s: option requires an argument -- '%c'\n", j.name, letter)
-					return errors.New(j.usage())
-				}
-				value, args = args[0], args[1:]
-			}
-			if err := j.valued(letter, value); err != nil {
-				return err
-			}
-			break
-		}
+	letters := "bc:d:fFhimnNopq:rsuUvw"
+	if j.build.Aliases {
+		letters = "Nc:d:finopq:rsuvw"
 	}
-	if len(args) == 0 {
+	rest, err := getopt(args, letters, j.option)
+	if _, wrong := err.(*optionError); wrong {
+		fmt.Fprintf(j.env.stderr, "%s: %v\n", j.name, err)
 		return errors.New(j.usage())
 	}
-	j.tables = args
-	return nil
+	j.tables = rest
+	return err
 }
 
-func (j *postmapJob) flag(letter byte) error {
+func (j *postmapJob) option(letter byte, value string) error {
+	if strings.IndexByte("diqs", letter) >= 0 && (j.update || j.sequence || j.querying || j.removing) {
+		return errors.New("specify only one of -d -i -q or -s")
+	}
 	switch letter {
+	case 'b':
+		j.body = true
+	case 'c':
+		j.configDir = value
+	case 'd':
+		j.remove, j.removing = value, true
 	case 'f':
 		j.build.NoFold = true
+	case 'F':
+		j.build.Files = true
+	case 'h':
+		j.headers = true
 	case 'i':
 		j.update = true
-		return j.onlyOne()
+	case 'm':
+		j.mime = true
+	case 'n':
+		j.build.NullForm = table.NullNone
+	case 'N':
+		j.build.NullForm = table.NullAdded
 	case 'o':
 		j.build.AsOwner = false
 	case 'p':
 		j.build.SourceMode = false
+	case 'q':
+		j.query, j.querying = value, true
 	case 'r':
 		j.build.Dup = table.DupReplace
 	case 's':
 		j.sequence = true
-		return j.onlyOne()
 	case 'u':
 		j.build.NoUTF8 = true
+	case 'U':
+		j.forceUTF8 = true
+	case 'v':
+		j.verbose = true
 	case 'w':
 		j.build.Dup = table.DupIgnore
-	case 'n', 'N', 'U', 'v': // of no consequence: our format has no null bytes
-	case 'b', 'F', 'h', 'm':
-		if !j.build.Aliases {
-			return fmt.Errorf("option -%c is not supported by aliasmx", letter)
-		}
-		fallthrough
-	default:
-		fmt.Fprintf(j.env.stderr, "%s: invalid option -- '%c'\n", j.name, letter)
-		return errors.New(j.usage())
 	}
 	return nil
 }
 
-func (j *postmapJob) valued(letter byte, value string) error {
-	switch letter {
-	case 'c':
-		j.configDir = value
-		return nil
-	case 'd':
-		j.remove, j.removing = value, true
-	case 'q':
-		j.query, j.querying = value, true
+// checkMessageKeys: -b, -h and -m are for "-q -". The text of a message is bytes unless
+// -U says that it is UTF-8.
+func (j *postmapJob) checkMessageKeys() error {
+	if (j.headers || j.body || j.mime) && (!j.querying || j.query != "-") {
+		return errors.New(`specify -b -h or -m only with "-q -"`)
 	}
-	return j.onlyOne()
-}
-
-func (j *postmapJob) onlyOne() error {
-	n := 0
-	for _, asked := range []bool{j.querying, j.removing, j.sequence, j.update} {
-		if asked {
-			n++
-		}
+	if j.mime && !j.headers && !j.body {
+		j.warn("ignoring -m option without -b or -h")
 	}
-	if n > 1 {
-		return errors.New("specify only one of -d -i -q or -s")
+	if (j.headers || j.body) && !j.forceUTF8 {
+		j.build.NoUTF8 = true
 	}
 	return nil
 }
 
-// addTypes gives the tables without a type default_database_type. Only then is
-// main.cf needed: tables can be built before anything is configured.
-func (j *postmapJob) addTypes() error {
-	typ := ""
-	for i, t := range j.tables {
-		if strings.Contains(t, ":") {
-			continue
-		}
-		if typ == "" {
-			var err error
-			if typ, err = j.defaultType(); err != nil {
-				return err
-			}
-		}
-		j.tables[i] = typ + ":" + t
-	}
-	return nil
-}
-
-func (j *postmapJob) defaultType() (string, error) {
-	dir := configDir(j.configDir, j.env)
-	if j.configDir == "" && j.env.getenv("MAIL_CONFIG") == "" {
-		if _, err := os.Stat(filepath.Join(dir, "main.cf")); errors.Is(err, os.ErrNotExist) {
-			return "hash", nil
-		}
-	}
-	cfg, err := loadConfig(dir, j.env)
+// configure gives tables without a type default_database_type, and reads
+// smtputf8_enable. Tables can be built before anything is configured: a main.cf that
+// nobody has named need not be there.
+func (j *postmapJob) configure() error {
+	typ := "hash"
+	cfg, err := j.config()
 	if err != nil {
-		return "", err
+		return err
 	}
-	return cfg.Get("default_database_type"), nil
-}
-
-// make builds each table, or adds to it what comes on standard input.
-func (j *postmapJob) make() error {
-	for _, spec := range j.tables {
-		if j.update {
-			if err := table.Update(spec, j.env.stdin, j.build); err != nil {
-				return err
-			}
-			continue
-		}
-		j.build.Progress = progressTo(j.env.stderr, j.name, spec)
-		err := table.Build(spec, j.build)
-		if j.build.Progress != nil {
-			fmt.Fprint(j.env.stderr, "\r\x1b[K")
-		}
-		if err != nil {
-			return err
+	if cfg != nil {
+		typ = cfg.Get("default_database_type")
+		j.build.NoUTF8 = j.build.NoUTF8 || !cfg.Bool("smtputf8_enable")
+	}
+	for i, t := range j.tables {
+		if !strings.Contains(t, ":") {
+			j.tables[i] = typ + ":" + t
 		}
 	}
 	return nil
 }
 
-// progressTo shows how far a large table is, to somebody who watches.
-func progressTo(w io.Writer, name, spec string) func(int) {
-	f, ok := w.(*os.File)
-	if !ok {
-		return nil
-	}
-	info, err := f.Stat()
-	if err != nil || info.Mode()&os.ModeCharDevice == 0 || f.Name() == os.DevNull {
-		return nil
-	}
-	return func(entries int) {
-		fmt.Fprintf(f, "\r\x1b[K%s: %s: %d entries", name, maillog.Printable(spec), entries)
-	}
-}
-
-func (j *postmapJob) open(spec string) (table.Table, error) {
-	return table.Open(spec, table.Options{Warn: j.warn, NoFold: j.build.NoFold, NoUTF8: j.build.NoUTF8, Aliases: j.build.Aliases, Env: j.variable, Types: tableTypes()})
-}
-
-// variable looks a variable of the environment up, for environ: tables.
-func (j *postmapJob) variable(name string) (value string, found bool) {
-	for _, pair := range j.env.environ() {
-		if value, found = strings.CutPrefix(pair, name+"="); found {
-			return value, true
+func (j *postmapJob) config() (*postconf.Config, error) {
+	dir := configDir(j.configDir, j.env)
+	if _, err := os.Stat(filepath.Join(dir, "main.cf")); errors.Is(err, fs.ErrNotExist) {
+		if j.configDir == "" && j.env.getenv("MAIL_CONFIG") == "" {
+			return nil, nil
 		}
+		return nil, table.FileError("open", filepath.Join(dir, "main.cf"), err)
 	}
-	return "", false
-}
-
-// lookUp prints the first value that a table has, or, with "-q -", one line for each
-// key of standard input that is found. A table is opened when it is first needed.
-func (j *postmapJob) lookUp() (found bool, err error) {
-	opened := make([]table.Table, len(j.tables))
-	defer func() {
-		for _, t := range opened {
-			if t != nil {
-				t.Close()
-			}
-		}
-	}()
-	out := bufio.NewWriter(j.env.stdout)
-	lookUp := func(key, before string) error {
-		for i, spec := range j.tables {
-			if opened[i] == nil {
-				t, err := j.open(spec)
-				if err != nil {
-					return err
-				}
-				opened[i] = t
-			}
-			value, ok, err := opened[i].Lookup(context.Background(), key)
-			if err != nil {
-				return fmt.Errorf("table %s: query error: %w", spec, err)
-			}
-			if !ok {
-				continue
-			}
-			if value == "" {
-				j.warn(fmt.Sprintf("table %s: key %s: empty string result is not allowed", spec, key))
-				j.warn(fmt.Sprintf("table %s should return NO RESULT in case of NOT FOUND", spec))
-			}
-			found = true
-			_, err = fmt.Fprintf(out, "%s%s\n", before, value)
-			return err
-		}
-		return nil
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
 	}
-	if j.query != "-" {
-		err = lookUp(j.query, "")
-	} else {
-		err = j.eachKey(func(key string) error { return lookUp(key, key+j.between()) })
-	}
-	return found, errors.Join(err, out.Flush())
-}
-
-// eachKey calls f with each line of standard input.
-func (j *postmapJob) eachKey(f func(key string) error) error {
-	lines := bufio.NewScanner(j.env.stdin)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		if err := f(lines.Text()); err != nil {
-			return err
-		}
-	}
-	return lines.Err()
-}
-
-func (j *postmapJob) delete() (found bool, err error) {
-	keys := []string{j.remove}
-	if j.remove == "-" {
-		keys = nil
-		if err := j.eachKey(func(key string) error { keys = append(keys, key); return nil }); err != nil {
-			return false, err
-		}
-	}
-	for _, spec := range j.tables {
-		n, err := table.Delete(spec, keys, j.build)
-		if err != nil {
-			return false, err
-		}
-		found = found || n > 0
-	}
-	return found, nil
-}
-
-// list prints what each table holds.
-func (j *postmapJob) list() error {
-	out := bufio.NewWriter(j.env.stdout)
-	for _, spec := range j.tables {
-		t, err := j.open(spec)
-		if err != nil {
-			return err
-		}
-		l, ok := t.(table.Lister)
-		if !ok {
-			t.Close()
-			return fmt.Errorf("table %s: sequence operation is not supported", spec)
-		}
-		err = l.Each(func(key, value string) bool {
-			_, err := fmt.Fprintf(out, "%s%s%s\n", key, j.between(), value)
-			return err == nil
-		})
-		if err := errors.Join(err, t.Close()); err != nil {
-			return fmt.Errorf("table %s: sequence error: %w", spec, err)
-		}
-	}
-	return out.Flush()
+	// Only its syntax is checked: what else is wrong with it is no business of a table.
+	return postconf.Read(postconf.LoadOptions{Dir: abs, Environ: j.env.environ()})
 }

@@ -26,9 +26,10 @@ var strangers = []netip.Addr{
 // relaysForStrangers refuses a configuration under which everybody may relay although
 // its restrictions look as if not: because every client is in mynetworks, or every domain
 // in relay_domains.
-func (v *view) relaysForStrangers(cfg *postconf.Config, where string, networks smtpd.Networks) error {
+func (v *view) relaysForStrangers(cfg *postconf.Config, where string, o *smtpd.Options) error {
 	ctx := context.Background()
-	if networks != nil && slices.Contains(restrictionWords(cfg), "permit_mynetworks") {
+	networks := o.MyNetworks
+	if networks != nil && (smtpd.Permits(o.Relay, "permit_mynetworks") || smtpd.Permits(o.Recipient, "permit_mynetworks")) {
 		inside := 0
 		for _, addr := range strangers {
 			if ok, err := networks.Match(ctx, "unknown", addr); ok && err == nil {
@@ -52,32 +53,27 @@ func (v *view) relaysForStrangers(cfg *postconf.Config, where string, networks s
 	return nil
 }
 
-// restrictionWords are the elements of the lists that may permit relaying.
-func restrictionWords(cfg *postconf.Config) []string {
-	var words []string
-	for _, parameter := range []string{"smtpd_relay_restrictions", "smtpd_recipient_restrictions"} {
-		for _, word := range cfg.List(parameter) {
-			words = append(words, strings.ToLower(word))
-		}
-	}
-	return words
-}
-
 // transportNames are what a destination can name.
 var transportNames = []string{"smtp", "relay", "lmtp", "local", "virtual", "error", "retry", "discard"}
+
+// checkRoute says what is wrong with a transport and its next hop.
+func checkRoute(transport, nextHop string) error {
+	if !slices.Contains(transportNames, transport) {
+		return fmt.Errorf("there is no transport %q; known: %s", transport, strings.Join(transportNames, " "))
+	}
+	if nextHop != "" && slices.Contains([]string{"smtp", "relay", "lmtp"}, transport) {
+		return delivery.CheckNextHop(transport, nextHop)
+	}
+	return nil
+}
 
 // proveNextHops refuses transports that are not there and next hops that are none: mail
 // would be taken, and wait for days for nothing.
 func (v *view) proveNextHops() error {
 	for _, parameter := range []string{"default_transport", "relay_transport", "virtual_transport", "local_transport"} {
 		name, nextHop, _ := strings.Cut(v.cfg.Get(parameter), ":")
-		if !slices.Contains(transportNames, name) {
-			return fmt.Errorf("%s (%s): there is no transport %q; known: %s", parameter, v.cfg.Where(parameter), name, strings.Join(transportNames, " "))
-		}
-		if nextHop != "" && slices.Contains([]string{"smtp", "relay", "lmtp"}, name) {
-			if err := delivery.CheckNextHop(name, nextHop); err != nil {
-				return fmt.Errorf("%s (%s): %w", parameter, v.cfg.Where(parameter), err)
-			}
+		if err := checkRoute(name, nextHop); err != nil {
+			return fmt.Errorf("%s (%s): %w", parameter, v.cfg.Where(parameter), err)
 		}
 	}
 	if hop := v.cfg.Get("relayhost"); hop != "" {

@@ -29,6 +29,8 @@ func (v *view) smtpdOptions(cfg *postconf.Config, names *dns.Resolver, log *slog
 
 		DisableVRFY:            cfg.Bool("disable_vrfy_command"),
 		HeloRequired:           cfg.Bool("smtpd_helo_required"),
+		AllowMinUser:           cfg.Bool("allow_min_user"),
+		Service:                smtpService(cfg),
 		StrictEnvelopes:        cfg.Bool("strict_rfc821_envelopes"),
 		RejectUnlistedSender:   cfg.Bool("smtpd_reject_unlisted_sender"),
 		ReplaceStrayCR:         cfg.Bool("cleanup_replace_stray_cr_lf"),
@@ -100,4 +102,15 @@ func bareNewline(setting string) wire.BareLF {
 		return wire.BareLFAllow
 	}
 	return wire.BareLFNormalize
+}
+
+// smtpService is the name of the service in master.cf that takes mail, as warnings of a
+// client's rates have it.
+func smtpService(cfg *postconf.Config) string {
+	for _, s := range cfg.Services() {
+		if s.Type == "inet" && s.Command == "smtpd" {
+			return s.Name
+		}
+	}
+	return ""
 }

@@ -31,6 +31,9 @@ func (v *view) restrictions(o *smtpd.Options, t *tables, names *dns.Resolver) er
 	for _, m := range t.maps("rbl_reply_maps") {
 		o.RBLReplyMaps = append(o.RBLReplyMaps, m)
 	}
+	for _, m := range t.maps("relay_clientcerts") {
+		o.RelayClientCerts = append(o.RelayClientCerts, m)
+	}
 	for _, m := range t.maps("smtpd_reject_footer_maps") {
 		o.RejectFooterMaps = append(o.RejectFooterMaps, m)
 	}

@@ -52,10 +52,7 @@ func sendmail(args []string, env environ, who login) int {
 	o, err := parseSendmail(args)
 	if err != nil {
 		usageError(env.stderr, "sendmail", err, sendmailUsage)
-		if _, ok := err.(*unavailable); ok {
-			return exitUnavailable
-		}
-		return exitUsage
+		return exitTempFail // as of everything that ends Postfix's sendmail: the caller is to keep the mail
 	}
 	o.report(env.stderr)
 	switch o.mode {
@@ -75,6 +72,9 @@ func sendmail(args []string, env environ, who login) int {
 	}
 	if o.mode == modeSMTP {
 		return sendmailSMTP(cfg, env, who)
+	}
+	if o.mode == modeVerify {
+		return o.explain(cfg, env)
 	}
 	return o.deliver(cfg, env, who)
 }
@@ -105,14 +105,14 @@ var (
 func (o *sendmailOptions) deliver(cfg *postconf.Config, env environ, who login) int {
 	req, shown, err := o.request(env, who)
 	if err != nil {
-		return fail(env, "sendmail", exitUnavailable, err)
+		return fail(env, "sendmail", exitTempFail, err)
 	}
 	// As Postfix names who could not send: "sender(uid): ...".
-	fatal := func(status int, err error) int {
-		return fail(env, "sendmail", status, fmt.Errorf("%s(%d): %w", shown, who.uid, err))
+	fatal := func(err error) int {
+		return fail(env, "sendmail", exitTempFail, fmt.Errorf("%s(%d): %w", shown, who.uid, err))
 	}
 	if len(req.Rcpts) == 0 && !o.fromHead {
-		return fatal(exitUsage, errNoRecipients)
+		return fatal(errNoRecipients)
 	}
 	var header *headerRecipients
 	if o.fromHead {
@@ -129,19 +129,22 @@ func (o *sendmailOptions) deliver(cfg *postconf.Config, env environ, who login) 
 	reply, err := pickup.Submit(context.Background(), pickupSocket(cfg), req, message)
 	switch {
 	case errors.Is(err, pickup.ErrDown):
-		return fatal(exitTempFail, fmt.Errorf("the mail was not queued: %w", err))
+		return fatal(fmt.Errorf("the mail was not queued: %w", err))
 	case errors.Is(err, errNoneInHeader):
-		return fatal(exitUsage, err)
+		return fatal(err)
 	case errors.Is(err, errTooBig):
-		return fatal(exitUnavailable, err)
+		return fatal(err)
 	case errors.Is(err, errReading), errors.Is(err, errFieldTooLong), errors.Is(err, pickup.ErrAddress):
-		return fatal(pickup.ExitDataErr, err)
+		return fatal(err)
 	case err != nil:
-		return fatal(exitTempFail, err)
+		return fatal(err)
 	case reply.Status == pickup.ExitNoPerm:
 		return fail(env, "sendmail", reply.Status, fmt.Errorf("User %s(%d) is not allowed to submit mail", who.name, who.uid))
 	case reply.Status != pickup.ExitOK:
-		return fatal(reply.Status, errors.New(reply.Text))
+		return fatal(errors.New(reply.Text))
+	}
+	if o.tell {
+		fmt.Fprintf(env.stdout, "Mail Delivery Status Report will be mailed to <%s>.\n", shown)
 	}
 	return exitOK
 }
@@ -161,7 +164,7 @@ func (o *sendmailOptions) request(env environ, who login) (req pickup.Request, s
 	case o.sender != nil:
 		list := parseAddressList(*o.sender)
 		if len(list) > 1 {
-			fmt.Fprintf(env.stderr, "sendmail: warning: -f option specified malformed sender: %s\n", *o.sender)
+			fmt.Fprintf(env.stderr, "sendmail: warning: -f option specified malformed sender: %s\n", printable(*o.sender))
 		}
 		if len(list) > 0 {
 			req.Sender = list[0]

@@ -132,6 +132,8 @@ func (p *addressParser) item() {
 		case '<':
 			if p.route() {
 				words = nil
+			} else {
+				words = append(words, t) // as Postfix: it is part of the local part
 			}
 		case '>':
 		default:
@@ -143,7 +145,7 @@ func (p *addressParser) item() {
 
 // route reads what stands in angle brackets: one address, more if there are commas,
 // perhaps with a source route before it (RFC 5322 section 4.4: obs-route), which is not
-// followed. An unclosed bracket is no bracket.
+// followed. An unclosed bracket is a character like others.
 func (p *addressParser) route() bool {
 	end := -1
 	for i, t := range p.tokens {

@@ -32,8 +32,13 @@ func TestParseAddressList(t *testing.T) {
 		{`"quoted local"@x.example, a . b @ c . example`, `"quoted local"@x.example | a.b@c.example`},
 		{"a@b.example a2@b.example", "a@b.example | a2@b.example"},
 		{"<>", ""},
-		{"bad <unclosed@x.example", "bad | unclosed@x.example"}, // Postfix: "bad<unclosed"@x.example
-		{"a <b@c, d@e>", "b@c | d@e"},                           // two in one pair of brackets
+		{"bad <unclosed@x.example", `"bad<unclosed"@x.example`},
+		{"<unclosed@x.example", `"<unclosed"@x.example`},
+		{"a b <unclosed@x.example, c@x.example", `a | "b<unclosed"@x.example | c@x.example`},
+		{"x <a@b, y <c@d>, e@f", `"x<a"@b | c@d | e@f`},
+		{"<a@b> <c@d", `a@b | "<c"@d`},
+		{"info@x.example>", "info@x.example"},
+		{"a <b@c, d@e>", "b@c | d@e"}, // two in one pair of brackets
 		{"", ""},
 		{" , ;, ", ""},
 		{"ü@x.example", "ü@x.example"},

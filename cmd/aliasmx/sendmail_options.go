@@ -22,6 +22,7 @@ type sendmailOptions struct {
 	eightBit  bool // -B
 	sevenBit  bool // -B
 	gateway   bool
+	tell      bool // -v: the sender is to have a report of the delivery
 	notify    mail.Notify
 	ret       string
 	envID     string
@@ -39,6 +40,7 @@ const (
 	modeFlush                // -q
 	modeAliases              // -bi, -I, newaliases
 	modeSMTP                 // -bs
+	modeVerify               // -bv
 	modeIgnore               // what has no meaning here and succeeds
 )
 
@@ -101,6 +103,8 @@ func (o *sendmailOptions) option(letter byte, arg string) error {
 		}
 	case 'b':
 		return o.setMode(arg)
+	case 'n':
+		return &unavailable{"-n option not supported"} // it would leave aliases alone
 	case 'f', 'r':
 		o.sender = &arg
 	case 'i':
@@ -113,6 +117,8 @@ func (o *sendmailOptions) option(letter byte, arg string) error {
 		return o.setFlush(arg)
 	case 't':
 		o.fromHead = true
+	case 'v':
+		o.tell = true
 	}
 	return nil
 }
@@ -170,7 +176,7 @@ func (o *sendmailOptions) setMode(arg string) error {
 	case "d", "D", "l":
 		return &unavailable{"-b" + arg + ": the daemon is started with 'aliasmx start'"}
 	case "v":
-		return &unavailable{"-bv: no report is mailed here; 'aliasmx explain ADDRESS' shows at once where an address leads"}
+		o.mode = modeVerify
 	default:
 		return errors.New("unsupported: -b" + arg)
 	}
@@ -200,6 +206,11 @@ func (o *sendmailOptions) setFlush(arg string) error {
 }
 
 func (o *sendmailOptions) check() error {
+	if o.tell && o.notify == 0 {
+		// Postfix mails a report of the first attempt; here it is a delivery status
+		// notification (RFC 3461), which says when the mail is through.
+		o.notify = mail.NotifySuccess | mail.NotifyFailure | mail.NotifyDelay
+	}
 	name, ok := map[sendmailMode]string{
 		modeQueue:   "display queue mode",
 		modeFlush:   "flush queue mode",

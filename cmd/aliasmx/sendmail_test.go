@@ -168,8 +168,8 @@ func TestSendmailSubmits(t *testing.T) {
 		{name: "options end at the first recipient", args: []string{"a@virt.example", "-f", "s@x.example"}, want: plain("joe", "<a@virt.example>,<-f>,<s@x.example>")},
 		{name: "--", args: []string{"-f", "s@x.example", "--", "-dash@o.example"}, want: plain("s@x.example", "<-dash@o.example>")},
 		{name: "an empty recipient", args: []string{"", "a@o.example"}, want: plain("joe", "<>,<a@o.example>")},
-		{name: "options without effect", args: []string{"-oi", "-om", "-O", "x=y", "-o7", "-o8", "-L", "x", "-h", "3", "-n", "-m", "-U", "-Am", "-Ac", "-oem", "-odi", "-em",
-			"-e", "m", "-c", "-x", "-v", "-p", "x", "-bm", "-X", "/tmp/log", "a@virt.example"}, want: plain("joe", "<a@virt.example>")},
+		{name: "options without effect", args: []string{"-oi", "-om", "-O", "x=y", "-o7", "-o8", "-L", "x", "-h", "3", "-m", "-U", "-Am", "-Ac", "-oem", "-odi", "-em",
+			"-e", "m", "-c", "-x", "-p", "x", "-bm", "-X", "/tmp/log", "a@virt.example"}, want: plain("joe", "<a@virt.example>")},
 		{name: "-t", args: []string{"-t"}, stdin: "To: a@b\nCc: c@d\nBcc: e@f\n" + letter,
 			want: "from=<joe> to=<a@b>,<c@d>,<e@f> notify=0 ret= envid= flags=1000000\nTo: a@b\nCc: c@d\n" + letter},
 		{name: "-ti with recipients as well", args: []string{"-ti", "g@h"}, stdin: "To: a@b\n" + letter + ".\n",
@@ -221,32 +221,32 @@ func TestSendmailFails(t *testing.T) {
 		status int
 		want   string
 	}{
-		{name: "no recipients", status: exitUsage, want: "sendmail: fatal: joe(1002): Recipient addresses must be specified on the command line or via the -t option\n"},
-		{name: "no recipients, with a sender", args: []string{"-f", "s@x.example", "--"}, status: exitUsage,
+		{name: "no recipients", status: exitTempFail, want: "sendmail: fatal: joe(1002): Recipient addresses must be specified on the command line or via the -t option\n"},
+		{name: "no recipients, with a sender", args: []string{"-f", "s@x.example", "--"}, status: exitTempFail,
 			want: "sendmail: fatal: s@x.example(1002): Recipient addresses must be specified on the command line or via the -t option\n"},
-		{name: "none in the header", args: []string{"-t"}, stdin: "Subject: x\n\nTo: a@b\n", status: exitUsage, want: "sendmail: fatal: joe(1002): No recipient addresses found in message header\n"},
-		{name: "none in an empty group", args: []string{"-t"}, stdin: "To: undisclosed-recipients:;\n\n", status: exitUsage, want: "sendmail: fatal: joe(1002): No recipient addresses found in message header\n"},
-		{name: "too big", args: []string{"a@b"}, stdin: strings.Repeat("x\n", 6000), config: "message_size_limit = 10000\n", status: exitUnavailable, want: "sendmail: fatal: joe(1002): message file too big\n"},
-		{name: "unknown option", args: []string{"-z"}, status: exitUsage, want: "sendmail: invalid option -- 'z'\n" + usage},
-		{name: "option without its argument", args: []string{"-F"}, status: exitUsage, want: "sendmail: option requires an argument -- 'F'\n" + usage},
-		{name: "-t with -q", args: []string{"-q", "-t"}, status: exitUsage, want: "sendmail: fatal: -t can be used only in delivery mode\n"},
-		{name: "-bs with recipient", args: []string{"-bs", "a@b"}, status: exitUsage, want: "sendmail: fatal: stand-alone mode requires no recipient\n"},
-		{name: "-bp with recipient", args: []string{"-bp", "a@b"}, status: exitUsage, want: "sendmail: fatal: display queue mode requires no recipient\n"},
-		{name: "-q with recipient", args: []string{"-q", "a@b"}, status: exitUsage, want: "sendmail: fatal: flush queue mode requires no recipient\n"},
-		{name: "-I with recipient", args: []string{"-I", "a@b"}, status: exitUsage, want: "sendmail: fatal: alias initialization mode requires no recipient\n"},
-		{name: "-bz", args: []string{"-bz"}, status: exitUsage, want: "sendmail: fatal: unsupported: -bz\n"},
-		{name: "-B", args: []string{"-B", "bad", "a@b"}, status: exitUsage, want: "sendmail: fatal: -B option needs 8BITMIME or 7BIT\n"},
-		{name: "-qR", args: []string{"-qR"}, status: exitUsage, want: "sendmail: fatal: specify: -qRsitename\n"},
-		{name: "-qS", args: []string{"-qSfoo"}, status: exitUnavailable, want: "sendmail: fatal: -qS is not implemented\n"},
-		{name: "-bv", args: []string{"-bv", "a@b"}, status: exitUnavailable, want: "sendmail: fatal: -bv: no report is mailed here; 'aliasmx explain ADDRESS' shows at once where an address leads\n"},
-		{name: "-XV", args: []string{"-XV", "a@b"}, status: exitUnavailable, want: "sendmail: fatal: -XV: variable envelope return paths are not supported\n"},
-		{name: "-bd", args: []string{"-bd"}, status: exitUnavailable, want: "sendmail: fatal: -bd: the daemon is started with 'aliasmx start'\n"},
+		{name: "none in the header", args: []string{"-t"}, stdin: "Subject: x\n\nTo: a@b\n", status: exitTempFail, want: "sendmail: fatal: joe(1002): No recipient addresses found in message header\n"},
+		{name: "none in an empty group", args: []string{"-t"}, stdin: "To: undisclosed-recipients:;\n\n", status: exitTempFail, want: "sendmail: fatal: joe(1002): No recipient addresses found in message header\n"},
+		{name: "too big", args: []string{"a@b"}, stdin: strings.Repeat("x\n", 6000), config: "message_size_limit = 10000\n", status: exitTempFail, want: "sendmail: fatal: joe(1002): message file too big\n"},
+		{name: "unknown option", args: []string{"-z"}, status: exitTempFail, want: "sendmail: invalid option -- 'z'\n" + usage},
+		{name: "option without its argument", args: []string{"-F"}, status: exitTempFail, want: "sendmail: option requires an argument -- 'F'\n" + usage},
+		{name: "-t with -q", args: []string{"-q", "-t"}, status: exitTempFail, want: "sendmail: fatal: -t can be used only in delivery mode\n"},
+		{name: "-bs with recipient", args: []string{"-bs", "a@b"}, status: exitTempFail, want: "sendmail: fatal: stand-alone mode requires no recipient\n"},
+		{name: "-bp with recipient", args: []string{"-bp", "a@b"}, status: exitTempFail, want: "sendmail: fatal: display queue mode requires no recipient\n"},
+		{name: "-q with recipient", args: []string{"-q", "a@b"}, status: exitTempFail, want: "sendmail: fatal: flush queue mode requires no recipient\n"},
+		{name: "-I with recipient", args: []string{"-I", "a@b"}, status: exitTempFail, want: "sendmail: fatal: alias initialization mode requires no recipient\n"},
+		{name: "-bz", args: []string{"-bz"}, status: exitTempFail, want: "sendmail: fatal: unsupported: -bz\n"},
+		{name: "-B", args: []string{"-B", "bad", "a@b"}, status: exitTempFail, want: "sendmail: fatal: -B option needs 8BITMIME or 7BIT\n"},
+		{name: "-qR", args: []string{"-qR"}, status: exitTempFail, want: "sendmail: fatal: specify: -qRsitename\n"},
+		{name: "-qS", args: []string{"-qSfoo"}, status: exitTempFail, want: "sendmail: fatal: -qS is not implemented\n"},
+		{name: "-bv without an address", args: []string{"-bv"}, status: exitTempFail, want: "sendmail: fatal: Recipient addresses must be specified on the command line or via the -t option\n"},
+		{name: "-XV", args: []string{"-XV", "a@b"}, status: exitTempFail, want: "sendmail: fatal: -XV: variable envelope return paths are not supported\n"},
+		{name: "-bd", args: []string{"-bd"}, status: exitTempFail, want: "sendmail: fatal: -bd: the daemon is started with 'aliasmx start'\n"},
 		{name: "not now", args: []string{"ok@x.example", "later@x.example"}, status: exitTempFail, want: "sendmail: fatal: joe(1002): <later@x.example>: Temporary lookup failure\n"},
 		{name: "not allowed", args: []string{"a@b"}, change: func(o *pickup.Options) { o.Authorized = func(int) bool { return false } },
 			status: pickup.ExitNoPerm, want: "sendmail: fatal: User joe(1002) is not allowed to submit mail\n"},
 		{name: "-bs not allowed", args: []string{"-bs"}, change: func(o *pickup.Options) { o.Authorized = func(int) bool { return false } },
 			status: pickup.ExitNoPerm, want: "sendmail: fatal: User joe(1002) is not allowed to submit mail\n"},
-		{name: "an address that nobody can send", args: []string{"\"a\x01\"@b"}, status: pickup.ExitDataErr, want: "sendmail: fatal: joe(1002): unusable address: \"a\\x01@b\": control character\n"},
+		{name: "an address that nobody can send", args: []string{"\"a\x01\"@b"}, status: exitTempFail, want: "sendmail: fatal: joe(1002): unusable address: \"a\\x01@b\": control character\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			m := newMachine(t, tc.config)
@@ -327,7 +327,7 @@ func TestSendmailConfigFile(t *testing.T) {
 func TestNobody(t *testing.T) {
 	m := newMachine(t, "")
 	status := sendmail([]string{"a@b"}, m.env(letter), login{uid: 4711})
-	if want := "sendmail: fatal: no login name found for user ID 4711; name the sender with -f\n"; status != exitUnavailable || m.stderr.String() != want {
+	if want := "sendmail: fatal: no login name found for user ID 4711; name the sender with -f\n"; status != exitTempFail || m.stderr.String() != want {
 		t.Errorf("status %d, %q", status, m.stderr.String())
 	}
 	if got := expandGecos("& Fixture", "joe"); got != "Joe Fixture" {

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"aliasmx/internal/certs"
+	logins "aliasmx/internal/login"
 	"aliasmx/internal/postconf"
 	"aliasmx/smtpd"
 )
@@ -21,6 +22,8 @@ import (
 type keyring struct {
 	mu     sync.Mutex // guards stores
 	stores map[string]*certs.Store
+
+	hashing logins.Gate // of passwords, over all listeners
 }
 
 // open reads certificates, or takes those that were read before and cannot be any more.
@@ -107,6 +110,7 @@ func (v *view) serverTLS(cfg *postconf.Config, t *tables, log *slog.Logger) (*sm
 		Wrapper:        wrapper,
 		Required:       required,
 		RequireCert:    cfg.Bool("smtpd_tls_req_ccert"),
+		Digest:         cfg.Get("smtpd_tls_fingerprint_digest"),
 		ReceivedHeader: cfg.Bool("smtpd_tls_received_header"),
 		LogLevel:       cfg.Int("smtpd_tls_loglevel"),
 		Timeout:        cfg.Duration("smtpd_starttls_timeout"),

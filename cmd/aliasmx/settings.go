@@ -2,7 +2,9 @@ package main
 
 import (
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -162,11 +164,12 @@ func authorities(cfg *postconf.Config, who string) (*x509.CertPool, error) {
 		}
 	}
 	if dir != "" {
-		paths, err := filepath.Glob(filepath.Join(dir, "*"))
-		if err != nil {
-			return nil, err
+		entries, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // without it nobody is trusted, which is no more than that
+			return nil, fmt.Errorf("%s (%s): %w", parameters[1], cfg.Where(parameters[1]), err)
 		}
-		for _, path := range paths {
+		for _, entry := range entries {
+			path := filepath.Join(dir, entry.Name())
 			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
 				if err := add(parameters[1], path); err != nil {
 					return nil, err

@@ -21,6 +21,7 @@ type tables struct {
 }
 
 func (t *tables) failed(parameter string, err error) {
+	parameter = t.cfg.Source(parameter)
 	t.err = fmt.Errorf("%s (%s): %w", parameter, t.cfg.Where(parameter), err)
 }
 

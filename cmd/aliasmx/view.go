@@ -86,10 +86,16 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 		if o.TLS, err = v.serverTLS(l.Config, v.tables, log); err != nil {
 			return nil, err
 		}
+		if name, own := strings.CutPrefix(l.Config.Get("syslog_name"), cfg.Get("syslog_name")+"/"); own {
+			o.LogName = name + "/smtpd"
+		}
+		if err := v.logins(&o, &tables{cfg: l.Config, opts: v.tables.opts}, log); err != nil {
+			return nil, err
+		}
 		if err := neverOpenRelay(l.Config, l.Where, &o); err != nil {
 			return nil, err
 		}
-		if err := v.relaysForStrangers(l.Config, l.Where, o.MyNetworks); err != nil {
+		if err := v.relaysForStrangers(l.Config, l.Where, &o); err != nil {
 			return nil, err
 		}
 		v.listeners = append(v.listeners, listenerView{where: l.Where, addrs: l.Addrs, smtpd: o})

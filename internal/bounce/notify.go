@@ -119,7 +119,7 @@ func (w *Writer) write(ctx context.Context, r mail.Report, f form) (*mail.Envelo
 		return nil, nil, nil
 	}
 	utf8 := r.Env.Flags&mail.FlagSMTPUTF8 != 0
-	req := mail.RcptRequest{Addr: f.to, ORcpt: addressType(utf8, f.to) + ";" + f.to.String(), Sender: f.from}
+	req := mail.RcptRequest{Addr: f.to, ORcpt: addressType(utf8, f.to) + ";" + f.to.Internal(), Sender: f.from}
 	rcpts, err := w.o.Resolve(ctx, req)
 	if err != nil {
 		if status := mail.StatusOf(err); !status.Temporary() {

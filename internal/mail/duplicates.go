@@ -24,7 +24,7 @@ func NewDuplicates(limit int, byOriginal bool) *Duplicates {
 func (d *Duplicates) Seen(r *Recipient) bool {
 	key := r.Final.Internal()
 	if d.byOriginal {
-		key = r.ORcpt + "\n" + string('0'+rune(r.Notify)) + "\n" + r.Orig.Internal() + "\n" + key
+		key = r.ORcpt + "\n" + string('0'+rune(r.Notify&^NotifyExpanded)) + "\n" + r.Orig.Internal() + "\n" + key
 	}
 	key = strings.ToLower(key)
 	if _, ok := d.seen[key]; ok {

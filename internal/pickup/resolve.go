@@ -48,6 +48,9 @@ func (s *session) expand(a mail.Address) ([]mail.Recipient, *Reply) {
 		Final: full, Orig: a, Notify: s.req.Notify,
 		ORcpt: "rfc822;" + full.Internal(), // as cleanup(8) adds it, completed
 	}
+	if !isASCII(full) && utf8.ValidString(full.Internal()) {
+		alone.ORcpt = "utf-8;" + full.Internal() // RFC 6533 section 3
+	}
 	if !utf8.ValidString(full.Local) || !utf8.ValidString(full.Domain) {
 		alone.Dest = badSyntax
 		return []mail.Recipient{alone}, nil

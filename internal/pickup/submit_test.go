@@ -128,7 +128,7 @@ func TestSubmit(t *testing.T) {
 			name: "an address in UTF-8",
 			req:  Request{Sender: mail.SplitAddress("s@x.example"), Gateway: true, Rcpts: addresses("ü@x.example")},
 			body: "\nx\n", sender: "s@x.example", flags: mail.FlagSMTPUTF8,
-			rcpts: "ü@x.example orig_to= orcpt=rfc822;ü@x.example notify=0 smtp:x.example", want: "\r\nx\r\n",
+			rcpts: "ü@x.example orig_to= orcpt=utf-8;ü@x.example notify=0 smtp:x.example", want: "\r\nx\r\n",
 		},
 		{
 			name: "a header in UTF-8",

@@ -113,8 +113,7 @@ func (s *Service) takeOptions(args []string) error {
 		}
 		if option[0] != 'o' {
 			s.addArgs(args[i])
-			// These options of Postfix's daemons have an argument.
-			if len(option) == 1 && strings.Contains("cimnsSt", option) && i+1 < len(args) {
+			if takesArgument(option) && i+1 < len(args) {
 				i++
 				s.addArgs(args[i])
 			}
@@ -135,6 +134,11 @@ func (s *Service) takeOptions(args []string) error {
 		s.arguments = append(s.arguments, argument{name + "=" + value, true})
 	}
 	return nil
+}
+
+// takesArgument knows the options of Postfix's daemons that have an argument.
+func takesArgument(option string) bool {
+	return len(option) == 1 && strings.Contains("cimnsSt", option)
 }
 
 // masterFields splits a line at white space that is not in braces. An argument, which

@@ -15,6 +15,8 @@ type PrintOptions struct {
 	NamesOnly  bool // -H
 	ValuesOnly bool // -h
 	Fold       bool // -f: no line over 80 columns, where there is a space to break it at
+
+	Classes []string // -C: only parameters of these classes; empty: of all
 }
 
 // Print shows parameters as postconf(1) does, one a line: those named, in that order,
@@ -23,7 +25,8 @@ type PrintOptions struct {
 func (c *Config) Print(w io.Writer, names []string, o PrintOptions) (unknown []string, err error) {
 	used := c.references()
 	known := func(name string) bool {
-		return c.param(name) != nil || used[name] && c.Set(name) && !o.Defaults
+		known := c.param(name) != nil || used[name] && c.Set(name) && !o.Defaults
+		return known && (len(o.Classes) == 0 || slices.Contains(o.Classes, c.class(name)))
 	}
 	if len(names) == 0 {
 		names = c.printable(known, o)
@@ -45,12 +48,40 @@ func (c *Config) Print(w io.Writer, names []string, o PrintOptions) (unknown []s
 	return unknown, nil
 }
 
+// ParseClasses reads the argument of -C: words as postconf(1) has them.
+func ParseClasses(text string) ([]string, error) {
+	var classes []string
+	for _, word := range splitList(text) {
+		switch word := strings.ToLower(word); word {
+		case "builtin", "service", "user":
+			classes = append(classes, word)
+		case "all":
+			classes = append(classes, "builtin", "service", "user")
+		default:
+			return nil, fmt.Errorf("unknown -C option value %q in %q", word, text)
+		}
+	}
+	return classes, nil
+}
+
+// class is the class of a parameter: there always, there because of a service of
+// master.cf, or made by whoever wrote main.cf.
+func (c *Config) class(name string) string {
+	switch {
+	case c.table[name] != nil:
+		return "builtin"
+	case c.param(name) != nil:
+		return "service"
+	}
+	return "user"
+}
+
 // printable are the names to show when none is asked for. What has no effect is shown
 // only if it is set.
 func (c *Config) printable(known func(string) bool, o PrintOptions) []string {
 	var names []string
 	for name, p := range c.table {
-		if p.Kind != Unsupported && !c.Set(name) {
+		if p.Kind != Unsupported && !c.Set(name) && known(name) {
 			names = append(names, name)
 		}
 	}
@@ -115,91 +146,4 @@ func layOut(list []string, fold bool) string {
 		column += len(word)
 	}
 	return out.String() + "\n"
-}
-
-// PrintServices shows lines of master.cf as postconf -M does: all, or those that match
-// one of the patterns "name" or "name/type", either of which may be "*". It returns the
-// patterns that matched nothing.
-func (c *Config) PrintServices(w io.Writer, patterns []string, o PrintOptions) (unmatched []string, err error) {
-	for _, s := range c.services {
-		if len(patterns) > 0 && !slices.ContainsFunc(patterns, s.matches) {
-			continue
-		}
-		if err := c.printService(w, s, o); err != nil {
-			return nil, err
-		}
-	}
-	for _, p := range patterns {
-		if !slices.ContainsFunc(c.services, func(s Service) bool { return s.matches(p) }) {
-			unmatched = append(unmatched, p)
-		}
-	}
-	return unmatched, nil
-}
-
-func (s Service) matches(pattern string) bool {
-	name, typ, has := strings.Cut(pattern, "/")
-	if i := strings.LastIndexByte(pattern, '/'); i >= 0 {
-		name, typ = pattern[:i], pattern[i+1:]
-	}
-	return (name == "*" || name == s.Name) && (!has || typ == "*" || typ == s.Type)
-}
-
-func (c *Config) printService(w io.Writer, s Service, o PrintOptions) error {
-	// The fields begin in fixed columns, as far as the one before leaves room.
-	var line strings.Builder
-	columns := []int{0, 11, 17, 25, 33, 41, 49, 57}
-	for i, field := range []string{
-		s.Name, s.Type, s.Private, s.Unprivileged, s.Chroot, s.Wakeup, s.ProcessLimit, s.Command,
-	} {
-		if i > 0 {
-			line.WriteString(strings.Repeat(" ", max(1, columns[i]-line.Len())))
-		}
-		line.WriteString(field)
-	}
-	x := c.forService(s).expander()
-	x.finish = nil
-	for i, a := range s.arguments {
-		text := a.text
-		if a.override && o.Expand {
-			name, value, _ := strings.Cut(text, "=")
-			value, err := x.text(value)
-			if err != nil {
-				return placed(err, s.place(), "-o "+name)
-			}
-			text = name + "=" + value
-		}
-		text = braced(text)
-		if a.override {
-			text = "-o " + text
-		}
-		// Folded, each -o has a line of its own.
-		if alone := a.override || i > 0 && s.arguments[i-1].override; o.Fold && (alone || column(&line)+1+len(text) >= foldWidth) {
-			line.WriteString("\n" + foldIndent)
-		} else {
-			line.WriteByte(' ')
-		}
-		line.WriteString(text)
-	}
-	_, err := fmt.Fprintln(w, line.String())
-	return err
-}
-
-func column(b *strings.Builder) int {
-	s := b.String()
-	return len(s) - 1 - strings.LastIndexByte(s, '\n')
-}
-
-// braced protects an argument with spaces in it, or with nothing in it. One with a
-// brace too many never had braces around it: they could not be told apart.
-func braced(arg string) string {
-	list := words(arg)
-	arg = strings.Join(list, " ")
-	if len(list) == 1 && arg[0] != '{' {
-		return arg
-	}
-	if _, rest, _ := balanced("{" + arg + "}"); rest != "" {
-		return arg
-	}
-	return "{" + arg + "}"
 }

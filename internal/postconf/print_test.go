@@ -90,7 +90,7 @@ func TestPrintNames(t *testing.T) {
 		{"origin as written", []string{"myorigin"}, PrintOptions{Expand: true}, "myorigin = /etc/mailname\n", nil},
 		{"explicit only", []string{"myhostname", "mail_name"}, PrintOptions{Explicit: true}, "myhostname = mx.example.org\n", nil},
 		{"macro", []string{"mua"}, PrintOptions{}, "mua = permit_mynetworks, reject\n", nil},
-		{"unsupported", []string{"smtpd_sasl_type"}, PrintOptions{}, "smtpd_sasl_type = cyrus\n", nil},
+		{"unsupported", []string{"smtpd_hide_client_session"}, PrintOptions{}, "smtpd_hide_client_session = no\n", nil},
 		{"of a transport", []string{"smtp_destination_rate_delay"}, PrintOptions{Expand: true}, "smtp_destination_rate_delay = 0s\n", nil},
 		{"unknown", []string{"nosuch", "mail_name", "unused_macro"}, PrintOptions{}, "mail_name = Postfix\n", []string{"nosuch", "unused_macro"}},
 		{"macro has no default", []string{"mua"}, PrintOptions{Defaults: true}, "", []string{"mua"}},

@@ -96,7 +96,6 @@ var unsupportedOther = []plain{
 	{"qmqpd_error_delay", "1s"},
 	{"qmqpd_timeout", "300s"},
 	{"receive_override_options", ""},
-	{"relay_clientcerts", ""},
 	{"require_home_directory", "no"},
 	{"requiretls_enable", "no"},
 	{"requiretls_esmtp_header", "yes"},

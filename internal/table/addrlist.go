@@ -11,8 +11,8 @@ import (
 // AddrList is a list of hosts by name or address: mynetworks and the like. Its
 // elements are networks (10.0.0.0/8, [2001:db8::]/32, [2001:db8::/32] or, where it
 // cannot be a table, 2001:db8::/32), addresses, names, type:table, /file and
-// !element. It is safe for concurrent use.
-type AddrList struct{ list *matchList }
+// !element; a /file is read again when it changes. It is safe for concurrent use.
+type AddrList struct{ list *followed }
 
 // ParseAddrList makes a list of elements that are split already. A network that is
 // none is an error, and so is everything that cannot be opened.
@@ -31,7 +31,7 @@ func (a *AddrList) Match(ctx context.Context, name string, addr netip.Addr) (boo
 }
 
 // Close closes the tables of the list.
-func (a *AddrList) Close() error { return a.list.Close() }
+func (a *AddrList) Close() error { return a.list.close() }
 
 // parseNetwork reads an address or a network; ok is false for what is not meant to be
 // one, such as a name. The errors are Postfix's: what looks like a network and is

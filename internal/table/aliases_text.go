@@ -18,6 +18,18 @@ func readSource(r io.Reader, name string, o Options, ignoring string, yield func
 	if o.Aliases {
 		return readAliases(r, name, o, yield)
 	}
+	if o.Files {
+		add := yield
+		yield = func(e entry) error {
+			text, err := filesOf(e.value)
+			if err != nil {
+				o.warnf("%s, line %d: %v: skipping this entry", name, e.line, err)
+				return nil
+			}
+			e.value = text
+			return add(e)
+		}
+	}
 	return readEntries(r, name, o, ignoring, yield)
 }
 

@@ -19,6 +19,10 @@ type BuildOptions struct {
 	NoFold   bool // -f: keys stay as they are
 	NoUTF8   bool // -u: bytes need not be UTF-8
 	Aliases  bool // the source text is that of aliases(5): postalias
+	Files    bool // -F: the values are names of files
+
+	NullForm NullForm          // -n, -N
+	Types    map[string]Opener // as in Options
 
 	// AsOwner gives the index to the owner of the source, for who is root; without it
 	// (-o) it belongs to whoever builds it.
@@ -31,7 +35,10 @@ type BuildOptions struct {
 }
 
 func (o BuildOptions) options() Options {
-	return Options{Warn: o.Warn, NoFold: o.NoFold, NoUTF8: o.NoUTF8, Aliases: o.Aliases}.withDefaults()
+	return Options{
+		Warn: o.Warn, NoFold: o.NoFold, NoUTF8: o.NoUTF8, Aliases: o.Aliases,
+		Files: o.Files, NullForm: o.NullForm, Types: o.Types,
+	}.withDefaults()
 }
 
 // progressStep is how many entries lie between two calls of Progress.
@@ -41,19 +48,29 @@ const progressStep = 50_000
 // A line that is no entry is passed over with a warning. Until Build returns, and if
 // it fails, the old index is in force.
 func Build(spec string, o BuildOptions) error {
-	if path, ok := cdbPath(spec); ok {
-		return buildCDB(path, o)
+	if strings.HasPrefix(spec, "proxy:") {
+		return errors.New("can't create maps via the proxy service")
 	}
-	t, err := buildable(spec, "bulk-mode creation")
+	typ, path, err := splitSpec(spec)
 	if err != nil {
 		return err
 	}
-	f, info, err := openSource(t.source)
+	f, info, err := openSource(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	if typ == "cdb" {
+		o.warnOfOwner(path)
+		return buildCDB(path, f, info, o)
+	}
+	t := indexedOf(typ, path)
+	if t == nil {
+		return o.cannotBuild(typ, path)
+	}
+	o.warnOfOwner(path)
 	return t.replace(o, info, func(w *indexWriter) error {
+		w.setNullForm(o.NullForm)
 		return t.addText(w, f, t.source, true, o)
 	})
 }
@@ -76,11 +93,19 @@ func openSource(path string) (*os.File, fs.FileInfo, error) {
 
 // Update adds the entries of a text to an index, or makes a new one: postmap -i.
 func Update(spec string, text io.Reader, o BuildOptions) error {
-	t, err := buildable(spec, "update")
+	typ, path, err := splitSpec(throughProxy(spec))
 	if err != nil {
 		return err
 	}
+	t := indexedOf(typ, path)
+	switch {
+	case typ == "cdb":
+		return errCDBUpdate
+	case t == nil:
+		return o.cannotBuild(typ, path)
+	}
 	return t.replace(o, nil, func(w *indexWriter) error {
+		w.setNullForm(o.NullForm)
 		err := t.addOld(w, func(string) bool { return true })
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -91,23 +116,28 @@ func Update(spec string, text io.Reader, o BuildOptions) error {
 
 // Delete removes keys from an index, postmap -d, and tells how many of them it had.
 func Delete(spec string, keys []string, o BuildOptions) (found int, err error) {
-	t, err := buildable(spec, "delete operation")
+	typ, path, err := splitSpec(throughProxy(spec))
 	if err != nil {
 		return 0, err
 	}
-	form := o.options().keyForm()
+	t := indexedOf(typ, path)
+	if t == nil {
+		return 0, o.cannotDelete(typ, path)
+	}
+	opts := o.options()
 	gone := map[string]bool{}
 	for _, k := range keys {
-		if k, ok := form.key(k); ok {
+		if k, ok := opts.lookupKey(t.shown(), k); ok {
 			gone[k] = true
 		}
 	}
 	err = t.replace(o, nil, func(w *indexWriter) error {
 		err := t.addOld(w, func(key string) bool {
-			if gone[key] {
-				found++
+			if !gone[key] || !o.NullForm.reads(w.nullForm()) {
+				return true
 			}
-			return !gone[key]
+			found++
+			return false
 		})
 		if err == nil && found == 0 {
 			return errNoChange
@@ -120,19 +150,13 @@ func Delete(spec string, keys []string, o BuildOptions) (found int, err error) {
 // errNoChange ends a replacement that would change nothing.
 var errNoChange = errors.New("nothing to change")
 
-// buildable finds the files of a table that has an index.
-func buildable(spec, operation string) (*indexed, error) {
-	typ, path, err := splitSpec(spec)
-	if err != nil {
-		return nil, err
+// indexedOf finds the files of a table that has an index of ours, nil for other types.
+func indexedOf(typ, path string) *indexed {
+	suffix := indexSuffix(typ)
+	if suffix == "" {
+		return nil
 	}
-	if suffix := indexSuffix(typ); suffix != "" {
-		return &indexed{name: spec, source: path, file: path + suffix}, nil
-	}
-	if openers(Options{})[typ] == nil {
-		return nil, unsupported(typ, Options{})
-	}
-	return nil, fmt.Errorf("unsupported dictionary type: %s does not support %s", typ, operation)
+	return &indexed{name: typ + ":" + path, source: path, file: path + suffix}
 }
 
 // addText adds a source text. Lines are worth remembering only of the source itself.
@@ -180,6 +204,7 @@ func (t *indexed) addOld(w *indexWriter, keep func(key string) bool) error {
 		return t.openError(err)
 	}
 	defer x.close()
+	w.setNullForm(x.head.nullForm())
 	var addErr error
 	err = x.each(func(key string, l located) bool {
 		if keep(key) {

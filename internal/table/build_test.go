@@ -106,7 +106,7 @@ func TestBuildErrors(t *testing.T) {
 		!strings.HasPrefix(err.Error(), "open database "+dir+"/nosuch.db: No such file or directory") {
 		t.Errorf("Delete = %v", err)
 	}
-	if _, err := Delete("static:x", []string{"x"}, BuildOptions{}); err == nil || !strings.Contains(err.Error(), "does not support delete") {
+	if _, err := Delete("static:x", []string{"x"}, BuildOptions{}); err == nil || !strings.Contains(err.Error(), "table static:x: delete operation is not supported") {
 		t.Errorf("Delete = %v", err)
 	}
 }
@@ -168,12 +168,9 @@ func TestFailedBuildChangesNothing(t *testing.T) {
 	source := tableFile(t, "a@x one\n")
 	spec := "hash:" + source
 	build(t, spec)
-	tb, err := buildable(spec, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	tb := indexedOf("hash", source)
 	failure := errors.New("disk on fire")
-	err = tb.replace(BuildOptions{}, nil, func(w *indexWriter) error {
+	err := tb.replace(BuildOptions{}, nil, func(w *indexWriter) error {
 		if _, err := w.add("b@x", strings.Repeat("x", 4<<20), 1, DupWarn); err != nil {
 			return err
 		}

@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
-	"strings"
 )
 
 // cdb is a table in the constant database format of D. J. Bernstein, cdb(5), as
@@ -40,14 +41,14 @@ func openCDB(path string, o Options) (Table, error) {
 const cdbSuffix = ".cdb"
 
 func (t *cdb) Lookup(_ context.Context, key string) (string, bool, error) {
-	key, ok := t.o.lookupKey(t.name, key)
+	asked := key
+	key, ok := t.o.lookupKey(t.shown(), key)
 	if !ok {
 		return "", false, nil
 	}
 	var value []byte
 	err := t.use(func(f *cdbFile) (err error) {
-		// postmap -N puts a null byte behind keys and values.
-		for _, k := range []string{key, key + "\x00"} {
+		for _, k := range t.o.NullForm.keys(key) {
 			if value, err = f.find(k); value != nil || err != nil {
 				return err
 			}
@@ -58,7 +59,7 @@ func (t *cdb) Lookup(_ context.Context, key string) (string, bool, error) {
 		return "", false, err
 	}
 	text := string(untilNull(value))
-	if err := t.o.checkValue(t.name, key, text); err != nil {
+	if err := t.o.checkValue(t.shown(), asked, text); err != nil {
 		return "", false, err
 	}
 	return text, true, nil
@@ -91,19 +92,16 @@ func untilNull(b []byte) []byte {
 	return b
 }
 
+func (t *cdb) shown() string { return "cdb:" + t.file }
+
 func (t *cdb) Name() string { return t.name }
 
 func (t *cdb) Close() error { return t.close() }
 
 // buildCDB makes FILE.cdb of a source text, byte for byte as Postfix does.
-func buildCDB(path string, o BuildOptions) error {
+func buildCDB(path string, source io.Reader, info fs.FileInfo, o BuildOptions) error {
 	// Only the files and the replacing are those of an indexed table.
 	t := &indexed{name: "cdb:" + path, source: path, file: path + cdbSuffix}
-	source, info, err := openSource(path)
-	if err != nil {
-		return err
-	}
-	defer source.Close()
 	return t.replaceFile(o, info, func(f *os.File) error {
 		w := newCDBWriter(f)
 		opts := o.options()
@@ -113,7 +111,11 @@ func buildCDB(path string, o BuildOptions) error {
 			if !ok {
 				return nil
 			}
-			if w.add(key, e.value, o.Dup) && o.Dup == DupWarn {
+			stored, value := key, e.value
+			if o.NullForm == NullAdded {
+				stored, value = key+"\x00", value+"\x00"
+			}
+			if w.add(stored, value, o.Dup) && o.Dup == DupWarn {
 				opts.warnf(`%s: duplicate entry: "%s"`, path, key)
 			}
 			if n++; o.Progress != nil && n%progressStep == 0 {
@@ -129,10 +131,4 @@ func buildCDB(path string, o BuildOptions) error {
 		}
 		return nil
 	})
-}
-
-// cdbPath is the path in "cdb:path".
-func cdbPath(spec string) (string, bool) {
-	path, ok := strings.CutPrefix(spec, "cdb:")
-	return path, ok && path != ""
 }

@@ -41,6 +41,9 @@ func parseCIDRRule(r *ruleReader, line string) (rule, bool, error) {
 		return rule{}, false, nil
 	}
 	network, err := parseCIDR(pattern)
+	if err == nil && !isIf && r.o.Files {
+		result, err = filesOf(result)
+	}
 	if err != nil {
 		r.warn("%s: skipping this rule", err)
 		return rule{}, false, nil

@@ -68,7 +68,7 @@ func openUnionmap(argument string, o Options) (Table, error) {
 }
 
 func (u *union) Lookup(ctx context.Context, key string) (string, bool, error) {
-	all, known := "", false
+	all := ""
 	for _, t := range u.tables {
 		value, found, err := t.Lookup(ctx, key)
 		if err != nil {
@@ -77,13 +77,12 @@ func (u *union) Lookup(ctx context.Context, key string) (string, bool, error) {
 		if !found {
 			continue
 		}
-		known = true
 		if all != "" {
 			all += ","
 		}
 		all += value
 	}
-	return all, known, nil
+	return all, all != "", nil // as in Postfix, nothing but empty values is no answer
 }
 
 // Locate implements Locator: where the first of the tables that know has the key.

@@ -7,8 +7,9 @@ import (
 
 // DomainList is a list of domains: virtual_alias_domains, mydestination,
 // relay_domains. Its elements are names, type:table, /file and !element. Which
-// subdomains a name matches is Options.Subdomains. It is safe for concurrent use.
-type DomainList struct{ list *matchList }
+// subdomains a name matches is Options.Subdomains. A /file is read again when it changes.
+// It is safe for concurrent use.
+type DomainList struct{ list *followed }
 
 // ParseDomainList makes a list of elements that are split already. Every table and
 // file it names is opened, or there is an error that says which cannot be.
@@ -27,4 +28,4 @@ func (d *DomainList) Match(ctx context.Context, domain string) (bool, error) {
 }
 
 // Close closes the tables of the list.
-func (d *DomainList) Close() error { return d.list.Close() }
+func (d *DomainList) Close() error { return d.list.close() }

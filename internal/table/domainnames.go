@@ -11,7 +11,14 @@ import (
 // a domain: a table may hold other things as well, and Match alone tells what the list
 // matches.
 func (d *DomainList) Each(yield func(name string, in Table) bool) (opaque []string, err error) {
-	l := d.list
+	err = d.list.use(func(l *matchList) (err error) {
+		opaque, err = l.each(yield)
+		return err
+	})
+	return opaque, err
+}
+
+func (l *matchList) each(yield func(name string, in Table) bool) (opaque []string, err error) {
 	names := make([]string, 0, len(l.names))
 	for name, p := range l.names {
 		if !p.not {

@@ -31,6 +31,12 @@ type fileError struct {
 func (e *fileError) Error() string { return e.doing + " " + e.file + ": " + reason(e.err) }
 func (e *fileError) Unwrap() error { return e.err }
 
+// ValueError is a value that nobody may use; a warning has said already what is wrong
+// with it.
+type ValueError struct{ text string }
+
+func (e *ValueError) Error() string { return e.text }
+
 // reason is the system's own words for an error, without the operation and path that
 // package os puts before them.
 func reason(err error) string {

@@ -31,6 +31,9 @@ const (
 	// flagReplaced says that some records are no longer in force: a later one has
 	// their key.
 	flagReplaced = 1
+
+	// flagNoNull says that postmap -n made it.
+	flagNoNull = 2
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
-	"unicode/utf8"
 )
 
 // checkInterval is how often a running table looks whether its index was replaced.
@@ -57,7 +57,8 @@ func openIndexed(typ string) Opener {
 func (t *indexed) Name() string { return t.name }
 
 func (t *indexed) Lookup(_ context.Context, key string) (string, bool, error) {
-	key, ok := t.o.lookupKey(t.name, key)
+	asked := key
+	key, ok := t.o.lookupKey(t.shown(), key)
 	if !ok {
 		return "", false, nil
 	}
@@ -65,16 +66,29 @@ func (t *indexed) Lookup(_ context.Context, key string) (string, bool, error) {
 	var l located
 	var found bool
 	err := t.use(func(g *generation) (err error) {
+		if x, ok := g.store.(*index); ok && !t.o.NullForm.reads(x.head.nullForm()) {
+			return nil
+		}
 		l, found, err = g.find(key)
 		return err
 	})
-	if err != nil {
+	if err != nil || !found {
 		return "", false, err
 	}
-	if !t.o.NoUTF8 && found && !utf8.ValidString(l.value) {
-		return "", false, fmt.Errorf(`%s: key "%s": the value is not UTF-8`, t.name, key)
+	if err := t.o.checkValue(t.shown(), asked, l.value); err != nil {
+		return "", false, err
 	}
-	return l.value, found, nil
+	return l.value, true, nil
+}
+
+// shown is how Postfix names the table in messages: Berkeley DB and dbm by the index,
+// LMDB by the source.
+func (t *indexed) shown() string {
+	typ, _, _ := strings.Cut(t.name, ":")
+	if typ == "lmdb" {
+		return t.name
+	}
+	return typ + ":" + t.file
 }
 
 // Locate implements Locator.

@@ -11,8 +11,12 @@ import (
 //
 // Of two entries with one key the last counts, as in Postfix.
 func openInline(argument string, o Options) (Table, error) {
+	values := "value"
+	if o.Files {
+		values = "filename"
+	}
 	fail := func(why string) (Table, error) {
-		return nil, fmt.Errorf(`%s: "inline:%s"; need "inline:{name=value...}"`, why, argument)
+		return nil, fmt.Errorf(`%s: "inline:%s"; need "inline:{name=%s...}"`, why, argument, values)
 	}
 	if balanced(argument) != len(argument) || len(argument) < 3 {
 		return fail("bad syntax")
@@ -34,6 +38,13 @@ func openInline(argument string, o Options) (Table, error) {
 		folded, ok := form.key(key)
 		if !ok {
 			return fail("bad UTF-8 syntax")
+		}
+		if o.Files {
+			text, err := filesOf(value)
+			if err != nil {
+				return fail(err.Error())
+			}
+			value = text
 		}
 		m.entries[folded] = located{value: value}
 	}

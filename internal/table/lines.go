@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // maxLine bounds a logical line, so that a file that is no table cannot fill the
@@ -22,7 +23,13 @@ type lineReader struct {
 	warn func(msg string)
 	buf  []byte
 	line int // physical lines read
+
+	begun bool // the first logical line is behind us
 }
+
+// byteOrderMark is what some editors put before a text in UTF-8. It is no white space:
+// it belongs to the first key, and nobody sees it.
+const byteOrderMark = "\uFEFF"
 
 func newLineReader(r io.Reader, name string, warn func(string)) *lineReader {
 	return &lineReader{r: bufio.NewReaderSize(r, 64<<10), name: name, warn: warn}
@@ -42,6 +49,10 @@ func (l *lineReader) next() (text []byte, line int, err error) {
 				continue
 			}
 		}
+		if !l.begun && line == 1 && strings.HasPrefix(string(text[:min(3, len(text))]), byteOrderMark) {
+			l.warn(fmt.Sprintf("%s, line %d: the first key begins with a byte order mark: save the file without one", l.name, line))
+		}
+		l.begun = true
 		if !isSpace(text[0]) {
 			return text, line, nil
 		}
@@ -49,7 +60,12 @@ func (l *lineReader) next() (text []byte, line int, err error) {
 		if len(head) > 30 {
 			head, more = head[:30], "..."
 		}
-		l.warn(fmt.Sprintf(`%s, line %d: logical line must not start with whitespace: "%s%s"`, l.name, line, head, more))
+		// Before the first logical line Postfix has no number for it.
+		where := l.name
+		if line > 1 {
+			where = fmt.Sprintf("%s, line %d", l.name, line)
+		}
+		l.warn(fmt.Sprintf(`%s: logical line must not start with whitespace: "%s%s"`, where, head, more))
 	}
 }
 

@@ -34,6 +34,10 @@ type matchList struct {
 	names    map[string]pattern
 	rest     []pattern // tables and networks, in order
 	n        int       // patterns so far
+
+	tables *sharedTables
+	opened []string          // of them
+	reads  func(file string) // is told of each file before it is opened
 }
 
 // pattern is a name when it has neither table nor network.
@@ -46,15 +50,6 @@ type pattern struct {
 
 // maxFileDepth bounds files that name files.
 const maxFileDepth = 10
-
-func parseMatchList(elems []string, networks bool, o Options) (*matchList, error) {
-	l := &matchList{o: o.withDefaults(), networks: networks, names: map[string]pattern{}}
-	if err := l.parse(elems, false, 0); err != nil {
-		l.Close()
-		return nil, err
-	}
-	return l, nil
-}
 
 func (l *matchList) parse(elems []string, not bool, depth int) error {
 	for _, elem := range elems {
@@ -81,6 +76,7 @@ func (l *matchList) parseFile(file string, not bool, depth int) error {
 	if depth == maxFileDepth {
 		return fmt.Errorf("open file %s: files that name files, more than %d deep; does one name itself?", file, maxFileDepth)
 	}
+	l.reads(file)
 	f, err := openFile(file)
 	if err != nil {
 		return &fileError{"open file", file, err}
@@ -126,10 +122,11 @@ func (l *matchList) add(item string, not bool) error {
 		}
 	}
 	if isTable {
-		t, err := Open(item, l.o)
+		t, err := l.tables.open(item, l.o)
 		if err != nil {
 			return err
 		}
+		l.opened = append(l.opened, item)
 		p.table = t
 		l.rest = append(l.rest, p)
 		return nil
@@ -211,13 +208,11 @@ func (l *matchList) inTable(ctx context.Context, t Table, name string, addr neti
 	return hit, err
 }
 
-// Close closes the tables of the list.
-func (l *matchList) Close() error {
+// close closes the tables of the list.
+func (l *matchList) close() error {
 	var errs []error
-	for _, p := range l.rest {
-		if p.table != nil {
-			errs = append(errs, p.table.Close())
-		}
+	for _, spec := range l.opened {
+		errs = append(errs, l.tables.close(spec))
 	}
 	return errors.Join(errs...)
 }

@@ -34,8 +34,13 @@ func readMemory(file string, o Options) (*memory, error) {
 			return nil // readEntries has seen to it
 		}
 		if _, dup := m.entries[key]; dup {
-			o.warnf(`%s, line %d: duplicate entry: "%s"`, file, e.line, e.key)
-			return nil
+			switch o.Dup {
+			case DupWarn:
+				o.warnf(`%s, line %d: duplicate entry: "%s"`, file, e.line, e.key)
+				return nil
+			case DupIgnore:
+				return nil
+			}
 		}
 		m.entries[key] = located{e.value, e.line}
 		return nil

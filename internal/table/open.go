@@ -39,6 +39,16 @@ type Options struct {
 	// may be a command. postalias builds such tables.
 	Aliases bool
 
+	// Dup says what texthash does with a second entry of a key: postmap -r, -w.
+	Dup DupPolicy
+
+	// NullForm says which index files a lookup is for: postmap -n, -N.
+	NullForm NullForm
+
+	// Files takes the values of source texts as names of files, and what is in them,
+	// in base64, as the values: postmap -F.
+	Files bool
+
 	// Types are openers of types that live in packages of their own, by type name.
 	Types map[string]Opener
 }
@@ -73,6 +83,9 @@ func openers(o Options) map[string]Opener {
 	return all
 }
 
+// Types are the names of all types there are, as postconf -m lists them.
+func Types(o Options) []string { return slices.Sorted(maps.Keys(openers(o))) }
+
 // Open opens the table that "type:argument" names.
 func Open(spec string, o Options) (Table, error) {
 	typ, argument, err := splitSpec(spec)
@@ -95,7 +108,7 @@ func splitSpec(spec string) (typ, argument string, err error) {
 }
 
 func unsupported(typ string, o Options) error {
-	return &unsupportedError{typ: typ, known: slices.Sorted(maps.Keys(openers(o)))}
+	return &unsupportedError{typ: typ, known: Types(o)}
 }
 
 func (o Options) withDefaults() Options {

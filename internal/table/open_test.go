@@ -235,10 +235,13 @@ func TestKeyThatIsNotUTF8(t *testing.T) {
 	var w warnings
 	source := tableFile(t, "a@x one\n")
 	build(t, "hash:"+source)
-	for _, spec := range []string{"hash:" + source, "texthash:" + source} {
+	for spec, shown := range map[string]string{"hash:" + source: "hash:" + source + ".db", "texthash:" + source: "texthash:" + source} {
 		tb := open(t, spec, w.options())
+		if got := ShownName(tb); got != shown {
+			t.Errorf("ShownName = %q, want %q", got, shown)
+		}
 		wantAnswer(t, tb, "a\xff@x", "(none)")
-		wantSaid(t, &w, spec+": non-UTF-8 key \"a\xff@x\": malformed UTF-8 or invalid codepoint")
+		wantSaid(t, &w, ShownName(tb)+": non-UTF-8 key \"a\xff@x\": malformed UTF-8 or invalid codepoint")
 		if at := tb.(Locator).Locate("a\xff@x"); at != "" {
 			t.Errorf("Locate = %q", at)
 		}

@@ -6,6 +6,12 @@ import "strings"
 
 // class reads [...].
 func (p *perlParser) class() (*node, error) {
+	switch _, kind := posixSyntax(p.s[p.i:]); kind {
+	case ':':
+		return nil, p.fail("POSIX named classes are supported only within a class")
+	case '.', '=':
+		return nil, p.fail("POSIX collating elements are not supported")
+	}
 	p.i++
 	var s byteSet
 	not := p.take("^")
@@ -55,7 +61,9 @@ func (p *perlParser) class() (*node, error) {
 
 // classItem reads one character of a class, or a class within it.
 func (p *perlParser) classItem() (s byteSet, c byte, single bool, err error) {
-	if name, ok := p.posixName(); ok {
+	switch name, kind := posixSyntax(p.s[p.i:]); kind {
+	case ':':
+		p.i += len("[:") + len(name) + len(":]")
 		not := strings.HasPrefix(name, "^")
 		set, known := namedSet(strings.TrimPrefix(name, "^"))
 		switch {
@@ -68,13 +76,10 @@ func (p *perlParser) classItem() (s byteSet, c byte, single bool, err error) {
 			set.negate()
 		}
 		return set, 0, false, nil
+	case '.', '=':
+		return s, 0, false, p.fail("POSIX collating elements are not supported")
 	}
 	c = p.next()
-	if c == '[' && strings.HasPrefix(p.s[p.i:], "[=") || strings.HasPrefix(p.s[p.i:], "[.") {
-		if end := strings.IndexByte(p.s[p.i:], ']'); end > 2 && p.s[p.i+end-1] == p.s[p.i+1] {
-			return s, 0, false, p.fail("POSIX collating elements are not supported")
-		}
-	}
 	p.i++
 	if c != '\\' {
 		s.add(c)
@@ -108,17 +113,23 @@ func (p *perlParser) classItem() (s byteSet, c byte, single bool, err error) {
 	return s, c, true, nil
 }
 
-// posixName reads [:name:] within a class.
-func (p *perlParser) posixName() (string, bool) {
-	if !strings.HasPrefix(p.s[p.i:], "[:") {
-		return "", false
+// posixSyntax tells whether s begins with [:name:], [.name.] or [=name=], and which. A
+// name may be anything without a bracket.
+func posixSyntax(s string) (name string, kind byte) {
+	if len(s) < 2 || s[0] != '[' || strings.IndexByte(":.=", s[1]) < 0 {
+		return "", 0
 	}
-	name, _, ok := strings.Cut(p.s[p.i+2:], ":]")
-	if !ok || strings.Trim(name, "^abcdefghijklmnopqrstuvwxyz") != "" {
-		return "", false
+	for i := 2; i+1 < len(s); i++ {
+		switch next := s[i+1]; {
+		case s[i] == '\\' && (next == ']' || next == '\\'):
+			i++
+		case s[i] == '[' && next == s[1], s[i] == ']':
+			return "", 0
+		case s[i] == s[1] && next == ']':
+			return s[2:i], s[1]
+		}
 	}
-	p.i += len(name) + 4
-	return name, true
+	return "", 0
 }
 
 // perlSet is what \d and its like take.

@@ -222,6 +222,11 @@ func (p *posixParser) escape() (*node, error) {
 		}
 		return &node{kind: nodeBackref, n: int(c - '0'), foldCase: p.foldCase}, nil
 	}
+	if p.foldCase && 'a' <= c && c <= 'z' {
+		// POSIX leaves it open what a backslash makes of a letter. regcomp(3) of glibc folds
+		// case to capitals, but not behind a backslash: this one meets nothing.
+		return &node{}, nil
+	}
 	return p.literal(c), nil
 }
 

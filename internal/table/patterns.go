@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // lookupLimit bounds the time that all patterns of a table together may take.
@@ -43,14 +42,6 @@ func (t *patterns) Lookup(ctx context.Context, key string) (string, bool, error)
 		err = t.o.checkValue(t.name, key, value)
 	}
 	return value, found && err == nil, err
-}
-
-// checkValue refuses a value that is not UTF-8 where all must be.
-func (o Options) checkValue(name, key, value string) error {
-	if !o.NoUTF8 && !utf8.ValidString(value) {
-		return fmt.Errorf(`%s: key "%s": the value is not UTF-8`, name, key)
-	}
-	return nil
 }
 
 func (t *patterns) find(ctx context.Context, key string) (value, at string, found bool, err error) {
@@ -158,6 +149,14 @@ func parsePattern(r *ruleReader, s string,
 func ruleReplacement(r *ruleReader, s string, not bool, groups int) (replacement, bool) {
 	if s == "" {
 		r.warn("no replacement text: using empty string")
+	}
+	if r.o.Files {
+		text, err := filesOf(s)
+		if err != nil {
+			r.warn("%v: skipping this rule", err)
+			return nil, false
+		}
+		s = text
 	}
 	result, bare, inMap := parseReplacement(r.kind, s)
 	if bare != "" {

@@ -62,7 +62,7 @@ func TestSourceText(t *testing.T) {
 		},
 		{
 			name: "begins with a continuation", text: "  lead space, and then quite some more of it\na@x v\n", want: []string{"a@x|v|2"},
-			said: []string{`T, line 1: logical line must not start with whitespace: "  lead space, and then quite s..."`},
+			said: []string{`T: logical line must not start with whitespace: "  lead space, and then quite s..."`},
 		},
 		{
 			name: "null bytes", text: "nul\x00l@x vv\na@x v\x00w\n\x00\nb@x v\n", want: []string{"a@x|v|2", "b@x|v|4"},

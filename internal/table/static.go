@@ -8,7 +8,7 @@ import (
 // static answers every key with one value: static:value, static:{ value }.
 type static struct{ argument, value string }
 
-func openStatic(argument string, _ Options) (Table, error) {
+func openStatic(argument string, o Options) (Table, error) {
 	value := argument
 	if argument[0] == '{' {
 		inner, why := unbrace(argument)
@@ -16,6 +16,13 @@ func openStatic(argument string, _ Options) (Table, error) {
 			return nil, fmt.Errorf("bad static:name syntax: %s", why)
 		}
 		value = inner
+	}
+	if o.Files {
+		text, err := filesOf(value)
+		if err != nil {
+			return nil, err
+		}
+		value = text
 	}
 	return &static{argument, value}, nil
 }

@@ -1,6 +1,7 @@
 package table
 
 import (
+	"cmp"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -12,9 +13,11 @@ import (
 // for one warning.
 //
 // A file that was replaced by renaming is whole and is read at once. One that is written
-// in place may be half there: it is read when it has been left alone for settleTime.
+// in place, or where there was none, may be half there: it is read when it has been left
+// alone for settleTime.
 type watched[T any] struct {
 	name string // of the table, for warnings
+	kind string // what it is; "": a table
 	o    Options
 
 	// load makes it, and says of each file by reads, before it opens it, that it does so.
@@ -89,7 +92,7 @@ func (w *watched[T]) use(f func(*T) error) error {
 		h := w.cur.Load()
 		switch {
 		case h == nil:
-			return fmt.Errorf("table %s is closed", w.name)
+			return fmt.Errorf("%s %s is closed", cmp.Or(w.kind, "table"), w.name)
 		case !h.acquire():
 			continue // replaced meanwhile
 		}
@@ -144,7 +147,7 @@ func (w *watched[T]) refresh() {
 		if len(w.seen) == 0 {
 			w.seen = before
 		}
-		w.o.warnf("%s: %v; the table as it was stays in force", w.name, err)
+		w.o.warnf("%s: %v; the %s as it was stays in force", w.name, err, cmp.Or(w.kind, "table"))
 		return
 	}
 	w.idle.Store(len(w.seen) == 0)
@@ -167,7 +170,8 @@ func (w *watched[T]) look(now int64) (changed, settled bool) {
 		}
 		changed = true
 		age := now - id.sec*int64(time.Second) - id.nanosc
-		if id.dev == s.id.dev && id.ino == s.id.ino && 0 <= age && age < int64(settleTime) {
+		inPlace := id.dev == s.id.dev && id.ino == s.id.ino || s.id == identity{}
+		if inPlace && 0 <= age && age < int64(settleTime) {
 			settled = false
 		}
 	}

@@ -15,15 +15,7 @@ import (
 // server-signature ECDSA (P-256)". server is the certificate of the server, nil when it
 // is not known.
 func DescribeTLS(state *tls.ConnectionState, server *x509.Certificate) string {
-	name := tls.CipherSuiteName(state.CipherSuite)
-	bits := 256
-	if strings.Contains(name, "_128_") {
-		bits = 128
-	}
-	if openssl, ok := cipherNames[state.CipherSuite]; ok {
-		name = openssl
-	}
-	version := strings.Replace(tls.VersionName(state.Version), "TLS ", "TLSv", 1)
+	version, name, bits := TLSNames(state)
 	s := fmt.Sprintf("%s with cipher %s (%d/%d bits)", version, name, bits, bits)
 	if state.CurveID != 0 {
 		s += " key-exchange " + curveName(state.CurveID)
@@ -32,6 +24,19 @@ func DescribeTLS(state *tls.ConnectionState, server *x509.Certificate) string {
 		s += " server-signature " + keyName(state, server)
 	}
 	return s
+}
+
+// TLSNames are the names of a connection's version and cipher, "TLSv1.3" and
+// "TLS_AES_128_GCM_SHA256", and the bits of its keys.
+func TLSNames(state *tls.ConnectionState) (version, cipher string, bits int) {
+	cipher, bits = tls.CipherSuiteName(state.CipherSuite), 256
+	if strings.Contains(cipher, "_128_") {
+		bits = 128
+	}
+	if openssl, ok := cipherNames[state.CipherSuite]; ok {
+		cipher = openssl
+	}
+	return strings.Replace(tls.VersionName(state.Version), "TLS ", "TLSv", 1), cipher, bits
 }
 
 // curveName is OpenSSL's name of a group.

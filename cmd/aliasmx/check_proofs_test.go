@@ -1,0 +1,112 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// What start would stop at, check finds.
+func TestCheckRefuses(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct{ settings, want string }{
+		"the queue is a device":   {"queue_directory = /dev/null\n", "queue_directory (main.cf, line 8): /dev/null is not a directory"},
+		"the queue is below one":  {"queue_directory = " + file + "/a/b\n", "queue_directory (main.cf, line 8)"},
+		"the log is a directory":  {"maillog_file = DIR\n", "maillog_file (main.cf, line 8): DIR is a directory"},
+		"the log is in no place":  {"maillog_file = DIR/none/log\n", "maillog_file (main.cf, line 8): stat DIR/none"},
+		"authorities are a file":  {"smtp_tls_CApath = " + file + "\n", "smtp_tls_CApath (main.cf, line 8)"},
+		"a default is not blamed": {"virtual_mailbox_maps = texthash:DIR/none\n", "fatal: virtual_mailbox_maps (main.cf, line 8)"},
+		"everybody in a class": {"mynetworks = 0.0.0.0/0\nsmtpd_restriction_classes = ours\nours = permit_mynetworks\n" +
+			"smtpd_recipient_restrictions = ours, reject_unauth_destination\nsmtpd_relay_restrictions =\n", "the whole Internet is in it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := checkDir(t, checkedTable)
+			path := filepath.Join(dir, "main.cf")
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, append(data, strings.ReplaceAll(tc.settings, "DIR", dir)...), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			status, stdout, stderr := check(t, "-c", dir)
+			if want := strings.ReplaceAll(tc.want, "DIR", dir); status != exitConfig || !strings.Contains(stderr, want) {
+				t.Errorf("status %d, no %q in\n%s%s", status, want, stdout, stderr)
+			}
+		})
+	}
+}
+
+// A pattern's letters in the name of a directory are letters.
+func TestCheckAuthoritiesName(t *testing.T) {
+	dir := checkDir(t, checkedTable)
+	odd := filepath.Join(dir, "[ca")
+	if err := os.Mkdir(odd, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	appendFile(t, filepath.Join(dir, "main.cf"), "smtp_tls_CApath = "+odd+"\n")
+	if status, _, stderr := check(t, "-c", dir); status != exitOK {
+		t.Errorf("status %d, %s", status, stderr)
+	}
+}
+
+func appendFile(t *testing.T, path, text string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, append(data, text...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCheckRoutes(t *testing.T) {
+	dir := checkDir(t, "postmaster@virt.example joe@dest.example\n")
+	for name, text := range map[string]string{
+		"transport": "good.example smtp:[10.0.0.1]:25\nfast.example smpt:[10.0.0.1]\nport.example smtp:[10.0.0.1]:notaport\nnone.example :\n",
+		"relayhost": "@a.example [10.0.0.1\n@b.example DUNNO\n",
+		"canonical": "a@c.example b@c.example\nb@c.example a@c.example\nd@c.example ,,\ne@c.example f@c.example\ng@c.example h@c.example, i@c.example\n",
+		"relocated": "x@virt.example nowhere\ny@virt.example 5.1.6 gone\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	appendFile(t, filepath.Join(dir, "main.cf"), strings.ReplaceAll("transport_maps = texthash:DIR/transport\n"+
+		"sender_dependent_relayhost_maps = texthash:DIR/relayhost\nrecipient_canonical_maps = texthash:DIR/canonical\n"+
+		"relocated_maps = texthash:DIR/relocated\nrelocated_prefix_enable = no\n", "DIR", dir))
+	status, stdout, stderr := check(t, "-c", dir)
+	for _, w := range []string{
+		`DIR/transport, line 2: fast.example: there is no transport "smpt"`,
+		"DIR/transport, line 3: port.example: ",
+		"DIR/relayhost, line 1: @a.example: ",
+		"DIR/canonical, line 1: a@c.example: leads round in a circle: a@c.example -> b@c.example -> a@c.example",
+		"DIR/canonical, line 2: b@c.example: leads round in a circle",
+		"DIR/canonical, line 3: d@c.example: \",,\" holds no address",
+		"DIR/canonical, line 5: g@c.example: only the first of 2 addresses counts",
+		"DIR/relocated, line 1: x@virt.example: \"nowhere\" must begin with a status",
+	} {
+		if !strings.Contains(stderr, strings.ReplaceAll(w, "DIR", dir)) {
+			t.Errorf("no %q", w)
+		}
+	}
+	if status != exitOK || !strings.Contains(stdout, "with 8 warnings") {
+		t.Errorf("status %d\n%s%s", status, stdout, stderr)
+	}
+	if _, stdout, _ := check(t, "-c", dir, "--json"); strings.Count(stdout, `"kind":"route"`) != 3 {
+		t.Errorf("JSON: %s", stdout)
+	}
+}
+
+// A mark that an editor put before the first key is told.
+func TestCheckByteOrderMark(t *testing.T) {
+	dir := checkDir(t, "\ufeffpostmaster@virt.example joe@dest.example\n")
+	if _, _, stderr := check(t, "-c", dir); !strings.Contains(stderr, "virtual, line 1: the first key begins with a byte order mark") {
+		t.Error(stderr)
+	}
+}

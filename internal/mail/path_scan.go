@@ -124,14 +124,12 @@ func hasControl(s string) bool {
 
 // assemble makes the address of its tokens.
 func assemble(tokens []pathToken) (Address, bool) {
-	// A source route (@one,@two:user@domain) or the name of a group.
-	for i := len(tokens) - 1; i >= 0; i-- {
-		if tokens[i].kind == ':' {
-			if tokens = tokens[i+1:]; len(tokens) == 0 {
-				return Address{}, false
-			}
-			break
-		}
+	tokens, ok := unwrap(tokens)
+	if !ok {
+		return Address{}, false
+	}
+	if len(tokens) == 0 {
+		return Address{}, true // a group of nobody
 	}
 	at := -1
 	for i, t := range tokens {
@@ -173,6 +171,29 @@ func assemble(tokens []pathToken) (Address, bool) {
 	return checkDomain(Address{Local: local, Domain: domain})
 }
 
+// unwrap takes off what stands around an address: a source route (@one,@two:user@domain,
+// RFC 5321 section 3.3), or the name of a group that it is alone in ("name: user@domain;",
+// RFC 5322 section 3.4). A colon that begins neither belongs to the address.
+func unwrap(tokens []pathToken) ([]pathToken, bool) {
+	n := len(tokens)
+	switch {
+	case n > 0 && tokens[0].kind == '@':
+		for i := n - 1; i > 0; i-- {
+			if tokens[i].kind == ':' {
+				return tokens[i+1:], i+1 < n
+			}
+		}
+	case n > 0 && tokens[n-1].kind == ';':
+		tokens = tokens[:n-1]
+		for i := len(tokens) - 1; i >= 0; i-- {
+			if tokens[i].kind == ':' {
+				return tokens[i+1:], true
+			}
+		}
+	}
+	return tokens, true
+}
+
 func checkDomain(a Address) (Address, bool) {
 	return a, validDomain(a.Domain)
 }
@@ -189,7 +210,7 @@ func joinTokens(tokens []pathToken) (string, bool) {
 		switch t.kind {
 		case ',', ';':
 			return "", false
-		case '.', '@':
+		case '.', '@', ':':
 			word = false
 		default:
 			if word {

@@ -63,6 +63,9 @@ func (r *Resolver) expandRequest(ctx context.Context, req mail.RcptRequest, tr *
 	if origin.ORcpt == "" {
 		// As it was written: smtp(8) passes it on as ORCPT, RFC 3461 section 4.2.
 		origin.ORcpt = "rfc822;" + external(req.Addr)
+		if addr != given {
+			origin.ORcpt = "rfc822;" + external(addr) // or as cleanup(8) has made it
+		}
 	}
 	if len(x.targets) > 1 || x.targets[0] != addr {
 		origin.Notify = afterExpansion(origin.Notify)
@@ -156,6 +159,11 @@ func (r *Resolver) refusal(ctx context.Context, x expansion, rt route) (*mail.St
 		enhanced, text = splitStatus(rt.dest.NextHop(), mail.Code(4, 1, 1))
 		code = 450
 	default:
+		if aliased && rt.class != mail.ClassLocal {
+			// The tables of recipients are for what RCPT names: whoever takes the mail next
+			// knows his recipients himself (smtpd(8), reject_unlisted_recipient).
+			return nil, nil
+		}
 		exists, err := r.exists(ctx, rt)
 		if exists || err != nil {
 			return nil, err
@@ -165,6 +173,13 @@ func (r *Resolver) refusal(ctx context.Context, x expansion, rt route) (*mail.St
 		// Which address of ours is missing is not the client's business.
 		text, enhanced = r.unknownText(mail.ClassVirtualAlias), mail.Code(5, 1, 1)
 		code = r.o.UnknownVirtualAliasCode
+	}
+	switch enhanced {
+	// What is said of a sender, said of a recipient (smtpd(8)).
+	case mail.Code(enhanced[0], 1, 7):
+		enhanced = mail.Code(enhanced[0], 1, 3)
+	case mail.Code(enhanced[0], 1, 8):
+		enhanced = mail.Code(enhanced[0], 1, 2)
 	}
 	enhanced[0] = uint16(code / 100)
 	return &mail.Status{Code: code, Enhanced: enhanced, Text: "Recipient address rejected: " + text}, nil

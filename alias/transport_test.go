@@ -106,7 +106,7 @@ func TestRelocated(t *testing.T) {
 		"moved":               {"gone@dest.example", false, "550 5.1.6 Recipient address rejected: User has moved to new@x.example"},
 		"alias to it":         {"alias@virt.example", false, "550 5.1.6 Recipient address rejected: User has moved to new@x.example"},
 		"own words":           {"gone@dest.example", true, "550 5.2.0 Recipient address rejected: Mailbox is unavailable"},
-		"own words, complete": {"left@dest.example", true, "550 5.1.8 Recipient address rejected: left us"},
+		"own words, complete": {"left@dest.example", true, "550 5.1.2 Recipient address rejected: left us"},
 		"one good target":     {"both@virt.example", false, ""},
 		"somebody else":       {"here@dest.example", false, ""},
 	} {

@@ -62,12 +62,17 @@ func (c *Client) Work(ctx context.Context, dest mail.Dest, src mail.Source) {
 	c.mu.Unlock()
 
 	w := &worker{c: c, dest: dest}
-	switch dest.Transport() {
+	set := c.set.Load()
+	kind := dest.Transport()
+	if like := set.Transports[kind]; like != "" {
+		kind = like
+	}
+	switch kind {
 	case "smtp", "relay":
 		w.proto = protoSMTP
 	case "lmtp":
 		w.proto = protoLMTP
 	}
-	w.use(c.set.Load())
+	w.use(set)
 	w.work(ctx, src)
 }

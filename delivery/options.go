@@ -50,6 +50,10 @@ type Options struct {
 	RelayHost     string
 	FallbackRelay []string
 
+	// Transports are further names of transports, with the one of smtp, relay and lmtp that
+	// each is like: services of master.cf.
+	Transports map[string]string
+
 	// DefaultPort is smtp_tcp_port, LMTPPort lmtp_tcp_port; 0 is 25 and 24.
 	DefaultPort, LMTPPort uint16
 	// BindAddress is smtp_bind_address, BindAddress6 smtp_bind_address6.

@@ -108,3 +108,24 @@ func TestAddressClasses(t *testing.T) {
 	}
 	r.stop()
 }
+
+// A transport of one's own in master.cf is like the program it runs.
+func TestOwnTransport(t *testing.T) {
+	sink := newSink(t)
+	cf := base(sink)
+	_, port, _ := net.SplitHostPort(sink.Addr)
+	cf["transport_maps"] = "inline:{dest.example=slow:[127.0.0.1]:" + port + "}"
+	cf["relayhost"] = ""
+	r := newRelay(t, cf, nil)
+	r.write("master.cf", r.smtp+" inet n - n - - smtpd\nslow unix - - n - 2 smtp\n")
+	r.start()
+	if out, code := swaks(t, r, "--to", "info@alias.example"); code != 0 {
+		t.Fatalf("exit status %d\n%s", code, out)
+	}
+	r.waitLog(`to=<target@dest\.example>, orig_to=<info@alias\.example>, relay=127\.0\.0\.1\[127\.0\.0\.1\]:\d+, .*status=sent`)
+	r.stop()
+
+	r.write("master.cf", r.smtp+" inet n - n - - smtpd\n")
+	out, _ := r.run("check", "-c", r.dir)
+	mustMatch(t, "check", out, `dest\.example: there is no transport "slow"; known: `)
+}

@@ -29,6 +29,9 @@ func (s *session) headerOptions() header.Options {
 			}
 			return to, err
 		}
+		if from, err := o.Rewrite(o.From, true); err == nil && !o.From.IsNull() {
+			o.From = from // where the message has none
+		}
 	}
 	o.AddMissing = rewrite || s.o.AlwaysAddMissingHeaders
 	return o

@@ -53,7 +53,7 @@ func checkTables(v *view, warn, inform func(text string)) {
 		return true
 	}
 	v.resolver.Prove(ctx, find)
-	v.resolver.ProveRoutes(ctx, checkRoute, find)
+	v.resolver.ProveRoutes(ctx, v.checkRoute, find)
 	for _, k := range found.kinds {
 		say := warn
 		if k.info {
@@ -154,7 +154,7 @@ func checkTablesJSON(v *view, out io.Writer) error {
 	}
 	v.resolver.Prove(ctx, find)
 	if err == nil {
-		v.resolver.ProveRoutes(ctx, checkRoute, find)
+		v.resolver.ProveRoutes(ctx, v.checkRoute, find)
 	}
 	return err
 }

@@ -43,7 +43,13 @@ func explainCommand(args []string, env environ) int {
 	if flags.All {
 		return explainDomain(ctx, resolver, flags.Address, flags.JSON, env)
 	}
+	if !cfg.Bool("smtpd_reject_unlisted_recipient") {
+		resolver = resolver.AcceptUnlisted()
+	}
 	x := resolver.Explain(ctx, flags.Address)
+	if cfg.Bool("soft_bounce") {
+		soften(&x)
+	}
 	steps, err := explainLocal(ctx, cfg, resolver, x.Targets, func(string) {}) // warned of above
 	if err != nil {
 		return fail(env, "explain", exitConfig, err)
@@ -59,6 +65,18 @@ func explainCommand(args []string, env environ) int {
 		fmt.Fprintln(env.stdout, step)
 	}
 	return x.ExitStatus
+}
+
+// soften makes of a refusal for good what soft_bounce makes of it.
+func soften(x *alias.Explanation) {
+	if x.Refusal == nil || x.Refusal.Temporary() {
+		return
+	}
+	later := *x.Refusal
+	later.Code -= 100
+	later.Enhanced[0] = 4
+	x.Refusal, x.ExitStatus = &later, 75
+	x.Steps[len(x.Steps)-1] = "deferred (soft_bounce): " + later.Error()
 }
 
 // writeExplanationJSON writes an explanation as one object.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -57,9 +58,14 @@ func (v *view) relaysForStrangers(cfg *postconf.Config, where string, o *smtpd.O
 var transportNames = []string{"smtp", "relay", "lmtp", "local", "virtual", "error", "retry", "discard"}
 
 // checkRoute says what is wrong with a transport and its next hop.
-func checkRoute(transport, nextHop string) error {
+func (v *view) checkRoute(transport, nextHop string) error {
+	own := ownTransports(v.cfg)
+	if like := own[transport]; like != "" {
+		transport = like
+	}
 	if !slices.Contains(transportNames, transport) {
-		return fmt.Errorf("there is no transport %q; known: %s", transport, strings.Join(transportNames, " "))
+		known := append(slices.Clone(transportNames), slices.Sorted(maps.Keys(own))...)
+		return fmt.Errorf("there is no transport %q; known: %s; or define it in master.cf as a unix service that runs smtp or lmtp", transport, strings.Join(known, " "))
 	}
 	if nextHop != "" && slices.Contains([]string{"smtp", "relay", "lmtp"}, transport) {
 		return delivery.CheckNextHop(transport, nextHop)
@@ -72,7 +78,7 @@ func checkRoute(transport, nextHop string) error {
 func (v *view) proveNextHops() error {
 	for _, parameter := range []string{"default_transport", "relay_transport", "virtual_transport", "local_transport"} {
 		name, nextHop, _ := strings.Cut(v.cfg.Get(parameter), ":")
-		if err := checkRoute(name, nextHop); err != nil {
+		if err := v.checkRoute(name, nextHop); err != nil {
 			return fmt.Errorf("%s (%s): %w", parameter, v.cfg.Where(parameter), err)
 		}
 	}

@@ -68,6 +68,7 @@ func deliveryOptions(cfg *postconf.Config, resolver *dns.Resolver, log *slog.Log
 		MXAddressLimit:     noLimit(cfg.Int("smtp_mx_address_limit")),
 		MXSessionLimit:     noLimit(cfg.Int("smtp_mx_session_limit")),
 		RelayHost:          cfg.Get("relayhost"),
+		Transports:         ownTransports(cfg),
 		DefaultPort:        uint16(cfg.Int("smtp_tcp_port")),
 		BindAddress:        bind4,
 		BindAddress6:       bind6,
@@ -96,6 +97,19 @@ func deliveryOptions(cfg *postconf.Config, resolver *dns.Resolver, log *slog.Log
 		CacheTime:       cfg.Duration("smtp_connection_cache_time_limit"),
 		Log:             log,
 	}, nil
+}
+
+// ownTransports are the services of master.cf that send by SMTP or LMTP under a name of
+// their own.
+func ownTransports(cfg *postconf.Config) map[string]string {
+	names := make(map[string]string)
+	for _, s := range cfg.Services() {
+		known := slices.Contains(transportNames, s.Name)
+		if s.Type == "unix" && (s.Command == "smtp" || s.Command == "lmtp") && !known {
+			names[s.Name] = s.Command
+		}
+	}
+	return names
 }
 
 // feedback reads a fraction such as 1/4. A form that depends on the concurrency

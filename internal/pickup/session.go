@@ -162,6 +162,9 @@ func (s *session) headerOptions() header.Options {
 		o.Rewrite = func(a mail.Address, sender bool) (mail.Address, error) {
 			return s.Recipients.HeaderAddress(s.ctx, a, sender, domain)
 		}
+		if from, err := o.Rewrite(o.From, true); err == nil && !o.From.IsNull() {
+			o.From = from // where the message has none
+		}
 	}
 	o.AddMissing = rewrite || s.AlwaysAddMissingHeaders
 	return o

@@ -216,19 +216,6 @@ func (c *Config) port(name string) (int, bool) {
 			return c.port(number)
 		}
 	}
-	data, err := c.machine.read("/etc/services")
-	if err != nil {
-		return 0, false
-	}
-	for line := range strings.SplitSeq(string(data), "\n") {
-		line, _, _ = strings.Cut(line, "#")
-		fields := words(line)
-		if len(fields) < 2 || !slices.Contains(append(fields[2:], fields[0]), name) {
-			continue
-		}
-		if number, ok := strings.CutSuffix(fields[1], "/tcp"); ok && allDigits(number) {
-			return c.port(number)
-		}
-	}
-	return 0, false
+	number, ok := c.machine.services()[name]
+	return number, ok
 }

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -31,8 +33,9 @@ const maxFile = 4 << 20
 type machine struct {
 	System
 
-	mu    sync.Mutex // guards hosts
+	mu    sync.Mutex // guards hosts and ports
 	hosts map[string][]netip.Addr
+	ports map[string]int // of services(5); nil: not read yet
 }
 
 func newMachine(s System) *machine {
@@ -124,6 +127,39 @@ func (m *machine) read(name string) ([]byte, error) {
 		err = fmt.Errorf("larger than %d bytes", maxFile)
 	}
 	return data, err
+}
+
+// services are the TCP ports of services(5) by every name. The file is read once: many
+// parameters may name a port.
+func (m *machine) services() map[string]int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ports != nil {
+		return m.ports
+	}
+	m.ports = make(map[string]int)
+	data, err := m.read("/etc/services")
+	if err != nil {
+		return m.ports
+	}
+	for line := range strings.SplitSeq(string(data), "\n") {
+		line, _, _ = strings.Cut(line, "#")
+		fields := words(line)
+		if len(fields) < 2 {
+			continue
+		}
+		digits, tcp := strings.CutSuffix(fields[1], "/tcp")
+		number, err := strconv.ParseUint(digits, 10, 16)
+		if !tcp || err != nil || number == 0 {
+			continue
+		}
+		for _, name := range append(fields[2:], fields[0]) {
+			if _, known := m.ports[name]; !known {
+				m.ports[name] = int(number)
+			}
+		}
+	}
+	return m.ports
 }
 
 // readRegular reads a file. A pipe would be waited for without end.

@@ -115,20 +115,20 @@ func TestRecipientMaps(t *testing.T) {
 		change func(*Options)
 		want   string
 	}{
-		"local, known":         {"joe@local.example", maps, "joe@local.example"},
-		"local, unknown":       {"ann@local.example", maps, "550 5.1.1 Recipient address rejected: User unknown in local recipient table"},
-		"local, system name":   {"Postmaster@local.example", maps, "Postmaster@local.example"},
-		"local, double":        {"double-bounce@local.example", maps, "double-bounce@local.example"},
-		"local, no maps":       {"ann@local.example", func(o *Options) { maps(o); o.LocalRecipientMaps = nil }, "ann@local.example"},
-		"mailbox, known":       {"JOE@box.example", maps, "JOE@box.example"},
-		"mailbox, unknown":     {"ann@box.example", maps, "550 5.1.1 Recipient address rejected: User unknown in virtual mailbox table"},
-		"relay, known":         {"joe@relay.example", maps, "joe@relay.example"},
-		"relay, unknown":       {"ann@relay.example", maps, "550 5.1.1 Recipient address rejected: User unknown in relay recipient table"},
-		"relay, code":          {"ann@relay.example", func(o *Options) { maps(o); o.UnknownRelayCode = 450 }, "450 4.1.1 Recipient address rejected: User unknown in relay recipient table"},
-		"relay, failing":       {"ann@relay.example", func(o *Options) { maps(o); o.RelayRecipientMaps[0] = broken }, noAnswer},
+		"local, known":          {"joe@local.example", maps, "joe@local.example"},
+		"local, unknown":        {"ann@local.example", maps, "550 5.1.1 Recipient address rejected: User unknown in local recipient table"},
+		"local, system name":    {"Postmaster@local.example", maps, "Postmaster@local.example"},
+		"local, double":         {"double-bounce@local.example", maps, "double-bounce@local.example"},
+		"local, no maps":        {"ann@local.example", func(o *Options) { maps(o); o.LocalRecipientMaps = nil }, "ann@local.example"},
+		"mailbox, known":        {"JOE@box.example", maps, "JOE@box.example"},
+		"mailbox, unknown":      {"ann@box.example", maps, "550 5.1.1 Recipient address rejected: User unknown in virtual mailbox table"},
+		"relay, known":          {"joe@relay.example", maps, "joe@relay.example"},
+		"relay, unknown":        {"ann@relay.example", maps, "550 5.1.1 Recipient address rejected: User unknown in relay recipient table"},
+		"relay, code":           {"ann@relay.example", func(o *Options) { maps(o); o.UnknownRelayCode = 450 }, "450 4.1.1 Recipient address rejected: User unknown in relay recipient table"},
+		"relay, failing":        {"ann@relay.example", func(o *Options) { maps(o); o.RelayRecipientMaps[0] = broken }, noAnswer},
 		"alias to who may know": {"gone@virt.example", maps, "ann@relay.example"},
-		"alias to the known":   {"good@virt.example", maps, "joe@relay.example"},
-		"alias to both":        {"both@virt.example", maps, "ann@relay.example, joe@box.example"},
+		"alias to the known":    {"good@virt.example", maps, "joe@relay.example"},
+		"alias to both":         {"both@virt.example", maps, "ann@relay.example, joe@box.example"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newTestResolver(t, []string{"gone@virt.example ann@relay.example", "good@virt.example joe@relay.example",

@@ -28,32 +28,11 @@ type searched struct {
 func search(maps table.Maps) searched {
 	s := searched{whole: maps}
 	for _, t := range maps {
-		if !isPattern(t.Name()) {
+		if !table.WholeKeys(t.Name()) {
 			s.partial = append(s.partial, t)
 		}
 	}
 	return s
-}
-
-// isPattern tells by its name, type:argument, whether a table matches patterns
-// (regexp_table(5), pcre_table(5), cidr_table(5)) or asks a server that is promised
-// whole addresses (tcp_table(5), socketmap_table(5)). A table made of others is one if
-// any of them is.
-func isPattern(name string) bool {
-	kind, argument, _ := strings.Cut(name, ":")
-	switch kind {
-	case "regexp", "pcre", "cidr", "tcp", "socketmap", "fail", "randmap":
-		return true
-	case "proxy":
-		return isPattern(argument)
-	case "unionmap", "pipemap":
-		for _, member := range strings.FieldsFunc(argument, func(r rune) bool { return strings.ContainsRune("{}, \t", r) }) {
-			if isPattern(member) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // hit is what a lookup found.

@@ -66,7 +66,10 @@ func (r *Resolver) Accepts(ctx context.Context, domain string, begin func(Accept
 		if err != nil {
 			return err
 		}
-		if !listed && t.Name() != "inline:{}" {
+		switch kind, _, _ := strings.Cut(strings.TrimPrefix(t.Name(), "proxy:"), ":"); {
+		case kind == "static":
+			a.Open = true // it has every key
+		case !listed && t.Name() != "inline:{}":
 			a.Unlisted = append(a.Unlisted, t.Name())
 		}
 	}

@@ -10,6 +10,22 @@ import (
 	"aliasmx/internal/table"
 )
 
+// A table that has every key accepts every address.
+func TestAcceptsEverything(t *testing.T) {
+	static, err := table.Open("static:x", table.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newTestResolver(t, nil, func(o *Options) {
+		o.VirtualMailboxDomains, o.VirtualMailboxMaps = domains(t, "box.example"), table.Maps{static}
+		o.VirtualTransport = "lmtp:unix:/run/lmtp"
+	})
+	open := false
+	if err := r.Accepts(context.Background(), "box.example", func(a Acceptance) { open = a.Open }, func(Accepted) bool { return true }); err != nil || !open {
+		t.Errorf("open=%v, %v", open, err)
+	}
+}
+
 // What each class of domain accepts.
 func TestAccepts(t *testing.T) {
 	dir := t.TempDir()

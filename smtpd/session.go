@@ -36,7 +36,7 @@ type session struct {
 	original original // of XFORWARD
 
 	started      time.Time
-	asker        uint64 // of policy servers: this session among all
+	asker        uint64 // which of all sessions it is, for policy servers
 	transactions uint64 // begun so far
 	judged       judgement
 

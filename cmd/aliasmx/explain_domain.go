@@ -107,7 +107,7 @@ func (d *domainText) end() error {
 	case d.catchAll:
 		what = "taken by @" + d.about.Domain
 	case d.about.Open:
-		what = "accepted: the class has no recipient maps"
+		what = "accepted: no table says who is there"
 	case d.about.Class == mail.ClassDefault:
 		what = "relayed for clients that may"
 	}

@@ -21,7 +21,7 @@ info@virt.example -> joe@dest.example, ann@dest.example  (DIR/virtual, line 2)
 3 entries; any other address is refused
 `},
 		{"with @ and case", []string{"@VIRT.example"}, 0, "class of VIRT.example: virtual alias, by virtual_alias_domains\n*3 entries; any other address is refused\n"},
-		{"relay domain", []string{"relay.example"}, 0, "class of relay.example: relay, by relay_domains\n0 entries; any other address is accepted: the class has no recipient maps\n"},
+		{"relay domain", []string{"relay.example"}, 0, "class of relay.example: relay, by relay_domains\n0 entries; any other address is accepted: no table says who is there\n"},
 		{"not ours", []string{"other.example"}, 1,
 			"class of other.example: default, it is in none of our lists: only clients that may relay can send to it\n0 entries; any other address is relayed for clients that may\n"},
 		{"JSON", []string{"--json", "virt.example"}, 0, `{"domain":"virt.example","class":"virtual alias","lists":["virtual_alias_domains"],"accepts_any":false}

@@ -159,6 +159,7 @@ func (d *daemon) openQueue(cfg *postconf.Config) error {
 func (d *daemon) diskFailed(err error) {
 	d.log.With(mail.KeyDaemon, "master").Error(fmt.Sprintf("fatal: queue: %v; ending so that nothing is accepted that is not on disk", err))
 	fmt.Fprintf(d.env.stderr, "aliasmx: fatal: queue: %v\n", err)
+	d.log.stop() // the line above is on its way to a pipe
 	os.Exit(exitSoftware)
 }
 

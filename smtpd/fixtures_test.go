@@ -375,10 +375,11 @@ func (w *world) dialAs(p Peer) *client {
 	w.conns.Go(func() { w.srv.ServeConn(far, p) })
 	c := &client{t: w.t, nc: near, r: bufio.NewReader(near), out: make(chan string, 1000)}
 	w.t.Cleanup(c.hangUp)
+	out := c.out // STARTTLS makes another
 	w.conns.Go(func() {
-		for s := range c.out {
+		for s := range out {
 			if _, err := io.WriteString(near, s); err != nil {
-				for range c.out {
+				for range out {
 				}
 			}
 		}

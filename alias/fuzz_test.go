@@ -19,7 +19,7 @@ func FuzzScan(f *testing.F) {
 			size += len(tok.text)
 			if tok.kind == operator {
 				size++
-				if !isOperator(tok.op) || tok.text != "" {
+				if !mail.IsAddressOperator(tok.op) || tok.text != "" {
 					t.Errorf("%q: token %d is %+v", s, i, tok)
 				}
 			}

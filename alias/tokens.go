@@ -11,20 +11,19 @@ import (
 // comma may be missing between two addresses, a phrase before <address> and comments
 // anywhere are dropped, "name: a, b;" is the group of a and b.
 
-type tokenKind uint8
-
-const (
-	operator tokenKind = iota
-	atom
-	quoted  // text without its quotes and backslashes
-	literal // text without its brackets
-)
-
+// token is a mail.Token; comments are none of ours.
 type token struct {
-	kind tokenKind
+	kind mail.TokenKind
 	op   byte // of an operator
 	text string
 }
+
+const (
+	operator = mail.TokenOperator
+	atom     = mail.TokenAtom
+	quoted   = mail.TokenQuoted
+	literal  = mail.TokenLiteral
+)
 
 func (t token) is(op byte) bool { return t.kind == operator && t.op == op }
 
@@ -32,95 +31,19 @@ func (t token) is(op byte) bool { return t.kind == operator && t.op == op }
 func scan(s string) []token {
 	tokens := make([]token, 0, 8)
 	for i := 0; i < len(s); {
-		switch c := s[i]; {
-		case isSpace(c):
+		if isSpace(s[i]) {
 			i++
-		case c == '(':
-			i = skipComment(s, i)
-		case c == '[':
-			text, next := collect(s, i+1, func(c byte) bool { return c != ']' })
-			tokens = append(tokens, token{kind: literal, text: text})
-			i = min(next+1, len(s))
-		case c == '"':
-			text, next := collect(s, i+1, func(c byte) bool { return c != '"' })
-			tokens = append(tokens, token{kind: quoted, text: text})
-			i = min(next+1, len(s))
-		case c != '\\' && isOperator(c):
-			tokens = append(tokens, token{kind: operator, op: c})
-			i++
-		default:
-			text, next := collect(s, i, func(c byte) bool { return !isSpace(c) && !isOperator(c) })
-			t := token{kind: atom, text: text}
-			if strings.ContainsFunc(text, func(r rune) bool {
-				return r <= ' ' || r == 0x7f || r < 0x80 && isOperator(byte(r))
-			}) {
-				t.kind = quoted // a backslash made a special of it plain
-			}
-			tokens = append(tokens, t)
-			i = next
+			continue
+		}
+		var t mail.Token
+		if t, i = mail.NextToken(s, i); t.Kind != mail.TokenComment {
+			tokens = append(tokens, token{t.Kind, t.Op, t.Text})
 		}
 	}
 	return tokens
 }
 
-// collect reads from i as long as in says so; a backslash takes the next byte as it
-// is. It returns what it read and where it stopped.
-func collect(s string, i int, in func(byte) bool) (string, int) {
-	start, plain := i, true
-	for i < len(s) && (in(s[i]) || s[i] == '\\') {
-		if s[i] == '\\' {
-			plain = false
-			i++
-		} else if isSpace(s[i]) && s[i] != ' ' {
-			plain = false
-		}
-		i++
-	}
-	i = min(i, len(s))
-	if plain {
-		return s[start:i], i
-	}
-	b := make([]byte, 0, i-start)
-	for j := start; j < i; j++ {
-		if s[j] == '\\' {
-			if j++; j >= i {
-				break
-			}
-		}
-		if isSpace(s[j]) {
-			b = append(b, ' ')
-		} else {
-			b = append(b, s[j])
-		}
-	}
-	return string(b), i
-}
-
-func skipComment(s string, i int) int {
-	for depth := 0; i < len(s); i++ {
-		switch s[i] {
-		case '(':
-			depth++
-		case ')':
-			if depth--; depth == 0 {
-				return i + 1
-			}
-		case '\\':
-			i++
-		}
-	}
-	return len(s)
-}
-
-func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
-
-func isOperator(c byte) bool {
-	switch c {
-	case '|', '%', '!', '(', ')', '<', '>', '@', ',', ';', ':', '\\', '"', '.', '[', ']':
-		return true
-	}
-	return false
-}
+func isSpace(c byte) bool { return mail.IsAddressSpace(c) }
 
 // parseList splits s into the tokens of each address in it.
 //

@@ -1,6 +1,6 @@
 package header
 
-import "strings"
+import "aliasmx/internal/mail"
 
 // The tokens of an address field: those of RFC 822 section 3.3, with "|", "%" and "!"
 // as operators of their own. Nothing that was written is lost but whitespace, quotes
@@ -35,34 +35,13 @@ func (t *token) isWord() bool { return t.kind >= tokAtom }
 func scan(s string, limit int) []token {
 	tokens := make([]token, 0, 8)
 	for i := 0; i < len(s); {
-		c := s[i]
-		if isSpace(c) {
+		if isSpace(s[i]) {
 			i++
 			continue
 		}
-		var t token
-		switch {
-		case c == '(':
-			t.kind = tokComment
-			t.text, i = scanComment(s, i)
-		case c == '[':
-			t.kind = tokLiteral
-			t.text, i = collect(s, i+1, func(c byte) bool { return c != ']' })
-			i = min(i+1, len(s))
-		case c == '"':
-			t.kind = tokQuoted
-			t.text, i = collect(s, i+1, func(c byte) bool { return c != '"' })
-			i = min(i+1, len(s))
-		case c != '\\' && isOperator(c):
-			t.op = c
-			i++
-		default:
-			t.kind = tokAtom
-			t.text, i = collect(s, i, func(c byte) bool { return !isSpace(c) && !isOperator(c) })
-			if needsQuotes(t.text) { // a backslash made a plain character of a special one
-				t.kind = tokQuoted
-			}
-		}
+		var next mail.Token
+		next, i = mail.NextToken(s, i)
+		t := token{kind: kinds[next.Kind], op: next.Op, text: next.Text}
 		if tokens = append(tokens, t); len(tokens) == limit {
 			break
 		}
@@ -70,66 +49,13 @@ func scan(s string, limit int) []token {
 	return tokens
 }
 
-// collect reads from i as long as in says so; a backslash takes the next byte as it is.
-// Whitespace of any kind becomes a space: this is what unfolds a quoted string.
-func collect(s string, i int, in func(byte) bool) (string, int) {
-	start, plain := i, true
-	for i < len(s) && (in(s[i]) || s[i] == '\\') {
-		if s[i] == '\\' {
-			plain = false
-			i++
-		} else if isSpace(s[i]) && s[i] != ' ' {
-			plain = false
-		}
-		i++
-	}
-	i = min(i, len(s))
-	if plain {
-		return s[start:i], i
-	}
-	b := make([]byte, 0, i-start)
-	for j := start; j < i; j++ {
-		if s[j] == '\\' {
-			if j++; j >= i {
-				break
-			}
-		}
-		if isSpace(s[j]) {
-			b = append(b, ' ')
-		} else {
-			b = append(b, s[j])
-		}
-	}
-	return string(b), i
+// kinds are ours of those of mail.
+var kinds = [...]tokenKind{
+	mail.TokenOperator: tokOperator,
+	mail.TokenAtom:     tokAtom,
+	mail.TokenQuoted:   tokQuoted,
+	mail.TokenComment:  tokComment,
+	mail.TokenLiteral:  tokLiteral,
 }
 
-// scanComment reads the comment at i. Comments nest, and end with the field at last.
-func scanComment(s string, i int) (string, int) {
-	start, depth := i, 0
-	for ; i < len(s); i++ {
-		switch s[i] {
-		case '(':
-			depth++
-		case ')':
-			if depth--; depth == 0 {
-				return s[start : i+1], i + 1
-			}
-		case '\\':
-			i++
-		}
-	}
-	return s[start:], len(s)
-}
-
-func needsQuotes(text string) bool {
-	for i := 0; i < len(text); i++ {
-		if c := text[i]; c <= ' ' || c == 0x7f || isOperator(c) {
-			return true
-		}
-	}
-	return false
-}
-
-func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
-
-func isOperator(c byte) bool { return c < 0x80 && strings.IndexByte(`|%!()<>@,;:\".[]`, c) >= 0 }
+func isSpace(c byte) bool { return mail.IsAddressSpace(c) }

@@ -29,7 +29,7 @@ const maxLoginTime = 10 * time.Minute
 func (c *conn) auth(arg string) reply {
 	// Tables may have been opened anew since the connection began.
 	if o := c.srv.options.Load(); o != c.o && !c.mail {
-		c.o, c.log = o, smtpdLog(o)
+		c.o, c.log = o, o.log
 		c.wc.SetTimeout(o.Timeout)
 	}
 	s, canAuth := c.sess.(smtp.AuthSession)
@@ -217,7 +217,7 @@ func (s *session) AuthMechanisms() []string {
 // Auth implements smtp.AuthSession.
 func (s *session) Auth(method string) (sasl.Server, error) {
 	if o := s.srv.options.Load(); o != s.o {
-		s.o, s.log = o, smtpdLog(o)
+		s.o, s.log = o, o.log
 	}
 	if s.o.Logins == nil {
 		return nil, smtp.ErrAuthUnsupported

@@ -70,7 +70,7 @@ func (c *conn) chunk(arg string) reply {
 // message is how the log names the message under way.
 func (c *conn) message() string {
 	if s, ok := c.sess.(*session); ok && s.tx.id != 0 {
-		return s.tx.id.String()
+		return s.tx.idText
 	}
 	return "NOQUEUE"
 }

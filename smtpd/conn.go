@@ -45,6 +45,7 @@ type conn struct {
 	rcpts     int  // recipients accepted
 	overshoot int  // recipients beyond smtpd_recipient_limit
 	bdat      bdatState
+	dot       wire.DotReader // of the message under way
 
 	mu   sync.Mutex
 	busy bool // guarded by mu: in a transaction, which a shutdown lets finish

@@ -44,8 +44,8 @@ func (c *conn) data(arg string) reply {
 		return reply{silent: true}
 	}
 	c.allowForContent()
-	dot := wire.NewDotReader(c.wc.Reader(), c.o.ForbidBareNewline, c.o.ReplaceStrayCR)
-	return c.finish(c.sess.Data(dot), dot)
+	c.dot.Reset(c.wc.Reader(), c.o.ForbidBareNewline, c.o.ReplaceStrayCR)
+	return c.finish(c.sess.Data(&c.dot), &c.dot)
 }
 
 // allowForContent sets how long the content of a message may take: no end is in sight,

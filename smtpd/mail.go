@@ -21,7 +21,7 @@ func (c *conn) mailFrom(arg string) reply {
 	}
 	// The options of a new transaction are those of now.
 	if o := c.srv.options.Load(); o != c.o {
-		c.o, c.log = o, smtpdLog(o)
+		c.o, c.log = o, o.log
 		c.wc.SetTimeout(o.Timeout)
 	}
 	arg, ok := cutKeyword(arg, "FROM:")

@@ -131,7 +131,7 @@ func (s *session) receive(r io.Reader) error {
 	if d, ok := r.(*wire.DotReader); ok && d.BareLFs+d.StrayCRs > 0 {
 		s.logChanged(d.BareLFs, d.StrayCRs)
 	}
-	return s.finish(fmt.Sprintf("Ok: queued as %s", s.tx.id))
+	return s.finish("Ok: queued as " + s.tx.idText)
 }
 
 // Chunk takes one BDAT chunk (RFC 3030).
@@ -146,7 +146,7 @@ func (s *session) Chunk(r io.Reader, size int64, last bool) error {
 		c.lines = wire.NewLineWriter(c.limit, s.o.ReplaceStrayCR)
 	}
 	if c.limit.left >= 0 && size > c.limit.left {
-		s.log.Warn("BDAT request from "+s.peer.String()+" exceeds message size limit", slog.String(mail.KeyQueueID, s.tx.id.String()))
+		s.log.Warn("BDAT request from "+s.peer.String()+" exceeds message size limit", slog.String(mail.KeyQueueID, s.tx.idText))
 		c.abort(s)
 		return status(552, mail.Code(5, 3, 4), "Chunk exceeds message size limit")
 	}
@@ -165,11 +165,11 @@ func (s *session) Chunk(r io.Reader, size int64, last bool) error {
 	if c.lines.BareLFs+c.lines.StrayCRs > 0 {
 		s.logChanged(c.lines.BareLFs, c.lines.StrayCRs)
 	}
-	return s.finish(fmt.Sprintf("Ok: %d bytes queued as %s", c.lines.Bytes, s.tx.id))
+	return s.finish(fmt.Sprintf("Ok: %d bytes queued as %s", c.lines.Bytes, s.tx.idText))
 }
 
 func (s *session) logChanged(bareLFs, strayCRs int) {
-	s.log.Debug("line ends normalized", slog.String(mail.KeyQueueID, s.tx.id.String()),
+	s.log.Debug("line ends normalized", slog.String(mail.KeyQueueID, s.tx.idText),
 		slog.Int("bare_lf", bareLFs), slog.Int("stray_cr", strayCRs))
 }
 
@@ -181,7 +181,7 @@ func (s *session) broken(err error) error {
 	}
 	switch {
 	case errors.Is(err, errOversize):
-		s.log.Warn("queue file size limit exceeded", slog.String(mail.KeyQueueID, s.tx.id.String()))
+		s.log.Warn("queue file size limit exceeded", slog.String(mail.KeyQueueID, s.tx.idText))
 		err = errTooBig()
 	case errors.Is(err, wire.ErrBareLF):
 		s.logReject("END-OF-MESSAGE", nil, "bare <LF> received")
@@ -203,7 +203,7 @@ func (s *session) finish(done string) error {
 	}
 	// Our own Received field counts (postconf(5): hopcount_limit).
 	if c.header.Hops()+1 >= s.o.HopcountLimit {
-		s.cleanupLog().Warn("message rejected: hopcount exceeded", slog.String(mail.KeyQueueID, s.tx.id.String()))
+		s.o.cleanupLog.Warn("message rejected: hopcount exceeded", slog.String(mail.KeyQueueID, s.tx.idText))
 		c.abort(s)
 		return status(554, mail.Code(5, 4, 0), "Error: too many hops")
 	}
@@ -216,7 +216,7 @@ func (s *session) finish(done string) error {
 	}
 	if s.tx.discard {
 		c.abort(s)
-		return &smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: done}
+		return s.accepted(done)
 	}
 	s.add(s.tx.reverse.Last)
 	if refused := s.redirected(); refused != nil {
@@ -229,15 +229,18 @@ func (s *session) finish(done string) error {
 		return err
 	}
 	c.abort(s)
-	return &smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: done}
-}
-
-func (s *session) cleanupLog() *slog.Logger {
-	return s.o.Log.With(slog.String(mail.KeyDaemon, "cleanup"))
+	return s.accepted(done)
 }
 
 func (s *session) logMessageIDs() {
-	s.tx.content.header.LogMessageIDs(s.cleanupLog().With(slog.String(mail.KeyQueueID, s.tx.id.String())))
+	s.tx.content.header.LogMessageIDs(s.o.cleanupLog, s.tx.idText)
+}
+
+// accepted is the reply to a message that was taken: no error, but go-smtp has no other
+// way to give it a text.
+func (s *session) accepted(text string) error {
+	s.taken = smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: text}
+	return &s.taken
 }
 
 // needsUTF8 tells whether a next hop has to know SMTPUTF8 to get this message.
@@ -283,7 +286,7 @@ func (s *session) envelope() *mail.Envelope {
 		Client: mail.Client{
 			Name: s.peer.Name, Addr: s.peer.Addr, Port: s.peer.Port, Helo: s.helo, Protocol: with, UID: s.peer.UID,
 		},
-		Prepend: append(s.tx.prepended(), t.received()...),
+		Prepend: t.received(s.tx.prepended()),
 		Rcpts:   s.tx.rcpts,
 	}
 	switch s.tx.opts.Body {

@@ -162,6 +162,8 @@ type Options struct {
 	// DataMemoryLimit bounds what the messages being received may hold in memory together
 	// (ours: smtpd_data_memory_limit). 0: none.
 	DataMemoryLimit int64
+
+	log, cleanupLog *slog.Logger // Log, under the names of smtpd(8) and cleanup(8)
 }
 
 // ParseForbidBareNewline reads a value of smtpd_forbid_bare_newline. "note" only logs in
@@ -227,6 +229,8 @@ func (o Options) withDefaults() *Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	o.log = o.Log.With(slog.String(mail.KeyDaemon, orElse(o.LogName, "smtpd")))
+	o.cleanupLog = o.Log.With(slog.String(mail.KeyDaemon, "cleanup"))
 	guard, err := o.Language.Parse([]string{"permit_mynetworks", "defer_unauth_destination"})
 	if err == nil && !GuardsRelay(o.Relay) && !GuardsRelay(o.Recipient) {
 		o.Relay = append(append([]Restriction(nil), o.Relay...), guard...)

@@ -125,10 +125,13 @@ func portOr(port uint16) string {
 	return strconv.Itoa(int(port))
 }
 
-// literal is an address as mail headers write it, RFC 5321 section 4.1.3.
-func literal(a netip.Addr) string {
-	if a.Is6() {
-		return "IPv6:" + a.String()
+// appendLiteral appends an address as mail headers write it, RFC 5321 section 4.1.3.
+func appendLiteral(b []byte, a netip.Addr) []byte {
+	switch {
+	case !a.IsValid():
+		return append(b, unknownName...)
+	case a.Is6():
+		b = append(b, "IPv6:"...)
 	}
-	return addrOr(a)
+	return a.AppendTo(b)
 }

@@ -27,26 +27,34 @@ type trace struct {
 	time time.Time
 }
 
-// received is the field with its CRLFs.
-func (t *trace) received() []byte {
-	var b strings.Builder
+// usualReceived is room for most Received fields.
+const usualReceived = 384
+
+// received appends the field with its CRLFs.
+func (t *trace) received(b []byte) []byte {
+	if b == nil {
+		b = make([]byte, 0, usualReceived)
+	}
 	helo := t.helo
 	if helo == "" {
 		helo = t.peer.Name
 	}
-	b.WriteString("Received: from " + helo + " (" + t.peer.Name + " [" + literal(t.peer.Addr) + "])\r\n")
-	b.WriteString(t.tls)
+	b = append(append(b, "Received: from "...), helo...)
+	b = append(append(b, " ("...), t.peer.Name...)
+	b = append(appendLiteral(append(b, " ["...), t.peer.Addr), "])\r\n"...)
+	b = append(b, t.tls...)
 	if t.login != "" {
-		b.WriteString("\t(Authenticated sender: " + harmless(t.login) + ")\r\n")
+		b = append(append(append(b, "\t(Authenticated sender: "...), harmless(t.login)...), ")\r\n"...)
 	}
-	b.WriteString("\tby " + t.hostname + " (" + t.mailName + ") with " + t.protocol + " id " + t.id.String())
+	b = append(append(append(append(b, "\tby "...), t.hostname...), " ("...), t.mailName...)
+	b = append(append(append(b, ") with "...), t.protocol...), " id "...)
+	b = t.id.Append(b)
 	if t.only != nil {
-		b.WriteString("\r\n\tfor <" + t.only.String() + ">; ")
+		b = append(append(append(b, "\r\n\tfor <"...), t.only.String()...), ">; "...)
 	} else {
-		b.WriteString(";\r\n\t")
+		b = append(b, ";\r\n\t"...)
 	}
-	b.WriteString(header.Date(t.time) + "\r\n")
-	return []byte(b.String())
+	return append(header.AppendDate(b, t.time), "\r\n"...)
 }
 
 // securedBy is what a Received field says of TLS (smtpd_tls_received_header); asked tells

@@ -37,7 +37,7 @@ func (s *session) logReject(stage string, to *mail.Address, reason string) {
 func (s *session) logWhat(kind, stage string, to *mail.Address, text string) {
 	attrs := make([]slog.Attr, 0, 9)
 	if s.tx.id != 0 {
-		attrs = append(attrs, slog.String(mail.KeyQueueID, s.tx.id.String()))
+		attrs = append(attrs, slog.String(mail.KeyQueueID, s.tx.idText))
 	}
 	if kind != "" {
 		attrs = append(attrs, slog.String(mail.KeyKind, kind))
@@ -71,7 +71,7 @@ func (s *session) proto() string {
 // logClient logs that a transaction has its queue ID, and where its message came from.
 func (s *session) logClient() {
 	attrs := make([]slog.Attr, 0, 7)
-	attrs = append(attrs, slog.String(mail.KeyQueueID, s.tx.id.String()), slog.String(mail.KeyClient, s.peer.String()))
+	attrs = append(attrs, slog.String(mail.KeyQueueID, s.tx.idText), slog.String(mail.KeyClient, s.peer.String()))
 	attrs = s.loginAttrs(attrs)
 	s.log.LogAttrs(s.ctx, slog.LevelInfo, mail.EventClient, s.original.attrs(attrs)...)
 }
@@ -94,7 +94,7 @@ func (s *session) queueRefusal(what string, err error) *mail.Status {
 	}
 	var attrs []any
 	if s.tx.id != 0 {
-		attrs = append(attrs, slog.String(mail.KeyQueueID, s.tx.id.String()))
+		attrs = append(attrs, slog.String(mail.KeyQueueID, s.tx.idText))
 	}
 	s.log.Warn("message not accepted: "+what+": "+err.Error(), attrs...)
 	return errQueue()

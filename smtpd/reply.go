@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"unicode/utf8"
 
+	"github.com/emersion/go-smtp"
+
 	"aliasmx/internal/mail"
 )
 
@@ -34,6 +36,9 @@ func plain(code int, text string) reply { return reply{code: code, text: text} }
 func answer(err error, done reply) reply {
 	if err == nil {
 		return done
+	}
+	if e, ok := err.(*smtp.SMTPError); ok && e.Code == 250 { // the usual end of a message
+		return reply{code: 250, enhanced: mail.Code(2, 0, 0), text: e.Message}
 	}
 	s, ok := statusIn(err)
 	if !ok || s.Code < 200 || s.Code > 599 {

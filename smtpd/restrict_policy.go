@@ -55,7 +55,7 @@ func (s *session) policyAttributes() [][2]string {
 		sender = tx.sender.Internal()
 	}
 	if tx.id != 0 {
-		id = tx.id.String()
+		id = tx.idText
 	}
 	if s.esmtp {
 		proto = "ESMTP"

@@ -81,7 +81,7 @@ func (s *Server) Serve(l net.Listener) error {
 		}
 		// Out of descriptors, or a connection that was gone before it was accepted.
 		delay = min(max(2*delay, 5*time.Millisecond), time.Second)
-		smtpdLog(s.options.Load()).Warn("accept: " + err.Error())
+		s.options.Load().log.Warn("accept: " + err.Error())
 		s.pause(delay)
 	}
 }
@@ -95,7 +95,7 @@ func (s *Server) ServeConn(nc net.Conn, p Peer) {
 		p = p.named(o.ClientName(ctx, p.Addr))
 		cancel()
 	}
-	c := &conn{srv: s, o: o, peer: p.settled(), log: smtpdLog(o), wc: wire.NewPooledConn(nc, o.Timeout, s.buffers)}
+	c := &conn{srv: s, o: o, peer: p.settled(), log: o.log, wc: wire.NewPooledConn(nc, o.Timeout, s.buffers)}
 	if !s.register(c) {
 		c.say(c.shuttingDown())
 		c.flush()

@@ -40,7 +40,8 @@ type session struct {
 	transactions uint64 // begun so far
 	judged       judgement
 
-	tx transaction
+	tx    transaction
+	taken smtp.SMTPError // see accepted
 
 	asking    context.Context // see lookup
 	endAsking context.CancelFunc
@@ -57,6 +58,7 @@ type transaction struct {
 	opts    smtp.MailOptions
 
 	id       mail.QueueID     // 0 until a recipient was accepted
+	idText   string           // the same as text
 	accepted int              // recipients
 	first    mail.Address     // of them, as the client named it
 	rcpts    []mail.Recipient // where they lead
@@ -85,11 +87,7 @@ type expansion struct {
 }
 
 func (s *Server) newSession(o *Options, p Peer) *session {
-	return &session{srv: s, o: o, ctx: s.ctx, peer: p, log: smtpdLog(o), started: o.Now()}
-}
-
-func smtpdLog(o *Options) *slog.Logger {
-	return o.Log.With(slog.String(mail.KeyDaemon, orElse(o.LogName, "smtpd")))
+	return &session{srv: s, o: o, ctx: s.ctx, peer: p, log: o.log, started: o.Now()}
 }
 
 // lookup bounds the questions of one command, to lookupTimeout or somewhat less: making a
@@ -166,7 +164,7 @@ func (s *session) MailAddress(from mail.Address, opts *smtp.MailOptions) error {
 	s.Reset()
 	s.original = forwarded
 	if o := s.srv.options.Load(); o != s.o {
-		s.o, s.log = o, smtpdLog(o)
+		s.o, s.log = o, o.log
 	}
 	s.transactions++
 	s.tx = transaction{
@@ -283,6 +281,7 @@ const maxTargets = 10000
 func (s *session) accept(to mail.Address, rcpts []mail.Recipient) {
 	if s.tx.accepted == 0 {
 		s.tx.id = s.o.Queue.NewID()
+		s.tx.idText = s.tx.id.String()
 		s.tx.first = to
 		s.logClient()
 	}

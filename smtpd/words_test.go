@@ -243,7 +243,7 @@ func TestReceived(t *testing.T) {
 			"Received: from h (localhost [127.0.0.1])\r\n\tby mx.example.com (Postfix) with UTF8SMTP id 000000000007;\r\n\tSun,  2 Nov 2025 10:00:00 +0100 (CET)\r\n"},
 	} {
 		tt.t.hostname, tt.t.mailName, tt.t.id, tt.t.time = "mx.example.com", "Postfix", 7, date
-		if got := string(tt.t.received()); got != tt.want {
+		if got := string(tt.t.received(nil)); got != tt.want {
 			t.Errorf("%s:\n got %q\nwant %q", tt.name, got, tt.want)
 		}
 	}

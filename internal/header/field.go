@@ -73,7 +73,7 @@ func mbox(p []byte) lineKind {
 	switch {
 	case bytes.HasPrefix(rest, []byte(from)):
 		return lineMbox
-	case strings.HasPrefix(from, string(rest)) && len(p) < maxStart:
+	case len(rest) < len(from) && from[:len(rest)] == string(rest) && len(p) < maxStart:
 		return lineUnknown
 	}
 	return lineOther
@@ -108,14 +108,14 @@ func (w *Writer) beginField(name []byte) {
 		w.hops++
 	case "message-id":
 		w.seen |= hasMessageID
-		w.value, w.ofResent = make([]byte, 0, 128), false
+		w.value, w.ofResent = w.valueBuf[:0], false
 	case "date":
 		w.seen |= hasDate
 	case "from":
 		w.seen |= hasFrom
 	case "resent-message-id":
 		w.seen |= hasResentMessageID
-		w.value, w.ofResent = make([]byte, 0, 128), true
+		w.value, w.ofResent = w.valueBuf[:0], true
 	case "resent-date":
 		w.seen |= hasResentDate
 	case "resent-from":
@@ -143,6 +143,10 @@ func (w *Writer) endField() {
 
 // oneLine unfolds a field's value and makes it printable.
 func oneLine(value []byte) string {
+	value = bytes.Trim(value, " \t\r\n")
+	if !bytes.ContainsFunc(value, func(c rune) bool { return c < ' ' || c >= 0x7f }) {
+		return string(value)
+	}
 	s := strings.ReplaceAll(string(value), "\r\n", "")
 	return strings.Map(func(c rune) rune {
 		if c == utf8.RuneError || !unicode.IsPrint(c) && c != ' ' {

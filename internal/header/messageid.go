@@ -1,8 +1,8 @@
 package header
 
 import (
+	"context"
 	"log/slog"
-	"slices"
 
 	"aliasmx/internal/mail"
 )
@@ -18,17 +18,19 @@ type MessageID struct {
 func (w *Writer) MessageIDs() []MessageID { return w.ids }
 
 // LogMessageIDs writes the lines that cleanup(8) has about them.
-func (w *Writer) LogMessageIDs(log *slog.Logger) {
-	plain := func(id MessageID) bool { return !id.Resent }
-	for _, id := range w.ids {
-		if id.Resent {
-			log.Info("resent-message-id=" + id.Value)
-		} else {
-			log.Info(mail.EventMessageID, slog.String(mail.KeyMessage, id.Value))
+func (w *Writer) LogMessageIDs(log *slog.Logger, queueID string) {
+	ctx, id := context.Background(), slog.String(mail.KeyQueueID, queueID)
+	told := false
+	for _, m := range w.ids {
+		if m.Resent {
+			log.LogAttrs(ctx, slog.LevelInfo, "resent-message-id="+m.Value, id)
+			continue
 		}
+		log.LogAttrs(ctx, slog.LevelInfo, mail.EventMessageID, id, slog.String(mail.KeyMessage, m.Value))
+		told = true
 	}
-	if !slices.ContainsFunc(w.ids, plain) {
-		log.Info(mail.EventMessageID, slog.String(mail.KeyMessage, "<>"))
+	if !told {
+		log.LogAttrs(ctx, slog.LevelInfo, mail.EventMessageID, id, slog.String(mail.KeyMessage, "<>"))
 	}
 }
 
@@ -39,6 +41,9 @@ func (w *Writer) addID(id MessageID) {
 		if has.Resent == id.Resent {
 			n++
 		}
+	}
+	if w.ids == nil {
+		w.ids = w.firstID[:0]
 	}
 	if n < maxIDs {
 		w.ids = append(w.ids, id)

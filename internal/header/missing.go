@@ -9,7 +9,12 @@ import (
 
 // Date is a time as Postfix writes it into Date and Received fields: "Sat, 22 Nov 2025
 // 10:00:00 +0000 (UTC)".
-func Date(t time.Time) string { return t.Format("Mon, _2 Jan 2006 15:04:05 -0700 (MST)") }
+func Date(t time.Time) string { return t.Format(dateForm) }
+
+// AppendDate appends what Date returns.
+func AppendDate(b []byte, t time.Time) []byte { return t.AppendFormat(b, dateForm) }
+
+const dateForm = "Mon, _2 Jan 2006 15:04:05 -0700 (MST)"
 
 // endHeader adds what is missing, in the order in which cleanup(8) does. A message that
 // was sent on by its recipient has Resent- fields, and gets those (RFC 5322 section

@@ -60,10 +60,12 @@ type Writer struct {
 	dropping bool   // the field under way does not go on
 	start    []byte // of a line, as long as it is not clear what it is
 	value    []byte // of a Message-ID field, with its name; nil: not in one
-	ofResent bool   // it is a Resent-Message-ID
+	valueBuf [128]byte
+	ofResent bool // it is a Resent-Message-ID
 	held     rewriter
 
 	ids      []MessageID
+	firstID  [1]MessageID // where ids begins
 	hops     int
 	seen     fields
 	eightBit bool

@@ -190,10 +190,10 @@ func idsOf(w *Writer) (ids []string) {
 }
 
 func TestLogMessageIDs(t *testing.T) {
-	const none = "level=INFO msg=message-id message_id=<>\n"
+	const none = "level=INFO msg=message-id queue_id=0123 message_id=<>\n"
 	for in, want := range map[string]string{
-		"Message-ID: <a>\r\nResent-Message-ID: <b>\r\n": "level=INFO msg=message-id message_id=<a>\nlevel=INFO msg=\"resent-message-id=<b>\"\n",
-		"Resent-Message-ID: <b>\r\n":                    "level=INFO msg=\"resent-message-id=<b>\"\n" + none,
+		"Message-ID: <a>\r\nResent-Message-ID: <b>\r\n": "level=INFO msg=message-id queue_id=0123 message_id=<a>\nlevel=INFO msg=\"resent-message-id=<b>\" queue_id=0123\n",
+		"Resent-Message-ID: <b>\r\n":                    "level=INFO msg=\"resent-message-id=<b>\" queue_id=0123\n" + none,
 		"":                                              none,
 	} {
 		_, w := write(t, Options{}, in, 5)
@@ -203,7 +203,7 @@ func TestLogMessageIDs(t *testing.T) {
 				return slog.Attr{}
 			}
 			return a
-		}})))
+		}})), "0123")
 		if log.String() != want {
 			t.Errorf("%q: log\n%swant\n%s", in, &log, want)
 		}

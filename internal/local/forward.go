@@ -107,7 +107,7 @@ func (d *delivery) send(f *forward) (mail.QueueID, error) {
 		env.Prepend = fmt.Appendf(env.Prepend, "Delivered-To: %s\r\n", strings.ToLower(oneLine(f.to.String())))
 	}
 	// Before the commit: after it the queue manager's lines may be faster.
-	look.LogMessageIDs(d.Log.With(mail.KeyDaemon, "cleanup", mail.KeyQueueID, id.String()))
+	look.LogMessageIDs(d.Log.With(mail.KeyDaemon, "cleanup"), id.String())
 	return id, draft.Commit(d.ctx, env)
 }
 

@@ -35,6 +35,14 @@ func (a Address) Internal() string {
 	return a.Local + "@" + a.Domain
 }
 
+func (a Address) appendInternal(b []byte) []byte {
+	b = append(b, a.Local...)
+	if a.Domain != "" {
+		b = append(append(b, '@'), a.Domain...)
+	}
+	return b
+}
+
 // String returns the external form of RFC 5321 section 4.1.2, without angle
 // brackets: the local part is quoted where it is not a dot-string. Tables are asked
 // for it and the log shows it. A Local that ends in @ without a Domain is an address

@@ -1,6 +1,6 @@
 package mail
 
-import "strings"
+import "bytes"
 
 // Duplicates remembers the recipients of one message, so that none gets it twice
 // (postconf(5): duplicate_filter_limit, enable_original_recipient). It is used by one
@@ -8,7 +8,12 @@ import "strings"
 type Duplicates struct {
 	limit      int
 	byOriginal bool
-	seen       map[string]struct{}
+
+	// Most messages have one recipient: it is only put into the table when a second comes.
+	any   bool
+	first Recipient
+	seen  map[string]struct{}
+	key   []byte
 }
 
 // NewDuplicates remembers at most limit recipients (0: all). byOriginal is
@@ -22,19 +27,41 @@ func NewDuplicates(limit int, byOriginal bool) *Duplicates {
 // difference. Once the limit is reached nothing more is remembered: a recipient may
 // then get a message twice, but none is lost.
 func (d *Duplicates) Seen(r *Recipient) bool {
-	key := r.Final.Internal()
-	if d.byOriginal {
-		key = r.ORcpt + "\n" + string('0'+rune(r.Notify&^NotifyExpanded)) + "\n" + r.Orig.Internal() + "\n" + key
+	if !d.any {
+		d.any, d.first = true, *r
+		return false
 	}
-	key = strings.ToLower(key)
-	if _, ok := d.seen[key]; ok {
+	if d.seen == nil {
+		d.seen = make(map[string]struct{})
+		d.makeKey(&d.first)
+		d.seen[string(d.key)] = struct{}{}
+	}
+	d.makeKey(r)
+	if _, ok := d.seen[string(d.key)]; ok {
 		return true
 	}
 	if d.limit == 0 || len(d.seen) < d.limit {
-		if d.seen == nil {
-			d.seen = make(map[string]struct{})
-		}
-		d.seen[key] = struct{}{}
+		d.seen[string(d.key)] = struct{}{}
 	}
 	return false
+}
+
+// makeKey makes what two recipients have in common that are the same.
+func (d *Duplicates) makeKey(r *Recipient) {
+	b := d.key[:0]
+	if d.byOriginal {
+		b = append(append(b, r.ORcpt...), '\n', '0'+byte(r.Notify&^NotifyExpanded), '\n')
+		b = append(r.Orig.appendInternal(b), '\n')
+	}
+	b = r.Final.appendInternal(b)
+	for i, c := range b {
+		if c >= 0x80 {
+			b = bytes.ToLower(b)
+			break
+		}
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	d.key = b
 }

@@ -27,12 +27,18 @@ var ErrBadQueueID = errors.New("not a queue ID")
 
 func (id QueueID) String() string {
 	var b [idLength]byte
+	return string(id.Append(b[:0]))
+}
+
+// Append appends the text form.
+func (id QueueID) Append(b []byte) []byte {
+	b = append(b, "000000000000"[:idLength]...)
 	n := uint64(id)
-	for i := idLength - 1; i >= 0; i-- {
+	for i := len(b) - 1; n > 0; i-- {
 		b[i] = idAlphabet[n%uint64(len(idAlphabet))]
 		n /= uint64(len(idAlphabet))
 	}
-	return string(b[:])
+	return b
 }
 
 // Time is when the ID was made, to the millisecond.

@@ -206,7 +206,7 @@ func (s *session) finish(given []mail.Address) Reply {
 	// Before the commit: after it the queue manager's lines may be faster.
 	id := slog.String(mail.KeyQueueID, s.id.String())
 	s.log.Info(mail.EventPickup, id, slog.Int(mail.KeyUID, s.uid), slog.String(mail.KeyFrom, s.req.Sender.String()))
-	s.header.LogMessageIDs(s.Log.With(slog.String(mail.KeyDaemon, "cleanup"), id))
+	s.header.LogMessageIDs(s.Log.With(slog.String(mail.KeyDaemon, "cleanup")), s.id.String())
 	if err := s.draft.Commit(s.ctx, env); err != nil {
 		return s.refuse("", err)
 	}

@@ -42,6 +42,7 @@ type Conn struct {
 	buffers *Buffers // where r and w come from, nil: they are the connection's own
 	ahead   []byte   // read by Await while there was no r
 	small   [512]byte
+	kernel  kernelSide // see Pending
 }
 
 // NewConn wraps a connection. Each single wait for the peer, in either direction, is

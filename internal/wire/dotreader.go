@@ -59,7 +59,14 @@ type DotReader struct {
 // NewDotReader begins a message: the bytes after the CRLF of DATA come from r, which
 // is used by nobody else until the end.
 func NewDotReader(r *bufio.Reader, mode BareLF, replaceStrayCR bool) *DotReader {
-	return &DotReader{r: r, mode: mode, replaceCR: replaceStrayCR, begin: true, crlf: true}
+	d := new(DotReader)
+	d.Reset(r, mode, replaceStrayCR)
+	return d
+}
+
+// Reset is NewDotReader for a DotReader whose message has ended.
+func (d *DotReader) Reset(r *bufio.Reader, mode BareLF, replaceStrayCR bool) {
+	*d = DotReader{r: r, mode: mode, replaceCR: replaceStrayCR, begin: true, crlf: true}
 }
 
 // Ended tells whether the end of the message has been read.

@@ -2,7 +2,10 @@
 
 package wire
 
-import "syscall"
+import (
+	"net"
+	"syscall"
+)
 
 // Pending tells whether the peer has sent anything that nobody has read yet, also what
 // is still with the kernel: input before the reply it should have waited for. It does
@@ -11,18 +14,44 @@ func (c *Conn) Pending() bool {
 	if c.r.Buffered() > 0 {
 		return true
 	}
-	sc, ok := c.nc.(syscall.Conn)
+	if c.kernel.nc != c.nc {
+		c.kernel.watch(c.nc)
+	}
+	return c.kernel.hasInput()
+}
+
+// kernelSide asks the kernel about a connection's input. It is asked once for each
+// message and keeps what that takes.
+type kernelSide struct {
+	nc    net.Conn // whose it is
+	raw   syscall.RawConn
+	look  func(fd uintptr)
+	found bool // what look has seen
+}
+
+func (k *kernelSide) watch(nc net.Conn) {
+	*k = kernelSide{nc: nc}
+	sc, ok := nc.(syscall.Conn)
 	if !ok {
-		return false
+		return
 	}
 	raw, err := sc.SyscallConn()
 	if err != nil {
+		return
+	}
+	k.raw = raw
+	k.look = func(fd uintptr) {
+		var b [1]byte
+		n, _, _ := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		k.found = n > 0
+	}
+}
+
+func (k *kernelSide) hasInput() bool {
+	if k.raw == nil {
 		return false
 	}
-	n := 0
-	raw.Control(func(fd uintptr) {
-		var b [1]byte
-		n, _, _ = syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-	})
-	return n > 0
+	k.found = false
+	k.raw.Control(k.look)
+	return k.found
 }

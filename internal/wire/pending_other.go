@@ -4,3 +4,5 @@ package wire
 
 // Pending tells whether the peer has sent anything that nobody has read yet.
 func (c *Conn) Pending() bool { return c.r.Buffered() > 0 }
+
+type kernelSide struct{}

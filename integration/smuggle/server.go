@@ -57,3 +57,54 @@ func (s Server) Split(sent string) (message, commands string, ended bool) {
 	}
 	return strings.TrimPrefix(sent[:first], begun), sent[first+length:], true
 }
+
+// Kept is what a server that takes only CRLF.CRLF for the end keeps of a message, with
+// CRLF line ends: a bare LF ends a line, a line that is a dot and not the end vanishes, a
+// bare CR stays, or is a space. Commands is what follows the end.
+func Kept(sent string, crIsSpace bool) (message, commands string, ended bool) {
+	proper := true // the line before ended in CRLF
+	for {
+		line, rest, found := strings.Cut(sent, "\n")
+		if !found {
+			return "", "", false
+		}
+		sent = rest
+		text, crlf := strings.CutSuffix(line, "\r")
+		if text == "." && proper && crlf {
+			return message, sent, true
+		}
+		if text != "." {
+			message += keptLine(strings.TrimPrefix(text, "."), crIsSpace) + "\r\n"
+		}
+		proper = crlf
+	}
+}
+
+// KeptChunks is what a server keeps of a message that came by BDAT, where nothing ends it
+// but the count.
+func KeptChunks(sent string, crIsSpace bool) (message string) {
+	for line := range strings.SplitAfterSeq(sent, "\n") {
+		switch text, ended := strings.CutSuffix(line, "\n"); {
+		case ended:
+			message += keptLine(strings.TrimSuffix(text, "\r"), crIsSpace) + "\r\n"
+		case strings.HasSuffix(text, "\r") && crIsSpace:
+			message += keptLine(strings.TrimRight(text, "\r"), crIsSpace) + " \r\n"
+		case text != "":
+			message += keptLine(text, crIsSpace) + "\r\n"
+		}
+	}
+	return message
+}
+
+// keptLine is a line without its end. Of several CRs in a row one counts, of those before
+// the line end none.
+func keptLine(text string, crIsSpace bool) string {
+	if !crIsSpace {
+		return text
+	}
+	text = strings.TrimRight(text, "\r")
+	for strings.Contains(text, "\r\r") {
+		text = strings.ReplaceAll(text, "\r\r", "\r")
+	}
+	return strings.ReplaceAll(text, "\r", " ")
+}

@@ -53,6 +53,8 @@ var arrows = map[string][]string{
 	"integration/peers":  {},
 	"integration/dialog": {},
 	"cmd/aliasmx":        nil,
+
+	"integration/smuggle": {},
 }
 
 // testOnly lists what a package's tests may import beside its own arrows.
@@ -60,6 +62,9 @@ var testOnly = map[string][]string{
 	"queue":             {"queue/memstore", "queue/pebblestore", "queue/storetest"},
 	"queue/pebblestore": {"queue/storetest", "queue/memstore"},
 	"queue/memstore":    {"queue/storetest"},
+	"smtpd":             {"integration/smuggle"},
+	"delivery":          {"integration/smuggle"},
+	"internal/wire":     {"integration/smuggle"},
 }
 
 type goPackage struct {

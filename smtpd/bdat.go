@@ -94,9 +94,22 @@ func (c *conn) skip(chunk *wire.ChunkReader, size int64, last bool, r reply) rep
 	return r
 }
 
-// parseBdat reads the argument of BDAT.
+// refuseChunk is for a BDAT that is refused, with r, for reasons that have nothing to do
+// with it. What follows is still no command.
+func (c *conn) refuseChunk(arg string, r reply) reply {
+	size, last, ok := parseBdat(arg)
+	if !ok {
+		r.close = true
+		return r
+	}
+	c.allowForContent()
+	return c.skip(wire.NewChunkReader(c.wc.Reader(), size), size, last, r)
+}
+
+// parseBdat reads the argument of BDAT: decimal digits, and perhaps LAST. Whoever reads it
+// more generously than the next server has commands where that one has content.
 func parseBdat(arg string) (size int64, last, ok bool) {
-	words := strings.Fields(arg)
+	words := strings.FieldsFunc(arg, func(c rune) bool { return c == ' ' || c == '\t' })
 	if len(words) == 0 || len(words) > 2 {
 		return 0, false, false
 	}
@@ -105,6 +118,6 @@ func parseBdat(arg string) (size int64, last, ok bool) {
 			return 0, false, false
 		}
 	}
-	size, err := strconv.ParseInt(words[0], 10, 64)
-	return size, last, err == nil && size >= 0 && words[0][0] != '+'
+	n, err := strconv.ParseUint(words[0], 10, 63) // takes no sign
+	return int64(n), last, err == nil
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/emersion/go-smtp"
@@ -119,17 +120,20 @@ func (c *conn) readCommand() (wire.Line, error) {
 
 // command carries out one command line.
 func (c *conn) command(line string) reply {
+	v, word, arg := parseCommand(line)
 	if !utf8.ValidString(line) {
 		c.errors++
-		return say(500, mail.Code(5, 5, 2), "Error: bad UTF-8 syntax")
+		r := say(500, mail.Code(5, 5, 2), "Error: bad UTF-8 syntax")
+		r.close = v == verbBdat // nobody knows where the next command begins
+		return r
 	}
-	v, word, arg := parseCommand(line)
 	if word == "" {
 		c.errors++
 		return say(500, mail.Code(5, 5, 2), "Error: bad syntax")
 	}
 	c.where = v.String()
 	var r reply
+	refused := true // before anybody looked at what it says
 	switch {
 	case v == verbUnknown && c.isForbidden(word):
 		c.log.Warn("non-SMTP command from " + c.peer.String() + ": " + escape([]byte(line[:min(len(line), maxEchoed)])))
@@ -149,7 +153,11 @@ func (c *conn) command(line string) reply {
 	case c.needsTLS(v):
 		r = say(530, mail.Code(5, 7, 0), "Must issue a STARTTLS command first")
 	default:
+		refused = false
 		r = c.run(v, arg)
+	}
+	if refused && v == verbBdat {
+		r = c.refuseChunk(arg, r)
 	}
 	c.tally.count(v, r.ok())
 	if !r.ok() {
@@ -164,7 +172,9 @@ func (c *conn) command(line string) reply {
 	return r
 }
 
-func isControl(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }
+// isControl tells control characters, those of ISO 8859 (U+0080 to U+009F) too: terminals
+// obey them.
+func isControl(c rune) bool { return unicode.IsControl(c) && c != '\t' }
 
 // run has a verb carried out.
 func (c *conn) run(v verb, arg string) reply {

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"aliasmx/internal/header"
@@ -95,7 +96,7 @@ func heloName(name string) string {
 		name = name[:longest]
 	}
 	return strings.Map(func(c rune) rune {
-		if c <= ' ' || c == 0x7f || c == utf8.RuneError || strings.ContainsRune(`<>()\";@`, c) {
+		if c == ' ' || unicode.IsControl(c) || c == utf8.RuneError || strings.ContainsRune(`<>()\";@`, c) {
 			return '?'
 		}
 		return c

@@ -3,6 +3,7 @@ package smtpd
 import (
 	"bufio"
 	"strconv"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/emersion/go-smtp"
@@ -99,7 +100,7 @@ func echo(s string, most int) string {
 		if len(b)+n > most {
 			break
 		}
-		if c < ' ' || c == 0x7f || c == utf8.RuneError && n == 1 {
+		if unicode.IsControl(c) || c == utf8.RuneError && n == 1 {
 			b = append(b, '?')
 		} else {
 			b = append(b, s[:n]...)

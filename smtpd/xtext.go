@@ -3,6 +3,7 @@ package smtpd
 import (
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -76,13 +77,8 @@ func parseORcpt(s string) (kind, addr string, ok bool) {
 }
 
 func printable(s string) (string, bool) {
-	if !utf8.ValidString(s) {
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
 		return "", false
-	}
-	for i := 0; i < len(s); i++ {
-		if s[i] < ' ' || s[i] == 0x7f {
-			return "", false
-		}
 	}
 	return s, true
 }

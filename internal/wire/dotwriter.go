@@ -12,13 +12,14 @@ import (
 // Whatever it is given, no CR and no LF leaves but as CRLF, so that no byte sequence
 // that some server takes for the end of data can hide in a message (SMTP smuggling).
 // Messages are stored with CRLF line ends and without stray CRs, and so there is
-// nothing to change; Changed tells when there was.
+// nothing to change; Changed tells when there was. NULs before a dot at the beginning of a
+// line leave as spaces: some server drops NULs, and would see the dot first.
 //
 // The zero value is to be Reset. Errors of the connection come from Write and, at the
 // latest, from the flush after Close.
 type DotWriter struct {
 	// Changed counts stray CRs, sent as a space (as postconf(5):
-	// cleanup_replace_stray_cr_lf), and bare LFs, sent as CRLF.
+	// cleanup_replace_stray_cr_lf), bare LFs, sent as CRLF, and NULs sent as spaces.
 	Changed int
 	// Broken counts the line breaks that the line length limit put in.
 	Broken int
@@ -28,6 +29,7 @@ type DotWriter struct {
 	room  int  // left on the current line, when there is a limit
 	begin bool // at the beginning of a line
 	cr    bool // the last block ended in a CR, which has not been written yet
+	nuls  int  // NULs that the current line begins with, which have not been written yet
 }
 
 // Reset begins a message on w. With a limit, longer lines are broken with CRLF and a
@@ -68,9 +70,9 @@ func (d *DotWriter) Write(p []byte) (int, error) {
 }
 
 // clean tells whether a block can leave as it is: each CR and each LF is part of a
-// CRLF, and no line begins with a dot. The block does not end in CR.
+// CRLF, and no line begins with a dot or a NUL. The block does not end in CR.
 func (d *DotWriter) clean(p []byte) bool {
-	if d.begin && p[0] == '.' {
+	if d.begin && (p[0] == '.' || p[0] == 0 || d.nuls > 0) {
 		return false
 	}
 	pairs := 0
@@ -83,7 +85,7 @@ func (d *DotWriter) clean(p []byte) bool {
 		if pos == 0 || p[pos-1] != '\r' {
 			return false
 		}
-		if pos++; pos < len(p) && p[pos] == '.' {
+		if pos++; pos < len(p) && (p[pos] == '.' || p[pos] == 0) {
 			return false
 		}
 	}
@@ -132,13 +134,45 @@ func (d *DotWriter) stray() {
 
 // plain sends a part of a line that has no CR and no LF.
 func (d *DotWriter) plain(t []byte) error {
+	if len(t) > 0 && d.begin {
+		t = d.beginLine(t)
+	}
 	if len(t) == 0 {
 		return nil
 	}
-	if d.begin && t[0] == '.' {
+	return d.put(t)
+}
+
+// beginLine sends what has to stand before the first bytes of a line, and returns what is
+// left of them: nothing, as long as there are only NULs.
+func (d *DotWriter) beginLine(t []byte) []byte {
+	text := bytes.TrimLeft(t, "\x00")
+	d.nuls += len(t) - len(text)
+	switch {
+	case len(text) == 0:
+		return nil
+	case d.nuls > 0 && text[0] == '.':
+		d.Changed += d.nuls
+		d.putNULs(' ')
+	case d.nuls > 0:
+		d.putNULs(0)
+	case text[0] == '.':
 		d.w.WriteByte('.')
 	}
 	d.begin = false
+	return text
+}
+
+// putNULs sends the NULs that were held back, or what stands for each.
+func (d *DotWriter) putNULs(as byte) {
+	for ; d.nuls > 0; d.nuls-- {
+		d.put([]byte{as})
+	}
+	d.begin = false
+}
+
+// put sends a part of a line that needs no dot before it.
+func (d *DotWriter) put(t []byte) error {
 	if d.limit > 0 {
 		for len(t) > d.room {
 			d.w.Write(t[:d.room])
@@ -154,6 +188,7 @@ func (d *DotWriter) plain(t []byte) error {
 }
 
 func (d *DotWriter) endLine() error {
+	d.putNULs(0)
 	d.begin, d.room = true, d.limit
 	_, err := d.w.WriteString("\r\n")
 	return err
@@ -166,7 +201,7 @@ func (d *DotWriter) Close() error {
 		d.cr = false
 		d.stray()
 	}
-	if !d.begin {
+	if !d.begin || d.nuls > 0 {
 		d.endLine()
 	}
 	_, err := d.w.WriteString(".\r\n")

@@ -43,6 +43,10 @@ func TestDotWriter(t *testing.T) {
 		{"CR CRLF", "a\r\r\n", "a \r\n.\r\n", 1},
 		{"CR last", "a\r", "a \r\n.\r\n", 1},
 		{"NUL and 8-bit", "\x00\xff\r\n", "\x00\xff\r\n.\r\n", 0},
+		{"NULs alone", "\x00\x00\r\n\x00", "\x00\x00\r\n\x00\r\n.\r\n", 0},
+		{"NUL before a dot", "\x00.\r\na\r\n\x00\x00.b\r\n", " .\r\na\r\n  .b\r\n.\r\n", 3},
+		{"NUL after a dot", ".\x00\r\n", "..\x00\r\n.\r\n", 0},
+		{"NUL and a dot inside", "a\x00.\r\n", "a\x00.\r\n.\r\n", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for cut := range len(c.message) + 1 {
@@ -72,7 +76,7 @@ func TestNoEndOfDataInsideMessage(t *testing.T) {
 			if strings.ContainsAny(rest, "\r\n") {
 				t.Errorf("%q cut at %d: a bare CR or LF left in %q", seq, cut, got)
 			}
-			if strings.Contains(rest, "\x01.\x01") || strings.Contains(rest, "\x01.M") {
+			if strings.Contains(rest, "\x01.\x01") || strings.Contains(rest, "\x01\x00.") || strings.Contains(rest, "\x01.M") {
 				t.Errorf("%q cut at %d: an unstuffed dot left in %q", seq, cut, got)
 			}
 		}
@@ -90,6 +94,7 @@ func TestDotWriterLineLimit(t *testing.T) {
 		{"twice", "abcdefghijk\r\n", "abcde\r\n fghi\r\n jk\r\n.\r\n", 2},
 		{"dot at the break", "abcde.f\r\n", "abcde\r\n .f\r\n.\r\n", 1},
 		{"stuffed dot does not count", ".bcde\r\n", "..bcde\r\n.\r\n", 0},
+		{"NULs", "\x00\x00\x00\x00\x00\x00.\r\n", "     \r\n  .\r\n.\r\n", 1},
 		{"each line anew", "abcd\r\nabcde\r\n", "abcd\r\nabcde\r\n.\r\n", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -123,7 +128,7 @@ func undot(sent []byte) (message []byte, rest []byte, ok bool) {
 func TestDotWriterRoundTrip(t *testing.T) {
 	seed := rand.Uint64()
 	rnd := rand.New(rand.NewPCG(seed, 0))
-	pieces := []string{".", "..", "\r\n", "\r\n.", "a", "\x00", "ü", strings.Repeat("x", 100)}
+	pieces := []string{".", "..", "\r\n", "\r\n.", "a", "a\x00", "\r\n\x00a", "ü", strings.Repeat("x", 100)}
 	for range 2000 {
 		var b strings.Builder
 		for range rnd.IntN(12) {

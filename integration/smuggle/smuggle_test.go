@@ -50,3 +50,16 @@ func TestSplit(t *testing.T) {
 		}
 	}
 }
+
+// Where only our own sequences are tried, the public ones are among them.
+func TestOwnHasThePublicOnes(t *testing.T) {
+	own := map[string]bool{}
+	for _, s := range Own() {
+		own[s.Bytes] = true
+	}
+	for _, s := range Public(t) {
+		if !own[s.Bytes] {
+			t.Errorf("%s: %q", s.Name, s.Bytes)
+		}
+	}
+}

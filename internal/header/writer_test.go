@@ -261,6 +261,7 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 func FuzzWriter(f *testing.F) {
 	for _, s := range []string{
 		"Subject: x\r\n\r\nbody\r\n", "From x\r\nBcc: a\r\n b\r\nTo: c\r\n\r\n", "x\r\ny: z\r\n", " \r\n", "\r", "A\r\n", ">>>From", "Bcc",
+		"Received: a\r\nReceived : b\r\n c\r\nX: ü\r\n\r\nReceived: d\r\n", "Bcc : a\r\n\tb\r\nReturn-Path: <>\r\n",
 	} {
 		f.Add(s, 1)
 		f.Add(s, 5)
@@ -274,12 +275,39 @@ func FuzzWriter(f *testing.F) {
 		if whole != cut || w.Hops() != w2.Hops() || !slices.Equal(w.MessageIDs(), w2.MessageIDs()) || w.EightBit() != w2.EightBit() {
 			t.Fatalf("%q in pieces of %d: %q, whole %q", in, size, cut, whole)
 		}
+		if hops, eightBit, dropped := naiveScan(whole); properLines(in) && (w.Hops() != hops || eightBit && !w.EightBit() || dropped != "") {
+			t.Fatalf("%q became %q: %d hops, want %d; 8-bit %v, want %v; left in: %q", in, whole, w.Hops(), hops, w.EightBit(), eightBit, dropped)
+		}
 		plain, _ := write(t, Options{}, in, size)
 		plain = strings.ReplaceAll(plain, "X-Mailbox-Line: ", "")
 		if in := strings.ReplaceAll(in, "X-Mailbox-Line: ", ""); strings.Replace(plain, "\r\n", "", 1) != in && plain != in && !oneInsertion(in, plain) {
 			t.Fatalf("%q became %q", in, plain)
 		}
 	})
+}
+
+// properLines tells whether a message is as it comes from the wire.
+func properLines(s string) bool {
+	return !strings.ContainsAny(strings.ReplaceAll(s, "\r\n", ""), "\r\n")
+}
+
+// naiveScan looks at the header of a message that a Writer has passed on.
+func naiveScan(message string) (hops int, eightBit bool, dropped string) {
+	for line := range strings.SplitSeq(message, "\r\n") {
+		if line == "" {
+			break
+		}
+		eightBit = eightBit || strings.ContainsFunc(line, func(c rune) bool { return c >= 0x80 })
+		name, _, _ := strings.Cut(line, ":")
+		name = strings.ToLower(strings.TrimRight(name, " \t"))
+		if name == "received" {
+			hops++
+		}
+		if slices.Contains(drop, name) {
+			dropped = line
+		}
+	}
+	return hops, eightBit, dropped
 }
 
 // oneInsertion tells whether b is a with one CRLF more.

@@ -147,18 +147,26 @@ func TestDotWriterRoundTrip(t *testing.T) {
 	}
 }
 
-// FuzzDotWriter: whatever goes in, the receiver sees one message of CRLF lines, and it
-// is the same for every way in which the blocks were cut.
+// FuzzDotWriter: whatever goes in, any server sees one message of CRLF lines, strict or
+// lax, and it is the same for every way in which the blocks were cut. What is in the
+// message is what a naive model makes of it.
 func FuzzDotWriter(f *testing.F) {
-	f.Add([]byte("a\r\n.\r\n.b\r\n"), uint(3), 0)
-	f.Add([]byte("\r\n.\r\r\n\n.\n\r.\r"), uint(5), 0)
-	f.Add([]byte("abcdefgh.ijkl\r\n."), uint(4), 3)
-	f.Fuzz(func(t *testing.T, message []byte, cut uint, limit int) {
+	f.Add([]byte("a\r\n.\r\n.b\r\n"), []byte{3}, 0)
+	f.Add([]byte("\r\n.\r\r\n\n.\n\r.\r"), []byte{1, 0}, 0)
+	f.Add([]byte("abcdefgh.ijkl\r\n."), []byte{4}, 3)
+	f.Add([]byte("\x00.\r\n\x00\x00.\n\x00\r.\r\n\x00"), []byte{0}, 0)
+	servers := everyServer()
+	f.Fuzz(func(t *testing.T, message []byte, cuts []byte, limit int) {
 		if limit = max(limit, 0) % 50; limit == 1 {
 			limit = 2
 		}
 		whole, d := dotWrite(message, limit)
-		parts, d2 := dotWrite(message, limit, int(cut%uint(len(message)+1)))
+		var at []int
+		for i, n := 0, 0; len(cuts) > 0 && n < len(message); i++ {
+			n = min(n+1+int(cuts[i%len(cuts)])%32, len(message))
+			at = append(at, n)
+		}
+		parts, d2 := dotWrite(message, limit, at...)
 		if !bytes.Equal(whole, parts) || d.Changed != d2.Changed || d.Broken != d2.Broken {
 			t.Fatalf("%q: whole %q, in parts %q", message, whole, parts)
 		}
@@ -169,10 +177,36 @@ func FuzzDotWriter(f *testing.F) {
 		if strings.ContainsAny(strings.ReplaceAll(string(whole), "\r\n", ""), "\r\n") {
 			t.Fatalf("%q: bare CR or LF in %q", message, whole)
 		}
-		if limit == 0 && d.Changed == 0 && (len(message) == 0 || bytes.HasSuffix(message, []byte("\r\n"))) && !bytes.Equal(got, message) {
+		for _, s := range servers {
+			if _, rest, ended := s.Split(string(whole)); !ended || strings.Trim(rest, "\r\n") != "" {
+				t.Fatalf("%q: sent %q, of which a server that %s takes %q for commands", message, whole, s.Name, rest)
+			}
+		}
+		if limit == 0 && string(got) != naiveSent(string(message)) {
 			t.Fatalf("%q arrived as %q", message, got)
 		}
 	})
+}
+
+// naiveSent is what a message is made for the way: CRLF line ends, spaces for stray CRs and
+// for NULs before a dot.
+func naiveSent(message string) string {
+	sent := ""
+	for line := range strings.SplitAfterSeq(message, "\n") {
+		if line == "" {
+			continue
+		}
+		text, ended := strings.CutSuffix(line, "\n")
+		if ended {
+			text = strings.TrimSuffix(text, "\r")
+		}
+		text = strings.ReplaceAll(text, "\r", " ")
+		if rest := strings.TrimLeft(text, "\x00"); strings.HasPrefix(rest, ".") {
+			text = strings.Repeat(" ", len(text)-len(rest)) + rest
+		}
+		sent += text + "\r\n"
+	}
+	return sent
 }
 
 func BenchmarkDotWriter(b *testing.B) {

@@ -25,6 +25,8 @@ type trace struct {
 	// each would learn of the others.
 	only *mail.Address
 	time time.Time
+	// hidden: nothing of the client is told (smtpd_hide_client_session).
+	hidden bool
 }
 
 // received is the field with its CRLFs.
@@ -34,12 +36,21 @@ func (t *trace) received() []byte {
 	if helo == "" {
 		helo = t.peer.Name
 	}
+	if t.hidden {
+		b.WriteString("Received: by " + t.hostname + " (" + t.mailName + ") id " + t.id.String())
+		return t.end(&b)
+	}
 	b.WriteString("Received: from " + helo + " (" + t.peer.Name + " [" + literal(t.peer.Addr) + "])\r\n")
 	b.WriteString(t.tls)
 	if t.login != "" {
 		b.WriteString("\t(Authenticated sender: " + harmless(t.login) + ")\r\n")
 	}
 	b.WriteString("\tby " + t.hostname + " (" + t.mailName + ") with " + t.protocol + " id " + t.id.String())
+	return t.end(&b)
+}
+
+// end writes for whom and when.
+func (t *trace) end(b *strings.Builder) []byte {
 	if t.only != nil {
 		b.WriteString("\r\n\tfor <" + t.only.String() + ">; ")
 	} else {

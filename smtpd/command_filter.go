@@ -77,7 +77,7 @@ func (c *conn) chooseKeywords() {
 		value, found, err := t.Lookup(ctx, addrOr(c.peer.Addr))
 		switch {
 		case err != nil:
-			c.log.Warn("smtpd_discard_ehlo_keyword_address_maps: " + t.Name() + " lookup error: " + err.Error())
+			c.log.Warn(t.Name() + ` lookup error for "` + addrOr(c.peer.Addr) + `": ` + err.Error())
 			c.unclear = true
 			return
 		case found:

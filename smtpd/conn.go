@@ -50,6 +50,7 @@ type conn struct {
 	rcpts     int  // recipients accepted
 	overshoot int  // recipients beyond smtpd_recipient_limit
 	bdat      bdatState
+	chunked   int64 // octets of the chunks taken
 
 	mu   sync.Mutex
 	busy bool // guarded by mu: in a transaction, which a shutdown lets finish
@@ -165,7 +166,8 @@ func (c *conn) command(line string) reply {
 	default:
 		r = c.run(v, arg)
 	}
-	c.tally.count(v, r.ok())
+	// XCLIENT begins everything anew, in Postfix before its success is counted.
+	c.tally.count(v, r.ok() && v != verbXclient)
 	if !r.ok() {
 		c.errors++
 	}
@@ -246,7 +248,7 @@ func (c *conn) begin() bool {
 // reset ends the transaction.
 func (c *conn) reset() {
 	c.sess.Reset()
-	c.mail, c.utf8, c.rcpts, c.overshoot, c.bdat = false, false, 0, 0, bdatNone
+	c.mail, c.utf8, c.rcpts, c.overshoot, c.bdat, c.chunked = false, false, 0, 0, bdatNone, 0
 	c.mu.Lock()
 	c.busy = false
 	c.mu.Unlock()

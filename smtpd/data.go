@@ -73,7 +73,7 @@ func (c *conn) finish(err error, dot *wire.DotReader) reply {
 	if drained := dot.Drain(c.mostContent()); drained == wire.ErrNotEnded {
 		tooLong = true
 	} else if drained != nil {
-		c.where = fmt.Sprintf("DATA (%d bytes)", dot.Bytes)
+		c.where = fmt.Sprintf("DATA (%d bytes)", dot.Whole)
 		c.readFailed(drained)
 		return reply{silent: true}
 	}

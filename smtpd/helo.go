@@ -20,11 +20,11 @@ func (c *conn) hello(name string, ehlo bool) reply {
 			return answer(err, reply{}) // and the transaction goes on
 		}
 	}
+	c.reset()
 	if ehlo && c.unclear {
 		c.log.Warn("don't know what EHLO features to announce to " + c.peer.String())
 		return c.localDataError()
 	}
-	c.reset()
 	// Who has said EHLO once speaks ESMTP also after a HELO.
 	c.greeted, c.esmtp = true, c.esmtp || ehlo
 	r := plain(250, c.o.MyHostname)

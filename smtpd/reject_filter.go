@@ -16,7 +16,7 @@ func (c *conn) filtered(r reply) reply {
 		return r
 	}
 	said := status(r.code, r.enhanced, r.text).Error()
-	value, found := c.find(c.o.RejectFilterMaps, "smtpd_reject_filter_maps", said)
+	value, found := c.find(c.o.RejectFilterMaps, said)
 	if !found {
 		return r
 	}
@@ -50,15 +50,15 @@ func parseRefusal(s string) (reply, bool) {
 	return reply{code: int(code), enhanced: enhanced, text: text}, true
 }
 
-// find looks a key up in the tables of a parameter, in their order. One that cannot answer
+// find looks a key up in tables, in their order. One that cannot answer
 // has no such key, and the log says so.
-func (c *conn) find(tables []Table, parameter, key string) (value string, found bool) {
+func (c *conn) find(tables []Table, key string) (value string, found bool) {
 	ctx, cancel := context.WithTimeout(c.srv.ctx, lookupTimeout)
 	defer cancel()
 	for _, t := range tables {
 		value, found, err := t.Lookup(ctx, key)
 		if err != nil {
-			c.log.Warn(parameter + ": " + t.Name() + " lookup error: " + err.Error())
+			c.log.Warn(t.Name() + ` lookup error for "` + echo(key, maxEchoed) + `": ` + err.Error())
 		} else if found {
 			return value, true
 		}

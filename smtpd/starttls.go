@@ -3,7 +3,10 @@ package smtpd
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"io"
 	"log/slog"
+	"syscall"
 	"time"
 
 	"aliasmx/internal/mail"
@@ -77,7 +80,7 @@ func (c *conn) refusesTLS(what string) bool {
 // connection is over.
 func (c *conn) secure() bool {
 	if err := c.wc.StartTLSServer(c.o.TLS.Config, c.o.TLS.Timeout); err != nil {
-		c.log.Info("SSL_accept error from " + c.peer.String() + ": " + err.Error())
+		c.log.Info("SSL_accept error from " + c.peer.String() + ": " + brokenOff(err))
 		c.lost("lost connection")
 		return false
 	}
@@ -101,6 +104,20 @@ func (c *conn) secure() bool {
 		s.Secured(&state)
 	}
 	return c.trusts()
+}
+
+// brokenOff says why a handshake failed, in Postfix's words where it is the connection
+// that did.
+func brokenOff(err error) string {
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "lost connection"
+	case errors.Is(err, syscall.ECONNRESET):
+		return "Connection reset by peer"
+	case wire.IsTimeout(err):
+		return "Connection timed out"
+	}
+	return err.Error()
 }
 
 // verify finds who of our authorities has signed a client's certificate.

@@ -152,10 +152,7 @@ func readProxyV2(r io.Reader, b []byte) (ProxyHeader, error) {
 		return ProxyHeader{}, cutOff(err, b[:len(proxyV2)+n])
 	}
 	size := int(binary.BigEndian.Uint16(b[14:]))
-	switch {
-	case b[12]>>4 != 2:
-		return ProxyHeader{}, &ProxyError{"unrecognized protocol version", b}
-	case size > proxyMostV2:
+	if size > proxyMostV2 {
 		return ProxyHeader{}, &ProxyError{"long version 2 protocol header", b}
 	}
 	b = append(b, make([]byte, size)...)
@@ -176,6 +173,8 @@ func parseProxyV2(b []byte) (h ProxyHeader, reason string) {
 	command, family, rest := b[12]&0xf, b[13], b[proxyFixed:]
 	size, known := sizes[family]
 	switch {
+	case b[12]>>4 != 2:
+		return h, "unrecognized protocol version"
 	case command > 1:
 		return h, "bad command in proxy header"
 	case command == 0:

@@ -49,6 +49,11 @@ type recordedSession struct {
 	Data       *string        `json:"data"`
 	Steps      []recordedStep `json:"steps"`
 	Replies    []reply        `json:"replies"`
+	// Of cases in testdata/beside only: what is said before the greeting, as a proxy does,
+	// that the client leaves before it, and that the connection begins with TLS.
+	Hello   string `json:"hello"`
+	Leave   bool   `json:"leave"`
+	Wrapped bool   `json:"wrapped"`
 
 	Sendmail []string         `json:"sendmail"`
 	Stdin    string           `json:"stdin"`
@@ -79,6 +84,9 @@ type recordedStep struct {
 	Data   *string `json:"data"`
 	Send   *string `json:"send"`
 	Expect *int    `json:"expect"`
+	// Of cases in testdata/beside only: a pause in seconds, and a TLS handshake.
+	Pause float64 `json:"pause"`
+	TLS   bool    `json:"tls"`
 }
 
 func (s *recordedStep) UnmarshalJSON(b []byte) error {

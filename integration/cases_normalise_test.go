@@ -23,6 +23,7 @@ var (
 	logSize      = regexp.MustCompile(`, size=\d+, nrcpt=`)
 	mailSize     = regexp.MustCompile(` SIZE=\d+`)
 	messageID    = regexp.MustCompile(`<\d{14}\.(` + idPattern + `)@`)
+	clientPort   = regexp.MustCompile(`(unknown\[127\.[\d.]+\]):\d+`) // smtpd_client_port_logging
 	boundary     = regexp.MustCompile(`\b(` + idPattern + `)\.\d{9,}/`)
 	date         = regexp.MustCompile(`(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (?:[1-3]\d| [1-9]) (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) \d{4} \d\d:\d\d:\d\d [+-]\d{4} \([A-Z]{3,5}\)`)
 )
@@ -90,7 +91,7 @@ func (n *normaliser) text(s string) string {
 func (n *normaliser) log(s string) string {
 	s = logDelay.ReplaceAllString(s, "delay=N, delays=N/N/N/N,")
 	s = logSize.ReplaceAllString(s, ", size=N, nrcpt=")
-	return n.text(s)
+	return clientPort.ReplaceAllString(n.text(s), "$1:PORT")
 }
 
 // data normalises a message as the next server got it.

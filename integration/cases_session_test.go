@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -41,6 +42,15 @@ func play(addr string, s recordedSession) ([]reply, error) {
 	}
 	defer nc.Close()
 	c := &client{nc: nc, r: bufio.NewReader(nc)}
+	if s.Leave {
+		return nil, nil
+	}
+	if s.Hello != "" {
+		c.send(s.Hello)
+	}
+	if s.Wrapped {
+		c.secure()
+	}
 	c.expect("(connect)")
 	if s.Steps != nil {
 		c.script(s.Steps)
@@ -85,6 +95,10 @@ func (c *client) script(steps []recordedStep) {
 			c.command(*s.Line)
 		case s.Data != nil:
 			c.message(*s.Data)
+		case s.Pause > 0:
+			time.Sleep(time.Duration(s.Pause * float64(time.Second)))
+		case s.TLS:
+			c.secure()
 		case s.Send != nil:
 			n := 1
 			if s.Expect != nil {
@@ -105,6 +119,21 @@ func (c *client) command(line string) int {
 	}
 	c.send(line + "\r\n")
 	return c.expect(line)
+}
+
+// secure does a TLS handshake. One that fails is the end.
+func (c *client) secure() {
+	if c.over {
+		return
+	}
+	secured := tls.Client(c.nc, &tls.Config{InsecureSkipVerify: true})
+	c.nc.SetDeadline(time.Now().Add(silence))
+	r := reply{Cmd: "(tls)", Text: "<secured>"}
+	if err := secured.Handshake(); err != nil {
+		r.Text, c.over = replyClosed, true
+	}
+	c.replies = append(c.replies, r)
+	c.nc, c.r = secured, bufio.NewReader(secured)
 }
 
 // message sends the text with CRLF line ends and the dots that RFC 5321 section 4.5.2 asks for.

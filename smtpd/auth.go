@@ -28,7 +28,7 @@ const maxLoginTime = 10 * time.Minute
 // auth carries out AUTH.
 func (c *conn) auth(arg string) reply {
 	// Tables may have been opened anew since the connection began.
-	if o := c.srv.options.Load(); o != c.o && !c.mail {
+	if o := c.srv.latest(c.o); o != c.o && !c.mail {
 		c.o, c.log = o, o.log
 		c.wc.SetTimeout(o.Timeout)
 	}
@@ -105,7 +105,7 @@ func (c *conn) ask(method, username string, challenge []byte) ([]byte, *reply) {
 	if !c.flush() {
 		return refuse(reply{silent: true})
 	}
-	c.wc.SetBudget(c.o.Timeout, 0)
+	c.allowForCommand()
 	line, err := c.wc.ReadCommand(c.o.AuthResponseLimit)
 	switch {
 	case err != nil:
@@ -199,7 +199,7 @@ func withoutSecret(line []byte) string {
 
 // AuthMechanisms implements smtp.AuthSession: what the client is offered now.
 func (s *session) AuthMechanisms() []string {
-	o := s.srv.options.Load()
+	o := s.srv.latest(s.o)
 	if s.tx.active {
 		o = s.o
 	}
@@ -216,7 +216,7 @@ func (s *session) AuthMechanisms() []string {
 
 // Auth implements smtp.AuthSession.
 func (s *session) Auth(method string) (sasl.Server, error) {
-	if o := s.srv.options.Load(); o != s.o {
+	if o := s.srv.latest(s.o); o != s.o {
 		s.o, s.log = o, o.log
 	}
 	if s.o.Logins == nil {

@@ -64,6 +64,8 @@ func (c *conn) chunk(arg string) reply {
 	if last {
 		return c.ended(err, false)
 	}
+	c.chunked += size
+	c.where = fmt.Sprintf("BDAT (%d bytes)", c.chunked)
 	return r
 }
 
@@ -79,7 +81,7 @@ func (c *conn) message() string {
 func (c *conn) skip(chunk *wire.ChunkReader, size int64, last bool, r reply) reply {
 	tooLong, err := c.drainChunk(chunk)
 	if err != nil {
-		c.where = fmt.Sprintf("BDAT (%d bytes)", size-chunk.Left())
+		c.where = fmt.Sprintf("BDAT (%d bytes)", c.chunked+size-chunk.Left())
 		c.readFailed(err)
 		return reply{silent: true}
 	}

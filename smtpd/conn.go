@@ -28,6 +28,11 @@ type conn struct {
 	tls                     *tls.ConnectionState // nil: in the clear
 	mayXclient, mayXforward bool                 // smtpd_authorized_xclient_hosts, smtpd_authorized_xforward_hosts
 
+	nobody  bool     // the proxy before us has not said who this is
+	over    bool     // the last reply was the end, although its verb did not know that
+	discard []string // extensions not to offer to this client
+	unclear bool     // nobody could say which
+	bareLF  bool     // the client may send lines that end in LF (smtpd_forbid_bare_newline_exclusions)
 	counted *Options // the limits under which the client was counted; nil: it was not
 
 	authenticated bool // AUTH has succeeded
@@ -47,6 +52,7 @@ type conn struct {
 	overshoot int  // recipients beyond smtpd_recipient_limit
 	bdat      bdatState
 	dot       wire.DotReader // of the message under way
+	chunked   int64 // octets of the chunks taken
 
 	mu   sync.Mutex
 	busy bool // guarded by mu: in a transaction, which a shutdown lets finish
@@ -81,11 +87,11 @@ func (c *conn) next() bool {
 	if line.Cut {
 		c.log.Warn(c.peer.String() + ": request longer than " + itoa(c.o.LineLengthLimit) + ": " + echo(withoutSecret(line.Text), 30) + "...")
 	}
-	if line.BareLF && c.o.ForbidBareNewline == wire.BareLFReject {
+	if line.BareLF && c.o.bareLF(c.bareLF) == wire.BareLFReject {
 		if s, ok := c.sess.(*session); ok {
 			s.logReject(c.where, nil, "bare <LF> received")
 		}
-		c.say(answer(errBareLF(c.o.MyHostname), reply{}))
+		c.say(answer(errBareLF(c.o), reply{}))
 		c.flush()
 		return false
 	}
@@ -96,7 +102,7 @@ func (c *conn) next() bool {
 	if !r.said {
 		c.say(r)
 	}
-	if r.close {
+	if r.close || c.over {
 		c.flush()
 		return false
 	}
@@ -106,7 +112,7 @@ func (c *conn) next() bool {
 // readCommand waits for the next command. Replies leave when there is nothing left to do
 // without the client (RFC 2920 section 3.2).
 func (c *conn) readCommand() (wire.Line, error) {
-	c.wc.SetBudget(c.o.Timeout, 0)
+	c.allowForCommand()
 	if !c.wc.HasLine() {
 		if err := c.wc.Flush(); err != nil {
 			return wire.Line{}, err
@@ -127,9 +133,20 @@ func (c *conn) command(line string) reply {
 		r.close = v == verbBdat // nobody knows where the next command begins
 		return r
 	}
+	if c.o.CommandFilter != nil {
+		var ok bool
+		if line, ok = c.replaced(line); !ok {
+			return c.localDataError()
+		}
+		v, word, arg = parseCommand(line)
+	}
 	if word == "" {
 		c.errors++
 		return say(500, mail.Code(5, 5, 2), "Error: bad syntax")
+	}
+	if c.listed(c.o.NoopCommands, "smtpd_noop_commands", word) {
+		c.countJunk()
+		return say(250, mail.Code(2, 0, 0), "Ok")
 	}
 	c.where = v.String()
 	var r reply
@@ -159,15 +176,13 @@ func (c *conn) command(line string) reply {
 	if refused && v == verbBdat {
 		r = c.refuseChunk(arg, r)
 	}
-	c.tally.count(v, r.ok())
+	// XCLIENT begins everything anew, in Postfix before its success is counted.
+	c.tally.count(v, r.ok() && v != verbXclient)
 	if !r.ok() {
 		c.errors++
 	}
 	if v.junk() {
-		if c.junk > c.o.JunkCommandLimit {
-			c.errors++
-		}
-		c.junk++
+		c.countJunk()
 	}
 	return r
 }
@@ -216,6 +231,7 @@ func (c *conn) run(v verb, arg string) reply {
 // say adds a reply to what is to be sent. A client that makes many errors is slowed down
 // (smtpd_error_sleep_time).
 func (c *conn) say(r reply) {
+	r = c.filtered(r)
 	if c.o.SoftBounce && r.code/100 == 5 {
 		soft := soften(status(r.code, r.enhanced, ""))
 		r.code, r.enhanced = soft.Code, soft.Enhanced
@@ -244,7 +260,7 @@ func (c *conn) begin() bool {
 // reset ends the transaction.
 func (c *conn) reset() {
 	c.sess.Reset()
-	c.mail, c.utf8, c.rcpts, c.overshoot, c.bdat = false, false, 0, 0, bdatNone
+	c.mail, c.utf8, c.rcpts, c.overshoot, c.bdat, c.chunked = false, false, 0, 0, bdatNone, 0
 	c.mu.Lock()
 	c.busy = false
 	c.mu.Unlock()

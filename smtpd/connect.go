@@ -9,15 +9,21 @@ import (
 // connect greets the client, or turns it away. It tells whether to go on.
 func (c *conn) connect() bool {
 	c.where = "CONNECT"
-	// XCLIENT does not change this: the filter before us stays who it is.
-	c.mayXforward = c.isAuthorized("smtpd_authorized_xforward_hosts", c.o.AuthorizedXforward)
-	exempt, refused := c.admit()
-	if refused != nil {
-		c.say(*refused)
+	if c.nobody {
+		c.say(say(421, mail.Code(4, 3, 0), c.o.MyHostname+" Server local error"))
 		c.flush()
 		return false
 	}
-	if c.o.TLS != nil && c.o.TLS.Wrapper && !c.peer.Local && !c.secure() {
+	// XCLIENT does not change this: the filter before us stays who it is.
+	c.mayXforward = c.isAuthorized("smtpd_authorized_xforward_hosts", c.o.AuthorizedXforward)
+	exempt, refused := c.admit()
+	// On a port of TLS whatever there is to say is said behind the handshake.
+	if c.o.TLS != nil && c.o.TLS.Wrapper && !c.peer.Local && (c.refusesTLS("TLS service request") || !c.secure()) {
+		return false
+	}
+	if refused != nil {
+		c.say(*refused)
+		c.flush()
 		return false
 	}
 	s := c.srv.newSession(c.o, c.peer)
@@ -43,6 +49,9 @@ func (c *conn) greet(s *session) reply {
 	s.tls = c.tls
 	c.sess = s
 	c.denied = false
+	c.bareLF = c.isAuthorized("smtpd_forbid_bare_newline_exclusions", c.o.BareNewlineExclusions)
+	s.bareLF = c.bareLF
+	c.chooseKeywords()
 	if err := s.Connect(); err != nil {
 		// RFC 5321 section 3.1: after 554 in place of the greeting it may QUIT.
 		c.denied = true
@@ -71,6 +80,20 @@ func (c *conn) isAuthorized(parameter string, list Networks) bool {
 // answer, it may not.
 func (c *conn) isExempt() bool {
 	return c.isAuthorized("smtpd_client_event_limit_exceptions", c.o.ClientLimitExceptions)
+}
+
+// countedOut has a command counted, and is the refusal if that was too much.
+func (c *conn) countedOut(verb string) *reply {
+	s, ok := c.sess.(RateSession)
+	if !ok {
+		return nil
+	}
+	err := s.Count(verb)
+	if err == nil {
+		return nil
+	}
+	r := answer(err, reply{})
+	return &r
 }
 
 // tooMany counts the connection.

@@ -44,15 +44,23 @@ func (c *conn) data(arg string) reply {
 		return reply{silent: true}
 	}
 	c.allowForContent()
-	c.dot.Reset(c.wc.Reader(), c.o.ForbidBareNewline, c.o.ReplaceStrayCR)
+	c.dot.Reset(c.wc.Reader(), c.o.bareLF(c.bareLF), c.o.ReplaceStrayCR)
 	return c.finish(c.sess.Data(&c.dot), &c.dot)
+}
+
+// allowForCommand sets how long a command may take (smtpd_per_request_deadline).
+func (c *conn) allowForCommand() {
+	c.wc.NoBudget()
+	if c.o.PerRequestDeadline {
+		c.wc.SetBudget(c.o.Timeout, 0)
+	}
 }
 
 // allowForContent sets how long the content of a message may take: no end is in sight,
 // but a rate can be asked for (smtpd_min_data_rate).
 func (c *conn) allowForContent() {
 	c.wc.NoBudget()
-	if c.o.MinDataRate > 0 {
+	if c.o.PerRequestDeadline && c.o.MinDataRate > 0 {
 		c.wc.SetBudget(c.o.Timeout, c.o.MinDataRate)
 	}
 }
@@ -65,7 +73,7 @@ func (c *conn) finish(err error, dot *wire.DotReader) reply {
 	if drained := dot.Drain(c.mostContent()); drained == wire.ErrNotEnded {
 		tooLong = true
 	} else if drained != nil {
-		c.where = fmt.Sprintf("DATA (%d bytes)", dot.Bytes)
+		c.where = fmt.Sprintf("DATA (%d bytes)", dot.Whole)
 		c.readFailed(drained)
 		return reply{silent: true}
 	}

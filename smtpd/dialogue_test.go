@@ -240,6 +240,28 @@ func setOption(t *testing.T, w *world, name, value string) {
 		o.Timeout = duration()
 	case "smtpd_min_data_rate":
 		o.MinDataRate = n
+	case "anvil_status_update_time":
+		o.StatusUpdateTime = duration()
+	case "smtpd_per_request_deadline":
+		o.PerRequestDeadline = yes
+	case "smtpd_client_port_logging":
+		o.ClientPortLogging = yes
+	case "smtpd_hide_client_session":
+		o.HideClientSession = yes
+	case "smtpd_forbid_bare_newline_reject_code":
+		o.BareNewlineRejectCode = n
+	case "smtpd_forbid_bare_newline_exclusions":
+		o.BareNewlineExclusions = networks{netip.MustParseAddr(value)}
+	case "smtpd_noop_commands":
+		o.NoopCommands = words(strings.Fields(value))
+	case "smtpd_command_filter":
+		o.CommandFilter = lines(value)
+	case "smtpd_reject_filter_maps":
+		o.RejectFilterMaps = []Table{lines(value)}
+	case "smtpd_discard_ehlo_keyword_address_maps":
+		o.DiscardEhloKeywordMaps = []Table{lines(value)}
+	case "smtpd_upstream_proxy_hosts":
+		o.Upstream = &Upstream{Hosts: networks{netip.MustParseAddr(value)}}
 	case "smtpd_data_memory_limit":
 		o.DataMemoryLimit = int64(n)
 	case "smtpd_client_connection_rate_limit":

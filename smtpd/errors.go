@@ -31,8 +31,8 @@ func errLookup() *mail.Status {
 	return status(451, mail.Code(4, 3, 0), "Temporary lookup failure")
 }
 
-func errBareLF(hostname string) *mail.Status {
-	return status(550, mail.Code(5, 5, 2), hostname+" Error: bare <LF> received")
+func errBareLF(o *Options) *mail.Status {
+	return status(o.BareNewlineRejectCode, mail.Code(5, 5, 2), o.MyHostname+" Error: bare <LF> received")
 }
 
 // refusal is the reply that an error stands for. What is no reply is temporary and

@@ -19,6 +19,14 @@ func escape(p []byte) string {
 			b.WriteString(`\n`)
 		case c == '\t':
 			b.WriteString(`\t`)
+		case c == '\a':
+			b.WriteString(`\a`)
+		case c == '\b':
+			b.WriteString(`\b`)
+		case c == '\f':
+			b.WriteString(`\f`)
+		case c == '\v':
+			b.WriteString(`\v`)
 		case c == '\\':
 			b.WriteString(`\\`)
 		case c < ' ' || c >= 0x7f:

@@ -328,7 +328,8 @@ func usual(t *testing.T) *world {
 		MessageDropHeaders:      []string{"bcc", "content-length", "resent-bcc", "return-path"},
 		ForbiddenCommands:       []string{"CONNECT", "GET", "POST"},
 		AccessMatchesSubdomains: true, DelayReject: true, SMTPUTF8Enable: true, MessageSizeLimit: 10240000,
-		Now: func() time.Time { return time.Date(2025, 11, 22, 10, 0, 0, 0, time.UTC) },
+		Now:              func() time.Time { return time.Date(2025, 11, 22, 10, 0, 0, 0, time.UTC) },
+		StatusUpdateTime: 24 * time.Hour,
 	}
 	return w
 }
@@ -349,7 +350,7 @@ func (w *world) start() *world {
 		if w.store.open != 0 {
 			w.t.Errorf("%d drafts were neither committed nor aborted", w.store.open)
 		}
-		if n := w.srv.inMemory.Load(); n != 0 {
+		if n := w.srv.room.inMemory; n != 0 {
 			w.t.Errorf("%d bytes of memory are still reserved", n)
 		}
 	})

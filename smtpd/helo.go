@@ -21,6 +21,10 @@ func (c *conn) hello(name string, ehlo bool) reply {
 		}
 	}
 	c.reset()
+	if ehlo && c.unclear {
+		c.log.Warn("don't know what EHLO features to announce to " + c.peer.String())
+		return c.localDataError()
+	}
 	// Who has said EHLO once speaks ESMTP also after a HELO.
 	c.greeted, c.esmtp = true, c.esmtp || ehlo
 	r := plain(250, c.o.MyHostname)
@@ -76,7 +80,7 @@ var discardable = []string{
 // logDiscarded says which extensions were not offered, unless silent-discard is among
 // them, or ENHANCEDSTATUSCODES, whose absence Postfix takes for a silence of its own.
 func (c *conn) logDiscarded() {
-	if len(c.o.DiscardEhloKeywords) == 0 || c.discards("silent-discard") || c.discards("ENHANCEDSTATUSCODES") {
+	if len(c.discard) == 0 || c.discards("silent-discard") || c.discards("ENHANCEDSTATUSCODES") {
 		return
 	}
 	var list []string
@@ -92,5 +96,5 @@ func (c *conn) logDiscarded() {
 
 // discards tells whether an extension is kept to ourselves (smtpd_discard_ehlo_keywords).
 func (c *conn) discards(keyword string) bool {
-	return slices.ContainsFunc(c.o.DiscardEhloKeywords, func(k string) bool { return strings.EqualFold(k, keyword) })
+	return slices.ContainsFunc(c.discard, func(k string) bool { return strings.EqualFold(k, keyword) })
 }

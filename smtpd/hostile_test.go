@@ -71,7 +71,7 @@ func TestMinDataRate(t *testing.T) {
 	}{{0, 0}, {500, 300 * time.Second}} {
 		synctest.Test(t, func(t *testing.T) {
 			w := usual(t)
-			w.o.MinDataRate = tt.rate
+			w.o.MinDataRate, w.o.PerRequestDeadline = tt.rate, true
 			w.start()
 			c := w.dial("127.0.0.2").greeting()
 			c.expect("MAIL FROM:<s@example.net>", "250 ", "RCPT TO:<a@virt.example>", "250 ", "DATA", "354 ")

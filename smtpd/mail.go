@@ -20,13 +20,16 @@ func (c *conn) mailFrom(arg string) reply {
 		return say(503, mail.Code(5, 5, 1), "Error: MAIL after BDAT")
 	}
 	// The options of a new transaction are those of now.
-	if o := c.srv.options.Load(); o != c.o {
+	if o := c.srv.latest(c.o); o != c.o {
 		c.o, c.log = o, o.log
 		c.wc.SetTimeout(o.Timeout)
 	}
 	arg, ok := cutKeyword(arg, "FROM:")
 	if !ok {
 		return say(501, mail.Code(5, 5, 4), "Syntax: MAIL FROM:<address>")
+	}
+	if refused := c.countedOut("MAIL"); refused != nil {
+		return *refused
 	}
 	path, rest, err := c.parsePath(arg)
 	if err != nil {

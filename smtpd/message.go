@@ -43,7 +43,7 @@ func (c *content) abort(s *session) {
 		c.draft.Abort()
 	}
 	if c.reserved {
-		s.srv.release()
+		s.srv.room.release()
 	}
 	*c = content{}
 }
@@ -90,7 +90,7 @@ func (s *session) BeforeData(verb string) error {
 		}
 	}
 	c := &s.tx.content
-	if c.reserved = s.srv.reserve(s.o); !c.reserved {
+	if c.reserved = s.srv.room.reserve(s.o); !c.reserved {
 		return s.refuse(verb, nil, status(452, mail.Code(4, 3, 1), "Error: too much mail under way, try again later"))
 	}
 	draft, err := s.o.Queue.Stage(s.ctx)
@@ -159,7 +159,7 @@ func (s *session) Chunk(r io.Reader, size int64, last bool) error {
 	if err := c.lines.Close(); err != nil {
 		return s.broken(err)
 	}
-	if c.lines.BareLFs > 0 && s.o.ForbidBareNewline == wire.BareLFReject {
+	if c.lines.BareLFs > 0 && s.o.bareLF(s.bareLF) == wire.BareLFReject {
 		return s.broken(wire.ErrBareLF)
 	}
 	if c.lines.BareLFs+c.lines.StrayCRs > 0 {
@@ -185,7 +185,7 @@ func (s *session) broken(err error) error {
 		err = errTooBig()
 	case errors.Is(err, wire.ErrBareLF):
 		s.logReject("END-OF-MESSAGE", nil, "bare <LF> received")
-		err = errBareLF(s.o.MyHostname)
+		err = errBareLF(s.o)
 	case c.limit.err != nil:
 		err = s.queueRefusal("cannot write it", c.limit.err)
 	}
@@ -273,8 +273,8 @@ func (s *session) envelope() *mail.Envelope {
 		login = s.login.username
 	}
 	t := trace{
-		login: login,
-		helo:  s.helo, peer: s.peer, hostname: s.o.MyHostname, mailName: s.o.MailName,
+		login: login, hidden: s.o.HideClientSession,
+		helo: s.helo, peer: s.peer, hostname: s.o.MyHostname, mailName: s.o.MailName,
 		protocol: with, tls: secured, id: s.tx.id, only: s.onlyRecipient(), time: s.tx.arrived,
 	}
 	env := &mail.Envelope{

@@ -156,14 +156,46 @@ type Options struct {
 	ClientIPv6Prefix      int           // smtpd_client_ipv6_prefix_length (84)
 	ClientLimitExceptions Networks      // smtpd_client_event_limit_exceptions; nil: nobody
 
-	// MaxConnections is the master.cf process limit of the service: further clients wait
-	// until one has gone. 0: none.
+	StatusUpdateTime time.Duration // anvil_status_update_time (600s)
+	Anvil            *Anvil        // counts clients; nil: the server has its own
+
+	// MaxConnections bounds the connections from all clients together, over all servers
+	// with the same Capacity (ours: smtpd_client_limit_total). 0: none.
 	MaxConnections int
 	// DataMemoryLimit bounds what the messages being received may hold in memory together
 	// (ours: smtpd_data_memory_limit). 0: none.
 	DataMemoryLimit int64
+	Capacity        *Capacity // counts both; nil: the server has its own
+	// UnderStress are the options of clients that come when most connections are in use
+	// (stress=yes). nil: these.
+	UnderStress *Options
+	stressed    bool // these are such options
+
+	Upstream *Upstream // smtpd_upstream_proxy_protocol; nil: clients come by themselves
+
+	// PerRequestDeadline is smtpd_per_request_deadline: Timeout is for a whole command, and
+	// with MinDataRate for a message, not for each wait.
+	PerRequestDeadline bool
+	ClientPortLogging  bool // smtpd_client_port_logging
+	HideClientSession  bool // smtpd_hide_client_session
+
+	DiscardEhloKeywordMaps []Table  // smtpd_discard_ehlo_keyword_address_maps
+	NoopCommands           Words    // smtpd_noop_commands; nil: none
+	Forbidden              Words    // tables of smtpd_forbidden_commands; nil: none
+	CommandFilter          Table    // smtpd_command_filter; nil: none
+	RejectFilterMaps       []Table  // smtpd_reject_filter_maps
+	BareNewlineExclusions  Networks // smtpd_forbid_bare_newline_exclusions; nil: nobody
+	BareNewlineRejectCode  int      // smtpd_forbid_bare_newline_reject_code (550)
 
 	log, cleanupLog *slog.Logger // Log, under the names of smtpd(8) and cleanup(8)
+}
+
+// bareLF is what is made of lines that end in LF alone; excluded: the client may send them.
+func (o *Options) bareLF(excluded bool) wire.BareLF {
+	if excluded {
+		return wire.BareLFAllow
+	}
+	return o.ForbidBareNewline
 }
 
 // ParseForbidBareNewline reads a value of smtpd_forbid_bare_newline. "note" only logs in
@@ -211,7 +243,7 @@ func (o Options) withDefaults() *Options {
 		{&o.HeaderSizeLimit, 102400}, {&o.HeaderTokenLimit, 10240}, {&o.HopcountLimit, 50}, {&o.DuplicateFilterLimit, 1000},
 		{&o.RecipientLimit, 1000}, {&o.OvershootLimit, 1000}, {&o.LineLengthLimit, 2048},
 		{&o.SoftErrorLimit, 10}, {&o.HardErrorLimit, 20}, {&o.JunkCommandLimit, 100},
-		{&o.ClientIPv4Prefix, 32}, {&o.ClientIPv6Prefix, 84}, {&o.AuthResponseLimit, 12288},
+		{&o.ClientIPv4Prefix, 32}, {&o.ClientIPv6Prefix, 84}, {&o.AuthResponseLimit, 12288}, {&o.BareNewlineRejectCode, 550},
 	} {
 		if *n.value == 0 {
 			*n.value = n.def
@@ -222,6 +254,16 @@ func (o Options) withDefaults() *Options {
 	}
 	if o.RateTimeUnit == 0 {
 		o.RateTimeUnit = time.Minute
+	}
+	if o.StatusUpdateTime == 0 {
+		o.StatusUpdateTime = 600 * time.Second
+	}
+	if o.UnderStress != nil {
+		o.UnderStress = o.UnderStress.withDefaults()
+		o.UnderStress.UnderStress, o.UnderStress.stressed = nil, true
+	}
+	if o.Upstream != nil && o.Upstream.Timeout == 0 {
+		o.Upstream = &Upstream{Hosts: o.Upstream.Hosts, Timeout: 5 * time.Second}
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -31,6 +31,9 @@ func (c *conn) vrfy(arg string) reply {
 	if i := strings.LastIndexAny(arg, " \t"); i >= 0 && strings.EqualFold(arg[i+1:], "SMTPUTF8") {
 		arg, utf8 = strings.TrimRight(arg[:i], " \t"), c.o.SMTPUTF8Enable
 	}
+	if refused := c.countedOut("VRFY"); refused != nil {
+		return *refused
+	}
 	path, rest, err := mail.ParsePath(arg, false)
 	if err != nil || rest != "" || path.IsNull() {
 		c.warnIllegal("VRFY", arg)

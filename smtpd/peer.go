@@ -22,7 +22,8 @@ type Peer struct {
 	Local bool
 	UID   int // of a local user
 
-	shown string // what String returns, once it is settled
+	showPort bool   // smtpd_client_port_logging
+	shown    string // what String returns, once it is settled
 }
 
 // NameStatus is what is known of a client's name.
@@ -55,7 +56,11 @@ func (p Peer) String() string {
 	if p.shown != "" {
 		return p.shown
 	}
-	return nameAddr(p.Name, p.Addr)
+	shown := nameAddr(p.Name, p.Addr)
+	if p.showPort && !p.Local {
+		shown += ":" + portOr(p.Port)
+	}
+	return shown
 }
 
 // nameAddr shows a client whose address may be unknown.

@@ -16,7 +16,7 @@ func (c *conn) isForbidden(word string) bool {
 			return true
 		}
 	}
-	return false
+	return c.listed(c.o.Forbidden, "smtpd_forbidden_commands", word)
 }
 
 // isHeaderName tells what begins a header field: a message that is sent to us in place of

@@ -20,6 +20,9 @@ func (c *conn) rcptTo(arg string) reply {
 	if !ok {
 		return say(501, mail.Code(5, 5, 4), "Syntax: RCPT TO:<address>")
 	}
+	if refused := c.countedOut("RCPT"); refused != nil {
+		return *refused
+	}
 	path, rest, err := c.parsePath(arg)
 	if err == nil && path.IsNull() {
 		err = mail.ErrPathSyntax

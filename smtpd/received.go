@@ -26,6 +26,8 @@ type trace struct {
 	// each would learn of the others.
 	only *mail.Address
 	time time.Time
+	// hidden: nothing of the client is told (smtpd_hide_client_session).
+	hidden bool
 }
 
 // usualReceived is room for most Received fields.
@@ -40,6 +42,10 @@ func (t *trace) received(b []byte) []byte {
 	if helo == "" {
 		helo = t.peer.Name
 	}
+	if t.hidden {
+		b = append(append(append(append(b, "Received: by "...), t.hostname...), " ("...), t.mailName...)
+		return t.end(append(b, ") id "...))
+	}
 	b = append(append(b, "Received: from "...), helo...)
 	b = append(append(b, " ("...), t.peer.Name...)
 	b = append(appendLiteral(append(b, " ["...), t.peer.Addr), "])\r\n"...)
@@ -48,7 +54,11 @@ func (t *trace) received(b []byte) []byte {
 		b = append(append(append(b, "\t(Authenticated sender: "...), harmless(t.login)...), ")\r\n"...)
 	}
 	b = append(append(append(append(b, "\tby "...), t.hostname...), " ("...), t.mailName...)
-	b = append(append(append(b, ") with "...), t.protocol...), " id "...)
+	return t.end(append(append(append(b, ") with "...), t.protocol...), " id "...))
+}
+
+// end appends the queue ID, for whom and when.
+func (t *trace) end(b []byte) []byte {
 	b = t.id.Append(b)
 	if t.only != nil {
 		b = append(append(append(b, "\r\n\tfor <"...), t.only.String()...), ">; "...)

@@ -15,7 +15,8 @@ import (
 type Server struct {
 	options atomic.Pointer[Options] // of new connections and transactions
 	buffers *wire.Buffers
-	clients clients
+	clients *Anvil
+	room    *Capacity
 	failed  failures
 
 	ctx     context.Context // ends when a shutdown does not wait any longer
@@ -23,14 +24,12 @@ type Server struct {
 	closing chan struct{} // closed when a shutdown begins
 
 	instances atomic.Uint64 // sessions that have asked policy servers
-	inMemory  atomic.Int64  // reserved for messages under way
 
 	mu        sync.Mutex // guards what follows
 	shut      bool
 	listeners map[net.Listener]struct{}
 	conns     map[*conn]struct{}
-	slots     int           // connections that are being served
-	freed     chan struct{} // has an element when a slot may have become free
+	turning   int // clients that are being turned away
 	running   sync.WaitGroup
 }
 
@@ -41,19 +40,36 @@ func NewServer(o Options) *Server {
 		closing:   make(chan struct{}),
 		listeners: make(map[net.Listener]struct{}),
 		conns:     make(map[*conn]struct{}),
-		freed:     make(chan struct{}, 1),
+		clients:   o.Anvil,
+		room:      o.Capacity,
+	}
+	if s.clients == nil {
+		s.clients = new(Anvil)
+	}
+	if s.room == nil {
+		s.room = new(Capacity)
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.Update(o)
-	s.clients.now = func() time.Time { return s.options.Load().Now() }
 	return s
 }
 
-// Update replaces the options. Connections take them over with their next transaction.
+// Update replaces the options, but for Anvil and Capacity. Connections take them over with
+// their next transaction.
 func (s *Server) Update(o Options) { s.options.Store(o.withDefaults()) }
 
+// latest are the options of now for a connection that was served with o.
+func (s *Server) latest(o *Options) *Options {
+	now := s.options.Load()
+	if o.stressed && now.UnderStress != nil {
+		return now.UnderStress
+	}
+	return now
+}
+
 // Serve accepts connections until Shutdown, and then returns nil. The listener is closed
-// in any case. A client beyond MaxConnections waits for its greeting.
+// in any case. A client for whom there is no room (MaxConnections, DataMemoryLimit) is told
+// so and sent away.
 func (s *Server) Serve(l net.Listener) error {
 	defer l.Close()
 	if !s.add(l) {
@@ -65,14 +81,9 @@ func (s *Server) Serve(l net.Listener) error {
 		switch {
 		case err == nil:
 			delay = 0
-			if !s.acquire() {
-				nc.Close()
+			if !s.accept(nc) {
 				return nil
 			}
-			go func() {
-				defer s.releaseSlot()
-				s.ServeConn(nc, peerOf(nc))
-			}()
 			continue
 		case s.isClosing():
 			return nil
@@ -87,15 +98,21 @@ func (s *Server) Serve(l net.Listener) error {
 }
 
 // ServeConn serves one connection and returns when it is closed. A peer without a name is
-// looked up (Options.ClientName).
-func (s *Server) ServeConn(nc net.Conn, p Peer) {
-	o := s.options.Load()
-	if p.Name == "" && !p.Local && o.ClientName != nil {
+// looked up (Options.ClientName). It is not asked whether there is room.
+func (s *Server) ServeConn(nc net.Conn, p Peer) { s.serve(nc, p, s.options.Load()) }
+
+func (s *Server) serve(nc net.Conn, p Peer, o *Options) {
+	known := true
+	if o.Upstream != nil && !p.Local {
+		p, known = s.proxied(o, nc, p)
+	}
+	if known && p.Name == "" && !p.Local && o.ClientName != nil {
 		ctx, cancel := context.WithTimeout(s.ctx, lookupTimeout)
 		p = p.named(o.ClientName(ctx, p.Addr))
 		cancel()
 	}
-	c := &conn{srv: s, o: o, peer: p.settled(), log: o.log, wc: wire.NewPooledConn(nc, o.Timeout, s.buffers)}
+	p.showPort = o.ClientPortLogging
+	c := &conn{srv: s, o: o, peer: p.settled(), log: o.log, wc: wire.NewPooledConn(nc, o.Timeout, s.buffers), nobody: !known}
 	if !s.register(c) {
 		c.say(c.shuttingDown())
 		c.flush()
@@ -110,6 +127,7 @@ func (s *Server) ServeConn(nc net.Conn, p Peer) {
 // until ctx ends, and then breaks them off. It returns nil when all went by themselves.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.beginShutdown()
+	defer s.clients.stop()
 	done := make(chan struct{})
 	go func() { // ends when the last connection has
 		s.running.Wait()
@@ -196,55 +214,31 @@ func (s *Server) unregister(c *conn) {
 	s.running.Done()
 }
 
-// acquire waits until one more connection may be served. It is false at a shutdown. The
+// accept has a connection served, if there is room for it. It is false at a shutdown. The
 // connection is one that Shutdown waits for.
-func (s *Server) acquire() bool {
-	for {
-		s.mu.Lock()
-		most := s.options.Load().MaxConnections
-		free := most <= 0 || s.slots < most
-		if s.shut {
-			s.mu.Unlock()
-			return false
-		}
-		if free {
-			s.slots++
-			s.running.Add(1)
-		}
-		s.mu.Unlock()
-		if free {
-			return true
-		}
-		select {
-		case <-s.freed:
-		case <-s.closing:
-			return false
-		}
-	}
-}
-
-func (s *Server) releaseSlot() {
+func (s *Server) accept(nc net.Conn) bool {
 	s.mu.Lock()
-	s.slots--
-	s.mu.Unlock()
-	select {
-	case s.freed <- struct{}{}:
-	default:
-	}
-	s.running.Done()
-}
-
-// dataReserve is what a message under way is counted with: the queue keeps the rest on
-// disk.
-const dataReserve = 128 << 10
-
-// reserve takes memory for one more message under way, if there is any left.
-func (s *Server) reserve(o *Options) bool {
-	if n := s.inMemory.Add(dataReserve); o.DataMemoryLimit > 0 && n > o.DataMemoryLimit {
-		s.inMemory.Add(-dataReserve)
+	if s.shut {
+		s.mu.Unlock()
+		nc.Close()
 		return false
 	}
+	s.running.Add(1)
+	s.mu.Unlock()
+	o := s.options.Load()
+	stressed, refused := s.room.admit(o)
+	if refused != "" {
+		s.turnAway(o, nc, refused)
+		s.running.Done()
+		return true
+	}
+	if stressed && o.UnderStress != nil {
+		o = o.UnderStress
+	}
+	go func() {
+		defer s.running.Done()
+		defer s.room.leave()
+		s.serve(nc, peerOf(nc), o)
+	}()
 	return true
 }
-
-func (s *Server) release() { s.inMemory.Add(-dataReserve) }

@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"net"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/emersion/go-smtp"
 )
 
 // listen starts a server on a port of its own and returns its address.
@@ -180,35 +177,6 @@ func TestUpdate(t *testing.T) {
 		c.hangUp()
 		w.conns.Wait()
 	})
-}
-
-// Clients beyond MaxConnections are greeted when another one has gone.
-func TestMaxConnections(t *testing.T) {
-	w := usual(t)
-	w.o.MaxConnections = 1
-	addr := listen(t, w)
-	first, err := smtp.Dial(addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var second sync.WaitGroup
-	second.Go(func() {
-		c, err := smtp.Dial(addr)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		if err := c.Quit(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := first.Noop(); err != nil {
-		t.Fatal(err)
-	}
-	if err := first.Quit(); err != nil {
-		t.Fatal(err)
-	}
-	second.Wait()
 }
 
 // Serve says when its listener breaks.

@@ -28,6 +28,7 @@ type session struct {
 	log  *slog.Logger
 
 	exempt   bool // from the limits of one client
+	bareLF   bool // may send lines that end in LF
 	login    identity
 	helo     string
 	esmtp    bool
@@ -155,6 +156,9 @@ func (s *session) ImproperPipelining() { s.improper = true }
 
 // Mail begins a transaction for an engine that knows addresses only as strings.
 func (s *session) Mail(from string, opts *smtp.MailOptions) error {
+	if err := s.Count("MAIL"); err != nil {
+		return smtpError(err)
+	}
 	return smtpError(s.MailAddress(mail.SplitAddress(from), opts))
 }
 
@@ -163,7 +167,7 @@ func (s *session) MailAddress(from mail.Address, opts *smtp.MailOptions) error {
 	forwarded := s.original // for this transaction
 	s.Reset()
 	s.original = forwarded
-	if o := s.srv.options.Load(); o != s.o {
+	if o := s.srv.latest(s.o); o != s.o {
 		s.o, s.log = o, o.log
 	}
 	s.transactions++
@@ -174,28 +178,37 @@ func (s *session) MailAddress(from mail.Address, opts *smtp.MailOptions) error {
 	if opts != nil {
 		s.tx.opts = *opts
 	}
-	err := s.tooMuch("Message delivery request", s.o.ClientMessageRate, s.srv.clients.message, "too much mail")
-	if err == nil {
-		err = s.refuse("MAIL", nil, s.mayBegin())
-	}
+	err := s.refuse("MAIL", nil, s.mayBegin())
 	if err != nil {
 		s.tx = transaction{}
 	}
 	return err
 }
 
+// Count counts a MAIL as a message, and a RCPT or VRFY as a recipient.
+func (s *session) Count(verb string) error {
+	o := s.srv.latest(s.o) // of the transaction that is about to begin
+	if s.tx.active {
+		o = s.o
+	}
+	if verb == "MAIL" {
+		return s.tooMuch(o, "Message delivery request", o.ClientMessageRate, s.srv.clients.message, "too much mail")
+	}
+	return s.tooMuch(o, "Recipient address", o.ClientRecipientRate, s.srv.clients.recipient, "too many recipients")
+}
+
 // tooMuch counts what a client does in its unit of time, and says no beyond a limit. The
 // log has it once, as a warning.
-func (s *session) tooMuch(what string, limit int, count func(*Options, netip.Addr) int, text string) error {
+func (s *session) tooMuch(o *Options, what string, limit int, count func(*Options, netip.Addr) int, text string) error {
 	if !s.isLimited(limit) {
 		return nil
 	}
-	n := count(s.o, s.peer.Addr)
+	n := count(o, s.peer.Addr)
 	if !over(n, limit) {
 		return nil
 	}
-	s.warn(what + " rate limit exceeded: " + strconv.Itoa(n) + " from " + s.peer.String() + " for service " + s.o.Service)
-	return status(450, mail.Code(4, 7, 1), "Error: "+text+" from "+s.peer.Addr.String())
+	s.warn(what + " rate limit exceeded: " + strconv.Itoa(n) + " from " + s.peer.String() + " for service " + o.Service)
+	return status(450, mail.Code(4, 7, 1), "Error: "+text+" from "+addrOr(s.peer.Addr))
 }
 
 func (s *session) mayBegin() *mail.Status {
@@ -216,14 +229,14 @@ func (s *session) mayBegin() *mail.Status {
 
 // Rcpt takes a recipient from an engine that knows addresses only as strings.
 func (s *session) Rcpt(to string, opts *smtp.RcptOptions) error {
+	if err := s.Count("RCPT"); err != nil {
+		return smtpError(err)
+	}
 	return smtpError(s.RcptAddress(mail.SplitAddress(to), opts))
 }
 
 // RcptAddress takes a recipient, or refuses it.
 func (s *session) RcptAddress(to mail.Address, opts *smtp.RcptOptions) error {
-	if err := s.tooMuch("Recipient address", s.o.ClientRecipientRate, s.srv.clients.recipient, "too many recipients"); err != nil {
-		return err
-	}
 	ctx := s.lookup()
 	rev := s.reversePath(ctx)
 	own := false // where our own probes come from: whoever we ask may ask in return

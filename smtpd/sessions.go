@@ -29,6 +29,13 @@ type AddressSession interface {
 	RcptAddress(to mail.Address, opts *smtp.RcptOptions) error
 }
 
+// RateSession counts what a client does (smtpd_client_message_rate_limit and its
+// relatives). It is asked for each MAIL, RCPT and VRFY, before anybody looks at the address,
+// and refuses what is too much.
+type RateSession interface {
+	Count(verb string) error
+}
+
 // DataSession is asked when DATA or the first BDAT has come with valid recipients:
 // before 354.
 type DataSession interface {

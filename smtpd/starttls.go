@@ -3,7 +3,10 @@ package smtpd
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"io"
 	"log/slog"
+	"syscall"
 	"time"
 
 	"aliasmx/internal/mail"
@@ -45,8 +48,7 @@ func (c *conn) startTLS(arg string) reply {
 		return say(554, mail.Code(5, 5, 1), "Error: TLS already active")
 	case c.o.TLS == nil || c.discards("STARTTLS"):
 		return say(502, mail.Code(5, 5, 1), "Error: command not implemented")
-	case c.limitsTLS() && over(c.srv.clients.handshakes(c.o, c.peer.Addr), c.o.TLS.SessionRate):
-		c.log.Warn("Refusing STARTTLS request from " + c.peer.String() + " for service " + c.o.Service)
+	case c.refusesTLS("STARTTLS request"):
 		return say(454, mail.Code(4, 7, 0), "Error: too many new TLS sessions from "+c.peer.String())
 	}
 	c.say(say(220, mail.Code(2, 0, 0), "Ready to start TLS"))
@@ -64,28 +66,58 @@ func (c *conn) startTLS(arg string) reply {
 // limitsTLS tells whether handshakes of this client are counted.
 func (c *conn) limitsTLS() bool { return c.o.TLS.SessionRate > 0 && c.counted != nil }
 
+// refusesTLS tells whether the client has begun so many TLS sessions that it may not begin
+// another one.
+func (c *conn) refusesTLS(what string) bool {
+	if !c.limitsTLS() || !over(c.srv.clients.handshakes(c.o, c.peer.Addr), c.o.TLS.SessionRate) {
+		return false
+	}
+	c.log.Warn("Refusing " + what + " from " + c.peer.String() + " for service " + c.o.Service)
+	return true
+}
+
 // secure does the handshake. If it fails nobody knows what the client believes: the
 // connection is over.
 func (c *conn) secure() bool {
 	if err := c.wc.StartTLSServer(c.o.TLS.Config, c.o.TLS.Timeout); err != nil {
-		c.log.Info("SSL_accept error from " + c.peer.String() + ": " + err.Error())
+		c.log.Info("SSL_accept error from " + c.peer.String() + ": " + brokenOff(err))
 		c.lost("lost connection")
 		return false
 	}
 	state := c.wc.NetConn().(*tls.Conn).ConnectionState()
 	state.VerifiedChains = c.verify(state.PeerCertificates)
-	if c.limitsTLS() && !state.DidResume {
-		c.srv.clients.handshake(c.o, c.peer.Addr)
-	}
 	c.tls = &state
 	if c.o.TLS.LogLevel > 0 {
 		c.log.Info(mail.EventTLS, slog.String(mail.KeyTLSLevel, trustOf(&state)),
 			slog.String(mail.KeyClient, c.peer.String()), slog.String(mail.KeyTLS, wire.DescribeTLS(&state, nil)))
 	}
+	if c.limitsTLS() && !state.DidResume {
+		// The work is done; the next handshake will be refused before.
+		if n := c.srv.clients.handshake(c.o, c.peer.Addr); over(n, c.o.TLS.SessionRate) {
+			c.log.Warn("New TLS session rate limit exceeded: " + itoa(n) + " from " + c.peer.String() + " for service " + c.o.Service)
+			c.say(say(421, mail.Code(4, 7, 0), c.o.MyHostname+" Error: too many new TLS sessions from "+c.peer.String()))
+			c.flush()
+			return false
+		}
+	}
 	if s, ok := c.sess.(TLSSession); ok {
 		s.Secured(&state)
 	}
 	return c.trusts()
+}
+
+// brokenOff says why a handshake failed, in Postfix's words where it is the connection
+// that did.
+func brokenOff(err error) string {
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "lost connection"
+	case errors.Is(err, syscall.ECONNRESET):
+		return "Connection reset by peer"
+	case wire.IsTimeout(err):
+		return "Connection timed out"
+	}
+	return err.Error()
 }
 
 // verify finds who of our authorities has signed a client's certificate.

@@ -24,6 +24,7 @@ type original struct {
 	protocol string
 	id       string // its queue ID
 	source   string // "LOCAL", "REMOTE", "" for neither
+	showPort bool   // smtpd_client_port_logging
 }
 
 // xforward carries out XFORWARD.
@@ -39,6 +40,7 @@ func (c *conn) xforward(arg string) reply {
 		return say(550, mail.Code(5, 7, 0), "Error: insufficient authorization")
 	}
 	o := s.original
+	o.showPort = c.o.ClientPortLogging
 	if refused := o.read(arg); refused != nil {
 		return *refused
 	}
@@ -104,6 +106,9 @@ func (o *original) String() string {
 	name := orElse(o.name, unknownName)
 	if !o.addr.IsValid() {
 		return name
+	}
+	if o.showPort {
+		return nameAddr(name, o.addr) + ":" + portOr(o.port)
 	}
 	return nameAddr(name, o.addr)
 }

@@ -40,6 +40,8 @@ type daemon struct {
 	env     environ
 	dir     string
 	keys    keyring
+	room    smtpd.Capacity // over all listeners
+	anvil   smtpd.Anvil
 	started time.Time
 	as      account
 	manager serviceManager
@@ -185,6 +187,11 @@ func (d *daemon) openDoors(cfg *postconf.Config) (err error) {
 
 func (d *daemon) withQueue(o smtpd.Options) smtpd.Options {
 	o.Queue, o.Verifier, o.ProbeSender = d.queue, d.verify, d.verify.ProbeSender
+	o.Capacity, o.Anvil = &d.room, &d.anvil
+	if o.UnderStress != nil {
+		stressed := d.withQueue(*o.UnderStress)
+		o.UnderStress = &stressed
+	}
 	return o
 }
 

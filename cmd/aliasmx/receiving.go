@@ -90,6 +90,9 @@ func (v *view) smtpdOptions(cfg *postconf.Config, names *dns.Resolver, log *slog
 	if t.err != nil {
 		return o, t.err
 	}
+	if err := edges(&o, t); err != nil {
+		return o, err
+	}
 	err := v.restrictions(&o, t, names)
 	return o, err
 }

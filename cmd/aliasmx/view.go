@@ -78,7 +78,11 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 	if err != nil {
 		return nil, err
 	}
-	for _, l := range listeners {
+	twins, err := stressTwins(listeners)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range twins.listeners {
 		o, err := v.smtpdOptions(l.Config, names, log)
 		if err != nil {
 			return nil, err
@@ -99,6 +103,9 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 			return nil, err
 		}
 		v.listeners = append(v.listeners, listenerView{where: l.Where, addrs: l.Addrs, smtpd: o})
+	}
+	if err := v.frontDoors(listeners, twins); err != nil {
+		return nil, err
 	}
 	if v.local, err = v.smtpdOptions(cfg, names, log); err != nil {
 		return nil, err

@@ -9,6 +9,8 @@ var differences = []struct{ name, postfix, why string }{
 	{"data_directory", "/var/lib/postfix", "the two can be installed side by side"},
 	{"smtpd_forbid_bare_newline", "no", "as from Postfix 3.9: no mail smuggled behind a bare newline"},
 	{"smtpd_forbid_unauth_pipelining", "no", "as from Postfix 3.9: no mail smuggled behind another"},
+	{"smtpd_per_request_deadline", "${smtpd_per_record_deadline?{$smtpd_per_record_deadline}:{${stress?{yes}:{no}}}}", "who sends a byte now and then keeps nothing from others"},
+	{"smtpd_forbid_bare_newline_exclusions", "$mynetworks", "no mail smuggled through a client of our own either"},
 	{"default_process_limit", "100", "a connection is no process here"},
 	{"default_destination_concurrency_positive_feedback", "1", "follows a destination's limit closely"},
 	{"default_destination_concurrency_negative_feedback", "1", "survives one bad server of several"},

@@ -29,8 +29,6 @@ var guards = []struct {
 }{
 	{"content_filter", nil},
 	{"smtpd_proxy_filter", nil},
-	{"smtpd_command_filter", nil},
-	{"smtpd_upstream_proxy_protocol", nil}, // every client would have the proxy's address
 	{"smtp_tls_policy_maps", nil},
 	{"smtp_tls_per_site", nil},
 	{"smtp_tls_wrappermode", nil},
@@ -49,7 +47,6 @@ var guards = []struct {
 // harmless names have a restricting word in them and restrict nothing by themselves.
 var harmless = []string{
 	// How a refusal looks, not whether there is one.
-	"smtpd_forbid_bare_newline_reject_code", "smtpd_forbid_bare_newline_exclusions", "smtpd_reject_filter_maps",
 	"postscreen_reject_footer", "postscreen_reject_footer_maps",
 	// How to talk to a milter: smtpd_milters and non_smtpd_milters say whether.
 	"milter_command_timeout", "milter_connect_macros", "milter_connect_timeout",

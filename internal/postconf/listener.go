@@ -18,6 +18,8 @@ type Listener struct {
 	// an address; 0.0.0.0 and [::] are all of their family.
 	Addrs  []string
 	Config *Config
+	// Screen is the configuration of postscreen, when that has the port; else nil.
+	Screen *Config
 	// ProcessLimit is the maxproc field, in Postfix the number of clients at a time; 0
 	// where it is 0 or "-".
 	ProcessLimit int
@@ -87,6 +89,9 @@ func (c *Config) listener(s Service) (Listener, error) {
 		l.Where = s.place().String()
 		l.ProcessLimit, _ = strconv.Atoi(s.ProcessLimit) // "-" is 0
 		l.Config = c.forService(c.serverOf(s))
+		if s.Command == "postscreen" {
+			l.Screen = c.forService(s)
+		}
 		if err := l.Config.checkValues(); err != nil {
 			return l, err
 		}

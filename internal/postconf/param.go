@@ -70,7 +70,7 @@ type params map[string]*Param
 func newParams() params {
 	t := make(params, 1000)
 	for _, part := range [][]entry{
-		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsRoute, paramsSMTPD, paramsRestrictions, paramsAccess,
+		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsRoute, paramsSMTPD, paramsLimits, paramsRestrictions, paramsAccess,
 		paramsMessage, paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsSASL, paramsTLS, paramsLog,
 	} {
 		t.add(part, Postfix)

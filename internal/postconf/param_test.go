@@ -18,7 +18,7 @@ func TestEveryParameterOnce(t *testing.T) {
 		seen[name] = true
 	}
 	for _, part := range [][]entry{
-		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsRoute, paramsSMTPD, paramsRestrictions, paramsAccess, paramsMessage,
+		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsRoute, paramsSMTPD, paramsLimits, paramsRestrictions, paramsAccess, paramsMessage,
 		paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsSASL, paramsTLS, paramsLog, paramsOurs, paramsPlumbing, paramsCiphers,
 	} {
 		for _, e := range part {

@@ -4,7 +4,6 @@ package postconf
 // mailboxes that a forwarding machine has none of. They are accepted in silence.
 var paramsPlumbing = []entry{
 	{"alternate_config_directories", text(), "", "other configuration directories that a user may name"},
-	{"anvil_status_update_time", text(), "600s", "how often the highest client rates are logged"},
 	{"application_event_drain_time", text(), "100s", "how long a program drains its events"},
 	{"backwards_bounce_logfile_compatibility", text(), "yes", "write bounce log files that Postfix 2.0 reads"},
 	{"berkeley_db_create_buffer_size", text(), "16777216", "buffer to build Berkeley DB tables with"},

@@ -2,7 +2,6 @@ package postconf
 
 // unsupportedOther are all further parameters of Postfix that we do not have.
 var unsupportedOther = []plain{
-	{"smtpd_noop_commands", ""},
 	{"in_flow_delay", "1s"},
 	{"error_notice_recipient", "postmaster"},
 	{"address_verify_service_name", "verify"},

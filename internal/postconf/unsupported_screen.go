@@ -48,8 +48,6 @@ var unsupportedScreen = []plain{
 	{"postscreen_reject_footer", "$smtpd_reject_footer"},
 	{"postscreen_reject_footer_maps", "$smtpd_reject_footer_maps"},
 	{"postscreen_tls_security_level", "$smtpd_tls_security_level"},
-	{"postscreen_upstream_proxy_protocol", ""},
-	{"postscreen_upstream_proxy_timeout", "5s"},
 	{"postscreen_use_tls", "$smtpd_use_tls"},
 	{"postscreen_watchdog_timeout", "10s"},
 	{"postscreen_whitelist_interfaces", ""},

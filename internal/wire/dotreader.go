@@ -39,9 +39,10 @@ var (
 // It hands out pieces of the connection's own buffer. Everything is copied at most
 // once, by who stores it.
 type DotReader struct {
-	// BareLFs and StrayCRs count what was changed, Bytes what was handed out.
+	// BareLFs and StrayCRs count what was changed, Bytes what was handed out, Whole that
+	// without the line that has not ended yet.
 	BareLFs, StrayCRs int
-	Bytes             int64
+	Bytes, Whole      int64
 
 	r         *bufio.Reader
 	mode      BareLF
@@ -141,6 +142,9 @@ func (d *DotReader) next() ([]byte, error) {
 		piece := d.piece(block)
 		d.Bytes += int64(len(piece))
 		if len(piece) > 0 {
+			if lf := bytes.LastIndexByte(piece, '\n'); lf >= 0 {
+				d.Whole = d.Bytes - int64(len(piece)-lf-1)
+			}
 			return piece, nil
 		}
 	}

@@ -8,10 +8,11 @@ import (
 	"time"
 )
 
-func TestClients(t *testing.T) {
-	o := Options{ClientIPv4Prefix: 24, ClientIPv6Prefix: 64}.withDefaults()
+func TestAnvil(t *testing.T) {
 	now := time.Unix(1000, 0)
-	c := clients{now: func() time.Time { return now }}
+	o := Options{ClientIPv4Prefix: 24, ClientIPv6Prefix: 64, Now: func() time.Time { return now }}.withDefaults()
+	var c Anvil
+	defer c.stop()
 	for i, step := range []struct {
 		after       time.Duration
 		event, addr string
@@ -55,12 +56,13 @@ func TestClients(t *testing.T) {
 }
 
 // Random clients against a model; in the end nothing is left.
-func TestClientsModel(t *testing.T) {
+func TestAnvilModel(t *testing.T) {
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 0))
-	o := Options{}.withDefaults()
 	now := time.Unix(0, 0)
-	c := clients{now: func() time.Time { return now }}
+	o := Options{Now: func() time.Time { return now }}.withDefaults()
+	var c Anvil
+	defer c.stop()
 	open := make(map[netip.Addr]int)
 	for range 10000 {
 		addr := netip.AddrFrom4([4]byte{192, 0, 2, byte(r.IntN(20))})
@@ -82,7 +84,7 @@ func TestClientsModel(t *testing.T) {
 	}
 	now = now.Add(2 * o.RateTimeUnit)
 	c.forget(o)
-	if len(c.byNet) != 0 {
-		t.Errorf("seed %d: %d networks are left", seed, len(c.byNet))
+	if len(c.clients) != 0 {
+		t.Errorf("seed %d: %d networks are left", seed, len(c.clients))
 	}
 }

@@ -70,7 +70,7 @@ func (s *session) transfer(ctx context.Context, j *job) {
 	if t.body != nil {
 		defer t.body.Close()
 	}
-	if t.envelope() && t.dataCode/100 == 3 {
+	if t.forwardClient() && t.envelope() && t.dataCode/100 == 3 {
 		t.content()
 	}
 	if !s.dead && !s.stale {

@@ -87,7 +87,7 @@ func TestAuth(t *testing.T) {
 		{"the password comes back", "AUTH PLAIN", map[string]string{"AUTH": "535 bad: Secret:1, " + plain("joe", "Secret:1")}, nil,
 			"deferred 4.0.0 " + sinkRelay + " (" + failed + "server " + place + " said: 535 bad: ..., ...)", auth + "/QUIT"},
 		{"a challenge after everything", "AUTH PLAIN", map[string]string{"AUTH": "334 aGVsbG8="}, nil,
-			"deferred 4.7.0 " + sinkRelay + " (" + cannot + "bad protocol / cancel)", auth + "/QUIT"},
+			"deferred 4.7.0 " + sinkRelay + " (" + cannot + "generic failure)", auth + "/QUIT"},
 		{"a challenge that is no base64", "AUTH CRAM-MD5", map[string]string{"AUTH": "334 <1.2@x>"}, nil,
 			"deferred 4.7.0 " + sinkRelay + " (" + cannot + "bad protocol / cancel)", "AUTH CRAM-MD5/QUIT"},
 		{"no end of challenges", "AUTH LOGIN", map[string]string{"": "334 x"}, nil,

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"net"
 	"slices"
@@ -153,9 +154,27 @@ func (s *session) read(timeout time.Duration) error {
 	}
 	if s.reply.Garbage {
 		s.noReuse = true
-		s.log.Warn("non-" + strings.ToUpper(s.proto.String()) + " response from " + s.relay + ": " + s.reply.Text())
+		s.garbled()
 	}
 	return nil
+}
+
+// garbled warns of lines that are no reply where that may lose mail.
+func (s *session) garbled() {
+	if !s.offers(extPipelining) {
+		return
+	}
+	kind := "ESMTP"
+	if s.proto == protoLMTP {
+		kind = "LMTP"
+	}
+	var id []any
+	if s.tx.j != nil {
+		id = []any{mail.KeyQueueID, s.tx.j.a.Env.ID.String()}
+	}
+	for _, line := range s.reply.GarbageLines() {
+		s.log.Warn(fmt.Sprintf("non-%s response from %s: %.100s", kind, s.relay, line), id...)
+	}
 }
 
 // hello begins the session: greeting, EHLO, TLS as level says, AUTH. When it fails it has
@@ -260,7 +279,11 @@ func (s *session) learnExtension(ctx context.Context, word string, arguments []s
 	s.extensions |= ext
 	switch {
 	case ext == extSize && len(arguments) > 0:
-		s.sizeLimit, _ = strconv.ParseInt(arguments[0], 10, 64)
+		var err error
+		if s.sizeLimit, err = strconv.ParseInt(arguments[0], 10, 64); err != nil || s.sizeLimit < 0 {
+			s.log.Warn(fmt.Sprintf("bad EHLO SIZE limit %q from %s", arguments[0], s.relay))
+			s.sizeLimit = 0
+		}
 	case ext == extXForward:
 		s.xforward = learnXForward(arguments)
 	case word == "AUTH":

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -36,10 +37,16 @@ func learnXForward(words []string) (x xforward) {
 	return x
 }
 
-// xforwardCommands are at most two, so that each is short enough for any server.
-func (x xforward) commands(env *mail.Envelope) (commands []string, what []string) {
+// xforwardCommand is one of at most two, so that each is short enough for any server.
+type xforwardCommand struct {
+	line, doing, reply string // reply is what it is called in "in reply to"
+}
+
+// commands tells of the client of a message. ours tells our own addresses: their mail counts
+// as submitted here, as with Postfix's default of local_header_rewrite_clients.
+func (x xforward) commands(env *mail.Envelope, ours func(netip.Addr) bool) (commands []xforwardCommand) {
 	c := &env.Client
-	add := func(name string, attributes []attribute) {
+	add := func(doing, reply string, attributes []attribute) {
 		line := ""
 		for _, a := range attributes {
 			if x&a.wanted != 0 && a.value != "" {
@@ -47,7 +54,7 @@ func (x xforward) commands(env *mail.Envelope) (commands []string, what []string
 			}
 		}
 		if line != "" {
-			commands, what = append(commands, "XFORWARD"+line), append(what, name)
+			commands = append(commands, xforwardCommand{"XFORWARD" + line, doing, reply})
 		}
 	}
 	addr, port, source := "", "", "LOCAL"
@@ -55,18 +62,21 @@ func (x xforward) commands(env *mail.Envelope) (commands []string, what []string
 		if addr = c.Addr.Unmap().String(); c.Addr.Unmap().Is6() {
 			addr = "IPV6:" + addr
 		}
-		if source = "REMOTE"; c.Port != 0 {
+		if c.Port != 0 {
 			port = strconv.Itoa(int(c.Port))
 		}
+		if !ours(c.Addr.Unmap()) {
+			source = "REMOTE"
+		}
 	}
-	add("XFORWARD NAME and ADDR", []attribute{
+	add("sending XFORWARD name/address", "XFORWARD name/address command", []attribute{
 		{xforwardName, "NAME", known(c.Name)}, {xforwardAddr, "ADDR", addr}, {xforwardPort, "PORT", port},
 	})
-	add("XFORWARD PROTO and HELO", []attribute{
+	add("sending XFORWARD protocol/helo_name", "XFORWARD helo/protocol command", []attribute{
 		{xforwardProto, "PROTO", known(c.Protocol)}, {xforwardHelo, "HELO", c.Helo},
 		{xforwardIdent, "IDENT", env.ID.String()}, {xforwardSource, "SOURCE", source},
 	})
-	return commands, what
+	return commands
 }
 
 type attribute struct {
@@ -88,7 +98,7 @@ func (t *transaction) forwardClient() bool {
 	if !t.set.SendXForward || t.xforward == 0 || t.j.a.Probe {
 		return true
 	}
-	commands, what := t.xforward.commands(t.j.a.Env)
+	commands := t.xforward.commands(t.j.a.Env, t.set.OwnAddrs)
 	if len(commands) > 0 && t.needReset {
 		t.needReset = false
 		t.conn.WriteString("RSET\r\n")
@@ -100,14 +110,14 @@ func (t *transaction) forwardClient() bool {
 			return false
 		}
 	}
-	for i, line := range commands {
-		t.conn.WriteString(line + "\r\n")
+	for _, c := range commands {
+		t.conn.WriteString(c.line + "\r\n")
 		if err := t.ask(t.set.Timeouts.XForward); err != nil {
-			t.lost(t.j, err, "sending "+what[i])
+			t.lost(t.j, err, c.doing)
 			return false
 		}
 		if t.reply.Class() != 2 {
-			t.log.Warn("host " + t.relay + " said: " + t.reply.Text() + " (in reply to " + what[i] + ")")
+			t.log.Warn("host " + t.relay + " said: " + t.reply.Text() + " (in reply to " + c.reply + ")")
 		}
 	}
 	return true

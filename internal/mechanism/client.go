@@ -37,10 +37,10 @@ func (c *Credentials) authzid() string {
 
 // Errors of an exchange, in the words of Cyrus SASL, which Postfix's log has.
 var (
-	ErrNone        = errors.New("no mechanism available")
-	ErrProtocol    = errors.New("bad protocol / cancel")
-	ErrMutual      = errors.New("server failed mutual authentication step")
-	ErrCredentials = errors.New("generic failure")
+	ErrNone     = errors.New("no mechanism available")
+	ErrProtocol = errors.New("bad protocol / cancel")
+	ErrMutual   = errors.New("server failed mutual authentication step")
+	ErrFailed   = errors.New("generic failure")
 )
 
 // clients are the mechanisms that we have, best first. A password is not taken for a
@@ -78,7 +78,7 @@ type oneSided struct{ sasl.Client }
 func (oneSided) Finish() error { return nil }
 
 // Next of a mechanism with one message: there is nothing to ask after it.
-func (o oneSided) Next([]byte) ([]byte, error) { return nil, ErrProtocol }
+func (o oneSided) Next([]byte) ([]byte, error) { return nil, ErrFailed }
 
 // login is LOGIN, which nobody has specified. Servers ask in many words, so that it is the
 // order that counts.
@@ -97,7 +97,7 @@ func (l *login) Next([]byte) ([]byte, error) {
 	case 2:
 		return []byte(l.Password), nil
 	}
-	return nil, ErrProtocol
+	return nil, ErrFailed
 }
 
 func (l *login) Finish() error { return nil }

@@ -62,9 +62,9 @@ func TestExchanges(t *testing.T) {
 	}{
 		{"PLAIN", "u", "p", false, "", "|u|p", nil},
 		{"PLAIN", "u", "p", true, "", "u|u|p", nil},
-		{"PLAIN", "u", "p", false, "more?", "|u|p ! bad protocol / cancel", nil},
+		{"PLAIN", "u", "p", false, "more?", "|u|p ! generic failure", nil},
 		{"LOGIN", "u", "p", false, "Username: Password:", "- u p", nil},
-		{"LOGIN", "u", "p", false, "User|Name| Pass? more?", "- u p ! bad protocol / cancel", nil},
+		{"LOGIN", "u", "p", false, "User|Name| Pass? more?", "- u p ! generic failure", nil},
 		// RFC 2195 section 2.
 		{"CRAM-MD5", "tim", "tanstaaftanstaaf", false, "<1896.697170952@postoffice.reston.mci.net>", "- tim,b913a602c7eda7a495b4e6e7334d3890", nil},
 		{"CRAM-MD5", "tim", "x", false, "<1@x> again", "- tim,678a1ad7dc3ec2c974482de437127635 ! bad protocol / cancel", nil},
@@ -177,7 +177,7 @@ func TestScram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := x.Start(); err != ErrCredentials {
+	if _, _, err := x.Start(); err != ErrFailed {
 		t.Errorf("a password with a control character: %v", err)
 	}
 }

@@ -28,7 +28,7 @@ func newScram(name string, hash scram.HashGeneratorFcn, c *Credentials) Client {
 	s := &scramClient{name: name}
 	client, err := hash.NewClient(c.User, c.Password, c.authzid())
 	if err != nil { // a password that RFC 4013 forbids
-		s.err = ErrCredentials
+		s.err = ErrFailed
 		return s
 	}
 	s.conversation = client.NewConversation()
@@ -41,7 +41,7 @@ func (s *scramClient) Start() (string, []byte, error) {
 	}
 	first, err := s.conversation.Step("")
 	if err != nil {
-		return s.name, nil, ErrCredentials
+		return s.name, nil, ErrFailed
 	}
 	return s.name, []byte(first), nil
 }

@@ -99,6 +99,16 @@ func (r *Reply) Lines() []string {
 	return lines
 }
 
+// GarbageLines are those that Garbage is about.
+func (r *Reply) GarbageLines() (lines []string) {
+	for l := range bytes.SplitSeq(r.text, []byte{'\n'}) {
+		if _, _, ok := replyCode(l); !ok {
+			lines = append(lines, string(l))
+		}
+	}
+	return lines
+}
+
 func (r *Reply) reset() {
 	r.Code, r.Enhanced, r.Garbage = 0, mail.Enhanced{}, false
 	r.text, r.lines = r.text[:0], 0

@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -15,8 +14,8 @@ var errStopping = errors.New("the mail system is stopping")
 
 // Client delivers. It implements queue.Transport and is safe for concurrent use.
 type Client struct {
-	set      atomic.Pointer[settings]
-	tlsCache tls.ClientSessionCache // sessions to resume, for all workers
+	set     atomic.Pointer[settings]
+	refused refusedLogins
 
 	ctx  context.Context // ends with Close
 	stop context.CancelCauseFunc
@@ -26,12 +25,9 @@ type Client struct {
 	working sync.WaitGroup
 }
 
-// tlsSessions is how many TLS sessions are remembered, to be resumed.
-const tlsSessions = 512
-
 // New makes a Client.
 func New(o Options) *Client {
-	c := &Client{tlsCache: tls.NewLRUClientSessionCache(tlsSessions)}
+	c := &Client{}
 	c.ctx, c.stop = context.WithCancelCause(context.Background())
 	c.set.Store(newSettings(o))
 	return c
@@ -40,6 +36,15 @@ func New(o Options) *Client {
 // Update replaces the options. Attempts under way end under the old ones, and so do
 // connections: the next attempt opens a new one.
 func (c *Client) Update(o Options) { c.set.Store(newSettings(o)) }
+
+// settings are those of the destination's transport.
+func (c *Client) settings(dest mail.Dest) *settings {
+	set := c.set.Load()
+	if own := set.services[dest.Transport()]; own != nil {
+		return own
+	}
+	return set
+}
 
 // Close cuts off what is under way, which is then deferred, and returns when all calls
 // of Work have. Whoever can wait ends the context of Work before, and attempts end in
@@ -62,7 +67,7 @@ func (c *Client) Work(ctx context.Context, dest mail.Dest, src mail.Source) {
 	c.mu.Unlock()
 
 	w := &worker{c: c, dest: dest}
-	set := c.set.Load()
+	set := c.settings(dest)
 	kind := dest.Transport()
 	if like := set.Transports[kind]; like != "" {
 		kind = like

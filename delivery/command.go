@@ -41,6 +41,9 @@ func (s *session) appendMail(b []byte, env *mail.Envelope, sender mail.Address, 
 	if s.offers(extSMTPUTF8) && env.Flags&mail.FlagSMTPUTF8 != 0 {
 		b = append(b, " SMTPUTF8"...)
 	}
+	if s.auth.loggedIn && s.set.SASL.DummyMailAuth {
+		b = append(b, " AUTH=<>"...) // RFC 4954 section 5: we do not vouch for the sender
+	}
 	return append(b, "\r\n"...)
 }
 

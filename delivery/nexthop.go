@@ -24,6 +24,14 @@ type nextHop struct {
 	path   string // of a Unix socket; then the rest is empty
 }
 
+// name is what tables know it by: as it is written, a socket by its path.
+func (h *nextHop) name() string {
+	if h.path != "" {
+		return h.path
+	}
+	return h.text
+}
+
 // CheckNextHop tells what is wrong with the next hop of a transport (smtp, relay, lmtp).
 func CheckNextHop(transport, nextHop string) (err error) {
 	if transport == "lmtp" {

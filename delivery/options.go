@@ -3,6 +3,7 @@ package delivery
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
 	"net"
@@ -53,6 +54,12 @@ type Options struct {
 	// Transports are further names of transports, with the one of smtp, relay and lmtp that
 	// each is like: services of master.cf.
 	Transports map[string]string
+	// Services are transports with settings of their own, by name: services of master.cf
+	// with -o, and lmtp, whose parameters are lmtp_*. Their Services and Transports do
+	// not count.
+	Services map[string]Options
+	// LogName is what the log calls the daemon; "" is smtp or lmtp.
+	LogName string
 
 	// DefaultPort is smtp_tcp_port, LMTPPort lmtp_tcp_port; 0 is 25 and 24.
 	DefaultPort, LMTPPort uint16
@@ -81,6 +88,18 @@ type Options struct {
 	MinimalBackoff time.Duration
 	// TLSPolicy, when not nil, knows more than TLSLevel.
 	TLSPolicy TLSPolicy
+	// TLSVersions are those of smtp_tls_protocols, MandatoryTLSVersions of
+	// smtp_tls_mandatory_protocols, from the least to the most; zeros are crypto/tls's.
+	TLSVersions, MandatoryTLSVersions [2]uint16
+	// ClientCertificate answers a server that asks for a certificate (smtp_tls_chain_files);
+	// nil has none.
+	ClientCertificate func(*tls.CertificateRequestInfo) (*tls.Certificate, error)
+	// WrapperMode is smtp_tls_wrappermode: TLS before the greeting. NoteStartTLS is
+	// smtp_tls_note_starttls_offer.
+	WrapperMode, NoteStartTLS bool
+
+	// SASL says how to log in; nil is smtp_sasl_auth_enable = no.
+	SASL *SASL
 
 	// Skip5xxGreeting is smtp_skip_5xx_greeting: a host that greets with 5xx is as good
 	// as one that is down, no reason to return mail.
@@ -99,6 +118,23 @@ type Options struct {
 	// 0 is 2 s, and less than 0 uses each connection once.
 	ReuseCount           int
 	ReuseTime, CacheTime time.Duration
+
+	// DiscardEHLO is smtp_discard_ehlo_keywords, in upper case. DiscardEHLOFor, when not
+	// nil, has them for a server's address (smtp_discard_ehlo_keyword_address_maps).
+	DiscardEHLO    []string
+	DiscardEHLOFor func(ctx context.Context, addr string) (words []string, found bool, err error)
+	// NeverEHLO is smtp_never_send_ehlo; EHLOByBanner is smtp_always_send_ehlo = no: EHLO
+	// only to a server that greets with the word ESMTP.
+	NeverEHLO, EHLOByBanner bool
+	// AwaitQuit is smtp_skip_quit_response = no.
+	AwaitQuit bool
+	// RequestDeadline is smtp_per_request_deadline: a time-out holds for a command with its
+	// reply, and not for each wait of it.
+	RequestDeadline bool
+	// SendXForward is smtp_send_xforward_command.
+	SendXForward bool
+	// ReplyFilter, when not nil, replaces lines of replies (smtp_reply_filter).
+	ReplyFilter func(ctx context.Context, line string) (instead string, found bool, err error)
 
 	// Generic and LMTPGeneric give an address the form in which it leaves over the
 	// protocol (smtp_generic_maps, lmtp_generic_maps); nil leaves all as they are. They are
@@ -129,6 +165,7 @@ type Timeouts struct {
 	DataDone time.Duration // 600 s
 	Rset     time.Duration // 20 s
 	Quit     time.Duration // 300 s
+	XForward time.Duration // 300 s
 }
 
 // Resolver is what the client asks of DNS: *dns.Resolver. Errors that are not
@@ -146,6 +183,8 @@ type settings struct {
 	dnsLookup bool
 	native    bool
 	selfNames []string
+	sessions  tls.ClientSessionCache // to resume
+	services  map[string]*settings
 }
 
 func newSettings(o Options) *settings {
@@ -177,13 +216,28 @@ func newSettings(o Options) *settings {
 	}
 	s.Timeouts.fill()
 	s.hostLookup()
+	s.sessions = tls.NewLRUClientSessionCache(tlsSessions)
+	for name, own := range o.Services {
+		own.Services, own.Transports = nil, o.Transports
+		if s.services == nil {
+			s.services = make(map[string]*settings, len(o.Services))
+		}
+		s.services[name] = newSettings(own)
+	}
 	return s
 }
+
+// tlsSessions is how many TLS sessions are remembered, to be resumed: by the same settings
+// alone, as a session may have been made with a certificate of theirs.
+const tlsSessions = 512
+
+// agent is the daemon's name in the log.
+func (s *settings) agent(p protocol) string { return cmp.Or(s.LogName, p.String()) }
 
 func (t *Timeouts) fill() {
 	for d, seconds := range map[*time.Duration]int{
 		&t.Connect: 30, &t.StartTLS: 300, &t.Helo: 300, &t.Mail: 300, &t.Rcpt: 300,
-		&t.DataInit: 120, &t.DataXfer: 180, &t.DataDone: 600, &t.Rset: 20, &t.Quit: 300,
+		&t.DataInit: 120, &t.DataXfer: 180, &t.DataDone: 600, &t.Rset: 20, &t.Quit: 300, &t.XForward: 300,
 	} {
 		*d = cmp.Or(*d, time.Duration(seconds)*time.Second)
 	}

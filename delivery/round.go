@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"fmt"
 
 	"aliasmx/internal/mail"
 )
@@ -13,7 +14,7 @@ type round struct {
 	w       *worker
 	j       *job
 	hosts   []host
-	domain  string // the next hop's
+	hop     nextHop
 	mayLoop bool
 	lastHop bool     // no other next hop comes after this
 	open    *session // to the first host, when it is there already
@@ -75,9 +76,9 @@ func (r *round) session(ctx context.Context, i int, plain, final bool) (s *sessi
 		r.j.note(stopping())
 		return nil, false
 	}
-	choice, err := w.tlsFor(ctx, r.domain, h.name)
+	choice, err := w.tlsFor(ctx, r.hop.domain, h.name)
 	if err != nil {
-		w.log.Warn("TLS policy lookup for " + r.domain + "/" + h.name + ": " + err.Error())
+		w.log.Warn("TLS policy lookup for " + r.hop.domain + "/" + h.name + ": " + err.Error())
 		f := ofError(err, err.Error())
 		if f.status.Enhanced == mail.Code(4, 3, 0) {
 			f.status.Enhanced = mail.Code(4, 7, 5)
@@ -89,6 +90,11 @@ func (r *round) session(ctx context.Context, i int, plain, final bool) (s *sessi
 	if plain {
 		choice = tlsChoice{level: levelNone}
 	}
+	if w.set.WrapperMode && (choice.level == levelNone || choice.level == levelMay) {
+		w.log.Warn(fmt.Sprintf("%[1]s_tls_wrappermode requires \"%[1]s_tls_security_level = encrypt\" (or stronger)", w.proto))
+		r.j.note(siteFailure(mail.Code(4, 3, 0), "server unavailable or unable to receive mail"))
+		return nil, false
+	}
 	nc, err := w.set.connect(ctx, &h)
 	if err != nil {
 		text := errorText(err)
@@ -96,9 +102,9 @@ func (r *round) session(ctx context.Context, i int, plain, final bool) (s *sessi
 		w.log.Info(mail.EventConnectErr, mail.KeyRelay, h.relay(), mail.KeyReason, text)
 		return nil, false
 	}
-	s = newSession(ctx, w, h, r.domain, nc)
+	s = newSession(ctx, w, h, r.hop, nc)
 	s.mayLoop, s.final = r.mayLoop, final
-	return s, s.hello(r.j, choice)
+	return s, s.hello(ctx, r.j, choice)
 }
 
 // keep leaves the connection open for the next message, which may find it refused here

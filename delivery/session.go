@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"net"
 	"slices"
@@ -39,6 +40,7 @@ const (
 	extSMTPUTF8
 	extDSN
 	extStartTLS
+	extXForward
 )
 
 // extensionWords are the EHLO keywords, in upper case.
@@ -49,19 +51,22 @@ var extensionWords = map[string]extension{
 	"SMTPUTF8":   extSMTPUTF8,
 	"DSN":        extDSN,
 	"STARTTLS":   extStartTLS,
+	"XFORWARD":   extXForward,
 }
 
 // session is one connection, from the greeting to QUIT. It is used by one goroutine;
 // only detach's function, called when the Client is closed, comes from another.
 type session struct {
-	set    *settings
-	log    *slog.Logger
-	resume tls.ClientSessionCache
-	proto  protocol
-	host   host
-	domain string // the next hop's
-	place  string // name[address]
-	relay  string // name[address]:port
+	set     *settings
+	log     *slog.Logger
+	resume  tls.ClientSessionCache
+	refused *refusedLogins
+	proto   protocol
+	host    host
+	hop     nextHop
+	domain  string // the next hop's
+	place   string // name[address]
+	relay   string // name[address]:port
 	// mayLoop: the host may be ourselves under another address.
 	mayLoop bool
 
@@ -76,6 +81,8 @@ type session struct {
 
 	extensions extension
 	sizeLimit  int64 // the server's, 0: not told
+	xforward   xforward
+	auth       auth
 	level      string
 	overTLS    bool
 	born       time.Time
@@ -90,12 +97,13 @@ type session struct {
 	dead      bool // no further bytes, not even QUIT
 }
 
-func newSession(ctx context.Context, w *worker, h host, domain string, nc net.Conn) *session {
+func newSession(ctx context.Context, w *worker, h host, hop nextHop, nc net.Conn) *session {
 	s := &session{
-		set: w.set, log: w.log, resume: w.c.tlsCache, proto: w.proto, host: h, domain: domain,
-		place: h.place(), relay: h.relay(), born: w.set.Now(),
+		set: w.set, log: w.log, resume: w.set.sessions, refused: &w.c.refused, proto: w.proto, host: h,
+		hop: hop, domain: hop.domain, place: h.place(), relay: h.relay(), born: w.set.Now(),
 		conn: wire.NewConn(nc, w.set.Timeouts.Helo),
 	}
+	s.filterReplies(ctx)
 	s.detach = context.AfterFunc(ctx, func() { nc.Close() })
 	return s
 }
@@ -109,13 +117,15 @@ func (s *session) mayServe() bool {
 		(limit <= 0 || s.uses < limit) && s.set.Now().Sub(s.born) < s.set.ReuseTime
 }
 
-// end says QUIT, if that can still be said, and closes. Like Postfix
-// (smtp_skip_quit_response) it does not wait for the answer.
+// end says QUIT, if that can still be said, and closes. The answer is of no interest, but
+// there are servers that want it taken (smtp_skip_quit_response).
 func (s *session) end() {
 	if !s.dead && s.conn.Err() == nil {
 		s.conn.SetTimeout(s.set.Timeouts.Quit)
 		s.conn.WriteString("QUIT\r\n")
-		s.conn.Flush()
+		if s.conn.Flush() == nil && s.set.AwaitQuit {
+			s.conn.ReadReply(&s.reply)
+		}
 	}
 	s.dead = true
 	s.detach()
@@ -124,9 +134,13 @@ func (s *session) end() {
 
 // ask sends what was written and reads one reply.
 func (s *session) ask(timeout time.Duration) error {
+	began := time.Now()
 	s.conn.SetTimeout(timeout)
 	if err := s.conn.Flush(); err != nil {
 		return err
+	}
+	if s.set.RequestDeadline {
+		timeout = max(timeout-time.Since(began), 0)
 	}
 	return s.read(timeout)
 }
@@ -140,15 +154,39 @@ func (s *session) read(timeout time.Duration) error {
 	}
 	if s.reply.Garbage {
 		s.noReuse = true
-		s.log.Warn("non-" + strings.ToUpper(s.proto.String()) + " response from " + s.relay + ": " + s.reply.Text())
+		s.garbled()
 	}
 	return nil
 }
 
-// hello begins the session: greeting, EHLO, TLS as level says. When it fails it has
+// garbled warns of lines that are no reply where that may lose mail.
+func (s *session) garbled() {
+	if !s.offers(extPipelining) {
+		return
+	}
+	kind := "ESMTP"
+	if s.proto == protoLMTP {
+		kind = "LMTP"
+	}
+	var id []any
+	if s.tx.j != nil {
+		id = []any{mail.KeyQueueID, s.tx.j.a.Env.ID.String()}
+	}
+	for _, line := range s.reply.GarbageLines() {
+		s.log.Warn(fmt.Sprintf("non-%s response from %s: %.100s", kind, s.relay, line), id...)
+	}
+}
+
+// hello begins the session: greeting, EHLO, TLS as level says, AUTH. When it fails it has
 // told the job.
-func (s *session) hello(j *job, choice tlsChoice) bool {
+func (s *session) hello(ctx context.Context, j *job, choice tlsChoice) bool {
 	s.level = choice.level
+	s.auth.identity, s.auth.err = s.set.SASL.identify(ctx, &s.host, s.hop.name(), j.a.Env.Sender, s.proto)
+	if s.set.WrapperMode && choice.level != levelNone {
+		if !s.handshake(j, choice) {
+			return false
+		}
+	}
 	if err := s.read(s.set.Timeouts.Helo); err != nil {
 		s.lost(j, err, "receiving the initial server greeting")
 		return false
@@ -161,7 +199,7 @@ func (s *session) hello(j *job, choice tlsChoice) bool {
 		j.fail(f, s)
 		return false
 	}
-	return s.ehlo(j) && s.secure(j, choice)
+	return s.ehlo(ctx, j, s.wantsEHLO()) && (s.overTLS || s.secure(ctx, j, choice)) && s.logIn(j)
 }
 
 // refusal is a host that does not want to talk.
@@ -172,19 +210,18 @@ func (s *session) refusal() *failure {
 	return f
 }
 
-// ehlo introduces us and learns what the server can do, by HELO if need be.
-func (s *session) ehlo(j *job) bool {
-	verb, timeout := "EHLO", s.set.Timeouts.Helo
-	if s.proto == protoLMTP {
-		verb = "LHLO"
+// ehlo introduces us and learns what the server can do, by HELO if need be or wanted.
+func (s *session) ehlo(ctx context.Context, j *job, extended bool) bool {
+	verb, timeout := s.greetingVerb(), s.set.Timeouts.Helo
+	s.forgetServer()
+	if extended {
+		s.conn.WriteString(verb + " " + s.set.HeloName + "\r\n")
+		if err := s.ask(timeout); err != nil {
+			s.lost(j, err, "performing the "+verb+" handshake")
+			return false
+		}
 	}
-	s.extensions, s.sizeLimit = 0, 0
-	s.conn.WriteString(verb + " " + s.set.HeloName + "\r\n")
-	if err := s.ask(timeout); err != nil {
-		s.lost(j, err, "performing the "+verb+" handshake")
-		return false
-	}
-	if s.reply.Class() != 2 && s.reply.Code != 421 && s.proto == protoSMTP {
+	if !extended || s.reply.Class() != 2 && s.reply.Code != 421 && s.proto == protoSMTP {
 		s.conn.WriteString("HELO " + s.set.HeloName + "\r\n")
 		if err := s.ask(timeout); err != nil {
 			s.lost(j, err, "performing the HELO handshake")
@@ -199,11 +236,17 @@ func (s *session) ehlo(j *job) bool {
 	if verb == "HELO" {
 		return true
 	}
-	return s.learn(j)
+	return s.learn(ctx, j)
 }
 
 // learn reads the reply to EHLO: RFC 5321 section 4.1.1.1.
-func (s *session) learn(j *job) bool {
+func (s *session) learn(ctx context.Context, j *job) bool {
+	discarded, err := s.discards(ctx)
+	if err != nil {
+		s.log.Warn(err.Error(), mail.KeyQueueID, j.a.Env.ID.String())
+		j.fail(siteFailure(mail.Code(4, 3, 0), "local data error while talking to "+s.place), s)
+		return false
+	}
 	for i, line := range s.reply.Lines() {
 		// "KEY=value" comes from servers that follow an old draft of AUTH.
 		words := strings.FieldsFunc(line, func(c rune) bool { return c == ' ' || c == '\t' || c == '=' })
@@ -220,10 +263,8 @@ func (s *session) learn(j *job) bool {
 				return false
 			}
 		default:
-			ext := extensionWords[strings.ToUpper(words[0])]
-			s.extensions |= ext
-			if ext == extSize && len(words) > 1 {
-				s.sizeLimit, _ = strconv.ParseInt(words[1], 10, 64)
+			if word := strings.ToUpper(words[0]); !slices.Contains(discarded, word) {
+				s.learnExtension(ctx, word, words[1:])
 			}
 		}
 	}
@@ -233,12 +274,33 @@ func (s *session) learn(j *job) bool {
 	return true
 }
 
+func (s *session) learnExtension(ctx context.Context, word string, arguments []string) {
+	ext := extensionWords[word]
+	s.extensions |= ext
+	switch {
+	case ext == extSize && len(arguments) > 0:
+		var err error
+		if s.sizeLimit, err = strconv.ParseInt(arguments[0], 10, 64); err != nil || s.sizeLimit < 0 {
+			s.log.Warn(fmt.Sprintf("bad EHLO SIZE limit %q from %s", arguments[0], s.relay))
+			s.sizeLimit = 0
+		}
+	case ext == extXForward:
+		s.xforward = learnXForward(arguments)
+	case word == "AUTH":
+		s.learnAuth(ctx, arguments)
+	}
+}
+
 // lost is a connection that broke or timed out: the end of the session. A connection
 // that waited for this message may have been given up by the server meanwhile; as long
 // as no content went out, that is no failure, and the message gets a new connection.
 func (s *session) lost(j *job, err error, doing string) {
 	s.dead = true
 	if s.stale = s.uses > 1 && !s.inContent; s.stale {
+		return
+	}
+	if f := s.localError(err); f != nil {
+		j.fail(f, s)
 		return
 	}
 	reason := "lost connection with " + s.place + " while " + doing

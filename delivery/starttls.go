@@ -44,14 +44,18 @@ func (w *worker) tlsFor(ctx context.Context, domain, host string) (tlsChoice, er
 
 // mayGoPlain tells whether a message is old enough to be sent in plain text after
 // optional TLS has failed. Postfix lets it wait for one round of the queue, so that a
-// passing failure is no way to have mail sent in the clear.
+// passing failure is no way to have mail sent in the clear. Where we would log in it never
+// is: without TLS the password would be in the clear too, or mail go as a stranger's.
 func (s *session) mayGoPlain(j *job) bool {
-	return j.a.Active.Sub(j.a.Env.Arrived) >= s.set.MinimalBackoff
+	return !s.mayGiveAway() && j.a.Active.Sub(j.a.Env.Arrived) >= s.set.MinimalBackoff
 }
 
 // secure turns TLS on where it is wanted and to be had.
-func (s *session) secure(j *job, choice tlsChoice) bool {
+func (s *session) secure(ctx context.Context, j *job, choice tlsChoice) bool {
 	must := choice.level != levelNone && choice.level != levelMay
+	if choice.level == levelNone && s.offers(extStartTLS) && s.set.NoteStartTLS {
+		s.log.Info("Host offered STARTTLS: [" + s.host.name + "]")
+	}
 	if choice.level == levelNone || !must && !s.offers(extStartTLS) {
 		return true
 	}
@@ -74,7 +78,7 @@ func (s *session) secure(j *job, choice tlsChoice) bool {
 		j.fail(f, s)
 		return false
 	}
-	return s.handshake(j, choice) && s.ehlo(j)
+	return s.handshake(j, choice) && s.ehlo(ctx, j, true)
 }
 
 func (s *session) handshake(j *job, choice tlsChoice) bool {
@@ -83,6 +87,7 @@ func (s *session) handshake(j *job, choice tlsChoice) bool {
 		// Who the peer is nobody has promised; it is looked at for the log alone.
 		cfg = &tls.Config{InsecureSkipVerify: true, ServerName: s.serverName(), ClientSessionCache: s.resume}
 	}
+	cfg = s.set.tlsConfig(cfg, choice.level)
 	if err := s.conn.StartTLSClient(cfg, s.set.Timeouts.StartTLS); err != nil {
 		s.dead = true
 		s.log.Info(fmt.Sprintf("SSL_connect error to %s: %v", s.relay, err))
@@ -92,7 +97,7 @@ func (s *session) handshake(j *job, choice tlsChoice) bool {
 		j.fail(siteFailure(mail.Code(4, 7, 5), "Cannot start TLS: handshake failure"), s)
 		return false
 	}
-	s.overTLS = true
+	s.overTLS, s.auth.verified = true, choice.cfg != nil
 	if s.set.TLSLogLevel > 0 {
 		state := s.conn.NetConn().(*tls.Conn).ConnectionState()
 		s.log.Info(mail.EventTLS, mail.KeyTLSLevel, trust(&state, choice.cfg != nil, s.set.RootCAs),

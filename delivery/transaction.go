@@ -70,7 +70,7 @@ func (s *session) transfer(ctx context.Context, j *job) {
 	if t.body != nil {
 		defer t.body.Close()
 	}
-	if t.envelope() && t.dataCode/100 == 3 {
+	if t.forwardClient() && t.envelope() && t.dataCode/100 == 3 {
 		t.content()
 	}
 	if !s.dead && !s.stale {
@@ -285,6 +285,10 @@ func (t *transaction) dataDone() bool {
 func (t *transaction) content() {
 	if len(t.accepted) == 0 {
 		t.conn.WriteString(".\r\n")
+		if t.proto == protoLMTP { // one reply for each recipient is none
+			t.noReuse = true
+			return
+		}
 		if t.ask(t.set.Timeouts.DataDone) != nil {
 			t.dead = true
 		}

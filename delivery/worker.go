@@ -34,7 +34,7 @@ func (w *worker) work(ctx context.Context, src mail.Source) {
 		if !ok {
 			return
 		}
-		if now := w.c.set.Load(); now != w.set {
+		if now := w.c.settings(w.dest); now != w.set {
 			w.hangUp()
 			w.use(now)
 		}
@@ -51,7 +51,7 @@ func (w *worker) work(ctx context.Context, src mail.Source) {
 }
 
 func (w *worker) use(set *settings) {
-	w.set, w.log = set, set.Log.With(mail.KeyDaemon, w.proto.String())
+	w.set, w.log = set, set.Log.With(mail.KeyDaemon, set.agent(w.proto))
 }
 
 func (w *worker) hangUp() {
@@ -64,7 +64,7 @@ func (w *worker) hangUp() {
 // attempt does one attempt. A panic ends this connection and no more; nobody is decided
 // by it.
 func (w *worker) attempt(a *mail.Attempt) (results []mail.Result, feedback mail.Feedback) {
-	j := newJob(a, w.set, w.proto.String())
+	j := newJob(a, w.set, w.set.agent(w.proto))
 	defer func() {
 		if p := recover(); p != nil {
 			w.log.Error(fmt.Sprintf("panic: %v\n%s", p, debug.Stack()), mail.KeyQueueID, a.Env.ID.String())
@@ -102,13 +102,14 @@ func undecided(j *job) []int {
 // next hops.
 func (w *worker) deliver(ctx context.Context, j *job) {
 	// A server that speaks unasked is about to leave; and a reply that waits for no
-	// command would be taken for the one to the next.
-	if w.sess != nil && (!w.sess.mayServe() || w.sess.conn.Pending()) {
+	// command would be taken for the one to the next. Nor does a connection take what it is
+	// not logged in for.
+	if w.sess != nil && (!w.sess.mayServe() || w.sess.conn.Pending() || !w.sess.suits(ctx, j)) {
 		w.hangUp()
 	}
 	if s := w.sess; s != nil {
 		w.sess = nil
-		r := &round{w: w, j: j, hosts: w.route, domain: s.domain, mayLoop: s.mayLoop, lastHop: w.lastHop, open: s}
+		r := &round{w: w, j: j, hosts: w.route, hop: s.hop, mayLoop: s.mayLoop, lastHop: w.lastHop, open: s}
 		if stale := r.run(ctx); !stale && (len(j.left) == 0 || w.lastHop) {
 			return
 		}
@@ -121,7 +122,7 @@ func (w *worker) deliver(ctx context.Context, j *job) {
 	}
 	for i, hop := range hops {
 		s := &search{settings: w.set, warn: w.log.Warn, mayLoop: w.proto == protoSMTP && hop.port == 25}
-		r := &round{w: w, j: j, hosts: s.hosts(ctx, hop), domain: hop.domain, mayLoop: s.mayLoop}
+		r := &round{w: w, j: j, hosts: s.hosts(ctx, hop), hop: hop, mayLoop: s.mayLoop}
 		// Where we are a mail exchanger ourselves, and where mail would loop, other next
 		// hops would only make it worse.
 		r.lastHop = i == len(hops)-1 || s.amMX || len(r.hosts) == 0 && s.why.isLoop()

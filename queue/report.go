@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 
 	"aliasmx/internal/mail"
 )
@@ -148,7 +149,7 @@ func successes(env *mail.Envelope, out []pending, kind mail.ReportKind) []mail.R
 			switch {
 			case r.Expanded:
 				is = mail.ReportExpanded
-			case r.Agent == "smtp" || r.Agent == "relay":
+			case r.Agent == "smtp" || r.Agent == "relay" || strings.HasSuffix(r.Agent, "/smtp"):
 				is = mail.ReportRelayed
 			}
 			if is == kind {

@@ -11,6 +11,7 @@ import (
 
 	logins "aliasmx/internal/login"
 	"aliasmx/internal/mail"
+	"aliasmx/internal/mechanism"
 	"aliasmx/internal/postconf"
 	"aliasmx/internal/table"
 	"aliasmx/smtpd"
@@ -41,10 +42,10 @@ func (v *view) logins(o *smtpd.Options, t *tables, log *slog.Logger) error {
 	l := &logins.Logins{Warn: warn}
 	for _, rules := range []struct {
 		parameter string
-		into      *logins.Security
+		into      *mechanism.Security
 	}{{"smtpd_sasl_security_options", &l.Clear}, {"smtpd_sasl_tls_security_options", &l.Secured}} {
 		var err error
-		if *rules.into, err = logins.ParseSecurity(cfg.List(rules.parameter)); err != nil {
+		if *rules.into, err = mechanism.ParseSecurity(cfg.List(rules.parameter)); err != nil {
 			return fmt.Errorf("%s (%s): %w", rules.parameter, cfg.Where(rules.parameter), err)
 		}
 	}

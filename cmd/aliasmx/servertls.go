@@ -20,8 +20,9 @@ import (
 // keyring keeps what was read of keys. A key that only root can read is read once,
 // before root is given up.
 type keyring struct {
-	mu     sync.Mutex // guards stores
+	mu     sync.Mutex // guards stores and tables
 	stores map[string]*certs.Store
+	tables map[string]*keptMaps // of passwords, see sending_sasl.go
 
 	hashing logins.Gate // of passwords, over all listeners
 }
@@ -134,13 +135,17 @@ func serverTLSLevel(cfg *postconf.Config) string {
 // span is a range of TLS versions; most 0: the newest.
 type span struct{ least, most uint16 }
 
-// tlsVersions reads smtpd_tls_protocols: ">=TLSv1.2", "<=TLSv1.2", "!TLSv1.3" or names of
-// versions. What is older than TLS 1.2 is left out in any case.
+// tlsVersions are those that the server speaks.
 func tlsVersions(cfg *postconf.Config, required bool) (span, error) {
-	parameter := "smtpd_tls_protocols"
 	if required {
-		parameter = "smtpd_tls_mandatory_protocols"
+		return tlsSpan(cfg, "smtpd_tls_mandatory_protocols")
 	}
+	return tlsSpan(cfg, "smtpd_tls_protocols")
+}
+
+// tlsSpan reads a parameter such as smtpd_tls_protocols: ">=TLSv1.2", "<=TLSv1.2", "!TLSv1.3" or names of
+// versions. What is older than TLS 1.2 is left out in any case.
+func tlsSpan(cfg *postconf.Config, parameter string) (span, error) {
 	spoken := map[uint16]bool{tls.VersionTLS12: true, tls.VersionTLS13: true}
 	var named []uint16
 	for _, word := range strings.FieldsFunc(cfg.Get(parameter), func(r rune) bool { return strings.ContainsRune(" ,:\t", r) }) {

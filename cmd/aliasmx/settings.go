@@ -158,6 +158,7 @@ func authorities(cfg *postconf.Config, who string) (*x509.CertPool, error) {
 	parameters := map[string][2]string{
 		"smtp":  {"smtp_tls_CAfile", "smtp_tls_CApath"},
 		"smtpd": {"smtpd_tls_CAfile", "smtpd_tls_CApath"},
+		"lmtp":  {"lmtp_tls_CAfile", "lmtp_tls_CApath"},
 	}[who]
 	file, dir := cfg.Get(parameters[0]), cfg.Get(parameters[1])
 	if file == "" && dir == "" {

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"aliasmx/internal/mechanism"
 )
 
 // Dovecot is a Source that asks Dovecot's auth service, by version 1 of its client
@@ -73,7 +75,7 @@ func (d *Dovecot) Mechanisms(ctx context.Context) []Mechanism {
 		d.mu.Unlock()
 	}
 	if known == nil {
-		return []Mechanism{{"PLAIN", Plaintext}, {"LOGIN", Plaintext}}
+		return []Mechanism{{"PLAIN", mechanism.Plaintext}, {"LOGIN", mechanism.Plaintext}}
 	}
 	return known
 }

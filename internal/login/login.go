@@ -8,6 +8,7 @@ import (
 	"github.com/emersion/go-sasl"
 
 	"aliasmx/internal/mail"
+	"aliasmx/internal/mechanism"
 )
 
 // Request is what is known when a client begins to log in.
@@ -40,8 +41,8 @@ type Source interface {
 // Logins is a Source with the rules about which mechanism is offered.
 type Logins struct {
 	Source
-	Clear   Security // smtpd_sasl_security_options
-	Secured Security // smtpd_sasl_tls_security_options
+	Clear   mechanism.Security // smtpd_sasl_security_options
+	Secured mechanism.Security // smtpd_sasl_tls_security_options
 	// Filter tells which mechanisms the operator wants (smtpd_sasl_mechanism_filter); nil:
 	// all of them. One that it cannot tell about is not offered.
 	Filter func(ctx context.Context, mechanism string) (bool, error)
@@ -56,7 +57,7 @@ func (l *Logins) Offered(ctx context.Context, secured bool) []string {
 	}
 	var names []string
 	for _, m := range l.Mechanisms(ctx) {
-		if !rules.allow(m.Properties) {
+		if !rules.Allows(m.Properties) {
 			continue
 		}
 		if l.Filter != nil {

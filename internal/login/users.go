@@ -10,6 +10,7 @@ import (
 	"github.com/emersion/go-sasl"
 
 	"aliasmx/internal/mail"
+	"aliasmx/internal/mechanism"
 	"aliasmx/internal/table"
 )
 
@@ -33,7 +34,7 @@ const longest = 320
 
 // Mechanisms implements Source.
 func (u *Users) Mechanisms(context.Context) []Mechanism {
-	return []Mechanism{{sasl.Plain, Plaintext}, {sasl.Login, Plaintext}}
+	return []Mechanism{{sasl.Plain, mechanism.Plaintext}, {sasl.Login, mechanism.Plaintext}}
 }
 
 // Begin implements Source.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"aliasmx/internal/mail"
+	"aliasmx/internal/mechanism"
 	"aliasmx/internal/table"
 )
 
@@ -207,7 +208,7 @@ func TestGate(t *testing.T) {
 }
 
 func TestSecurity(t *testing.T) {
-	all := &Logins{Source: fixed{{"PLAIN", Plaintext}, {"CRAM-MD5", Dictionary | Active}, {"ANONYMOUS", Anonymous}, {"EXTERNAL", 0}, {"GSSAPI", MutualAuth}}}
+	all := &Logins{Source: fixed{{"PLAIN", mechanism.Plaintext}, {"CRAM-MD5", mechanism.Dictionary | mechanism.Active}, {"ANONYMOUS", mechanism.Anonymous}, {"EXTERNAL", 0}, {"GSSAPI", mechanism.MutualAuth}}}
 	for options, want := range map[string]string{
 		"":                            "PLAIN CRAM-MD5 ANONYMOUS EXTERNAL GSSAPI",
 		"noanonymous":                 "PLAIN CRAM-MD5 EXTERNAL GSSAPI",
@@ -217,7 +218,7 @@ func TestSecurity(t *testing.T) {
 		"mutual_auth":                 "GSSAPI",
 		"mutual_auth forward_secrecy": "",
 	} {
-		rules, err := ParseSecurity(strings.Fields(options))
+		rules, err := mechanism.ParseSecurity(strings.Fields(options))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -229,11 +230,11 @@ func TestSecurity(t *testing.T) {
 			t.Errorf("%s: over TLS %v", options, got)
 		}
 	}
-	if _, err := ParseSecurity([]string{"noplain"}); err == nil || !strings.Contains(err.Error(), `"noplain"`) {
+	if _, err := mechanism.ParseSecurity([]string{"noplain"}); err == nil || !strings.Contains(err.Error(), `"noplain"`) {
 		t.Error(err)
 	}
 	var s said
-	all.Warn, all.Clear = s.warn, Security{}
+	all.Warn, all.Clear = s.warn, mechanism.Security{}
 	all.Filter = func(_ context.Context, m string) (bool, error) {
 		if m == "GSSAPI" {
 			return true, errors.New("no answer")

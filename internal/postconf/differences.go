@@ -18,5 +18,6 @@ var differences = []struct{ name, postfix, why string }{
 	{"smtp_connection_reuse_count_limit", "0", "other servers tend to end a connection that never ends"},
 	{"smtp_tls_security_level", "", "encrypts wherever the other side can"},
 	{"smtp_line_length_limit", "998", "a broken line breaks the author's signature"},
+	{"lmtp_line_length_limit", "998", "a broken line breaks the author's signature"},
 	{"disable_mime_output_conversion", "no", "a converted body breaks the author's signature"},
 }

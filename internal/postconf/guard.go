@@ -31,8 +31,6 @@ var guards = []struct {
 	{"smtpd_proxy_filter", nil},
 	{"smtp_tls_policy_maps", nil},
 	{"smtp_tls_per_site", nil},
-	{"smtp_tls_wrappermode", nil},
-	{"lmtp_tls_security_level", []string{"none", "may"}},
 	{"lmtp_tls_policy_maps", nil},
 	{"local_login_sender_maps", nil},
 	{"postscreen_denylist_action", []string{"ignore"}},

@@ -72,6 +72,7 @@ func newParams() params {
 	for _, part := range [][]entry{
 		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsRoute, paramsSMTPD, paramsLimits, paramsRestrictions, paramsAccess,
 		paramsMessage, paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsSASL, paramsTLS, paramsLog,
+		paramsSASLOut, paramsSession, paramsLMTP,
 	} {
 		t.add(part, Postfix)
 	}

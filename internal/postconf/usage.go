@@ -37,8 +37,8 @@ func (c *Config) Warnings() []string {
 	return list
 }
 
-// serviceWarnings are about the -o of a service: a listener's hold for it, those of
-// another service never do, since there is no such process here.
+// serviceWarnings are about the -o of a service: those of a listener or a sender hold for
+// it, those of another service never do, since there is no such process here.
 func (c *Config) serviceWarnings(s Service, used map[string]bool) (list []string) {
 	if s.external() {
 		return nil
@@ -52,6 +52,7 @@ func (c *Config) serviceWarnings(s Service, used map[string]bool) (list []string
 		case p == nil || p.Kind == Plumbing:
 		case p.Kind == Unsupported:
 			list = append(list, s.place().warn(o.Name+" is not supported and has no effect"))
+		case s.sends() && hasEffectOnSending(o.Name):
 		case !s.listens() && s.Command != "smtpd":
 			list = append(list, s.place().warn(fmt.Sprintf(
 				"-o %s of service %s/%s has no effect: set it in main.cf", o.Name, s.Name, s.Type)))

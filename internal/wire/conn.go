@@ -39,6 +39,9 @@ type Conn struct {
 	budget      budget      // for several waits together, see budget.go
 	interrupted atomic.Bool // see Interrupt
 
+	filter func(line []byte) ([]byte, error) // see FilterReplies
+	whole  bool                              // see WholeReplies
+
 	buffers *Buffers // where r and w come from, nil: they are the connection's own
 	ahead   []byte   // read by Await while there was no r
 	small   [512]byte

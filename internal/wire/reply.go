@@ -22,12 +22,23 @@ const (
 	replyLinesKept = 100      // lines
 	replyTextKept  = 2048     // bytes of what Text returns, as Postfix's line_length_limit
 	replyBytesMax  = 64 << 10 // bytes read for one reply
-	replySlowness  = 2        // a whole reply may take this many times one wait
+	replySlowness  = 2        // a whole reply may take this many times one wait, if not told otherwise
 )
 
 // ErrReplyTooLong: the peer sent more than a reply can be. The connection is of no
 // further use.
 var ErrReplyTooLong = errors.New("endless reply")
+
+// ErrReplyFilter: FilterReplies could not tell what a line is to be.
+var ErrReplyFilter = errors.New("reply filter failed")
+
+// FilterReplies has each line of a server's replies go through f, without its line end and
+// printable. An error of f ends the connection.
+func (c *Conn) FilterReplies(f func(line []byte) ([]byte, error)) { c.filter = f }
+
+// WholeReplies makes the time limit that of a whole reply, and not that of each wait for a
+// part of it.
+func (c *Conn) WholeReplies(on bool) { c.whole = on }
 
 // Reply is one reply, reused from one ReadReply to the next.
 type Reply struct {
@@ -88,6 +99,16 @@ func (r *Reply) Lines() []string {
 	return lines
 }
 
+// GarbageLines are those that Garbage is about.
+func (r *Reply) GarbageLines() (lines []string) {
+	for l := range bytes.SplitSeq(r.text, []byte{'\n'}) {
+		if _, _, ok := replyCode(l); !ok {
+			lines = append(lines, string(l))
+		}
+	}
+	return lines
+}
+
 func (r *Reply) reset() {
 	r.Code, r.Enhanced, r.Garbage = 0, mail.Enhanced{}, false
 	r.text, r.lines = r.text[:0], 0
@@ -104,11 +125,22 @@ func (c *Conn) ReadReply(r *Reply) error {
 	timeout := c.timeout
 	defer func() { c.timeout = timeout }()
 	deadline := time.Now().Add(replySlowness * timeout)
+	if c.whole {
+		deadline = time.Now().Add(timeout)
+	}
 
 	left := replyBytesMax
 	for {
 		if err := c.readReplyLine(r, &left, deadline); err != nil {
 			return err
+		}
+		if c.filter != nil {
+			line, err := c.filter(appendPrintable(nil, r.line))
+			if err != nil {
+				c.err = err
+				return err
+			}
+			r.line = append(r.line[:0], line[:min(len(line), replyLineKept)]...)
 		}
 		r.keep()
 		code, more, ok := replyCode(r.line)

@@ -1,4 +1,4 @@
-package login
+package mechanism
 
 import (
 	"fmt"
@@ -6,7 +6,7 @@ import (
 )
 
 // Properties are what a mechanism is, good or bad (postconf(5):
-// smtpd_sasl_security_options).
+// smtpd_sasl_security_options, smtp_sasl_security_options).
 type Properties uint8
 
 const (
@@ -16,25 +16,19 @@ const (
 	Anonymous                         // lets in everybody
 	ForwardSecrecy
 	MutualAuth
-	private // Dovecot's own, not for us
 )
-
-// Mechanism is a SASL mechanism that there is.
-type Mechanism struct {
-	Name       string
-	Properties Properties
-}
 
 // Security says which mechanisms may be used.
 type Security struct {
 	forbidden, wanted Properties
 }
 
-func (s Security) allow(p Properties) bool {
+// Allows tells whether a mechanism with these properties may be used.
+func (s Security) Allows(p Properties) bool {
 	return p&s.forbidden == 0 && p&s.wanted == s.wanted
 }
 
-// ParseSecurity reads the words of smtpd_sasl_security_options.
+// ParseSecurity reads the words of such a parameter.
 func ParseSecurity(words []string) (Security, error) {
 	var s Security
 	for _, word := range words {
@@ -56,25 +50,4 @@ func ParseSecurity(words []string) (Security, error) {
 		}
 	}
 	return s, nil
-}
-
-// propertyOf is a property in Dovecot's words; 0 for one that means nothing here.
-func propertyOf(word string) Properties {
-	switch strings.ToLower(word) {
-	case "plaintext":
-		return Plaintext
-	case "active":
-		return Active
-	case "dictionary":
-		return Dictionary
-	case "anonymous":
-		return Anonymous
-	case "forward-secrecy":
-		return ForwardSecrecy
-	case "mutual-auth":
-		return MutualAuth
-	case "private":
-		return private
-	}
-	return 0
 }

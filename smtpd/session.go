@@ -59,12 +59,13 @@ type transaction struct {
 	id       mail.QueueID     // 0 until a recipient was accepted
 	accepted int              // recipients
 	first    mail.Address     // of them, as the client named it
+	last     mail.Address     // likewise
 	rcpts    []mail.Recipient // where they lead
 	seen     *mail.Duplicates
 	cached   expansion
 
 	content content
-	handling
+	mail.Handling
 }
 
 // reverse is what the tables make of the reverse-path: asked for when the first recipient
@@ -243,7 +244,7 @@ func (s *session) RcptAddress(to mail.Address, opts *smtp.RcptOptions) error {
 	if rev.refused != nil {
 		return s.refuse("RCPT", &to, about(to, rev.refused))
 	}
-	if s.tx.discard {
+	if s.tx.Discard {
 		s.accept(to, nil) // nobody gets it
 		return nil
 	}
@@ -286,6 +287,7 @@ func (s *session) accept(to mail.Address, rcpts []mail.Recipient) {
 		s.tx.first = to
 		s.logClient()
 	}
+	s.tx.last = to
 	s.tx.accepted++
 	if s.tx.accepted == 1 {
 		s.add(s.tx.reverse.First)

@@ -210,7 +210,7 @@ var (
 	withoutSender = regexp.MustCompile(`\bs\d+@example\.net`)
 	sinkOptions   = regexp.MustCompile(` (?:SIZE|BODY|ORCPT|ENVID|RET|NOTIFY)=\S+`)
 	ourReceived   = regexp.MustCompile(`^Received: (?:from|by) (?:.*\n)(?:\t.*\n)*`)
-	contentID    = regexp.MustCompile(`\bid \w+|; \w{3}, .*\)$`)
+	contentID     = regexp.MustCompile(`\bid \w+|; \w{3}, .*\)$`)
 )
 
 // arrived takes a message from a sink. Our Received field is only said to be there.

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"aliasmx/alias"
 	"aliasmx/internal/checks"
@@ -100,7 +102,9 @@ func (v *view) checksOf(cfg *postconf.Config, skip overrides) (*checks.Rules, er
 }
 
 func (v *view) openChecks(cfg *postconf.Config) (*checks.Rules, error) {
+	skipped := &skippedRules{warn: v.tables.opts.Warn}
 	t := &tables{cfg: cfg, opts: v.tables.opts}
+	t.opts.Warn = skipped.note
 	defer func() { v.tables.opened = append(v.tables.opened, t.opened...) }()
 	opened := make(map[string][]checks.Table)
 	open := func(parameter string) []checks.Table {
@@ -109,6 +113,9 @@ func (v *view) openChecks(cfg *postconf.Config) (*checks.Rules, error) {
 		if !known {
 			for _, m := range t.maps(parameter) {
 				list = append(list, m)
+			}
+			if text := skipped.take(); text != "" && t.err == nil {
+				t.failed(parameter, errors.New(text+"; correct it: what it was to refuse would be let through"))
 			}
 			opened[value] = list
 		}
@@ -125,7 +132,45 @@ func (v *view) openChecks(cfg *postconf.Config) (*checks.Rules, error) {
 		BoundaryLengthLimit: cfg.Int("mime_boundary_length_limit"),
 		DisableMIME:         cfg.Bool("disable_mime_input_processing"),
 	}
+	skipped.opened()
 	return checks.New(o), t.err
+}
+
+// skippedRules hears what is wrong with the rules of a table. Postfix skips such a rule and
+// says so in the log; when a configuration is put in force, that would be a protection that
+// is not there. It is a warning once the table is in use: a file that has changed.
+type skippedRules struct {
+	warn func(string)
+
+	mu    sync.Mutex // guards what follows
+	inUse bool
+	first string
+}
+
+func (s *skippedRules) note(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	wrong := strings.HasPrefix(text, "regexp map ") || strings.HasPrefix(text, "pcre map ")
+	if s.inUse || !wrong {
+		s.warn(text)
+	} else if s.first == "" {
+		s.first = text
+	}
+}
+
+// take returns what was wrong with the table opened last.
+func (s *skippedRules) take() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	text := s.first
+	s.first = ""
+	return text
+}
+
+func (s *skippedRules) opened() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inUse = true
 }
 
 // contentFilter is content_filter, if mail can be sent there: all mail would wait for days

@@ -20,7 +20,7 @@ import (
 // arrows says which packages of ours a package may import. cmd wires everything
 // together and is free; integration drives the built binary.
 var arrows = map[string][]string{
-	"smtpd":             {"internal/wire", "internal/mail", "internal/header"},
+	"smtpd":             {"internal/wire", "internal/mail", "internal/header", "internal/checks"},
 	"alias":             {"internal/table", "internal/mail"},
 	"queue":             {"internal/mail"},
 	"queue/pebblestore": {"queue", "internal/mail"},
@@ -29,7 +29,8 @@ var arrows = map[string][]string{
 	"delivery":          {"internal/wire", "internal/mail", "internal/header", "internal/dns", "internal/table", "internal/mechanism"},
 	"internal/bounce":   {"internal/mail", "internal/header"},
 	"internal/local":    {"internal/mail", "internal/table", "internal/header"},
-	"internal/pickup":   {"internal/mail", "internal/header", "internal/sock"},
+	"internal/pickup":   {"internal/mail", "internal/header", "internal/sock", "internal/checks"},
+	"internal/checks":   {"internal/mail"},
 	"internal/admin":    {"internal/mail", "internal/sock"},
 	"internal/maillog":  {"internal/mail"},
 	"internal/wire":     {"internal/mail"},

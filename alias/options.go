@@ -135,9 +135,10 @@ type Resolver struct {
 	senderBcc, recipientBcc  searched
 	generic, lmtpGeneric     searched
 	transports, relocated    searched
-	senderRelay, senderDef   searched // sender_dependent_..._maps
-	propagate                bool     // extensions reach the targets
-	refuseUnlisted           bool     // smtpd_reject_unlisted_recipient
+	senderRelay, senderDef   searched  // sender_dependent_..._maps
+	propagate                bool      // extensions reach the targets
+	refuseUnlisted           bool      // smtpd_reject_unlisted_recipient
+	mapped                   *Resolver // of WithoutMappings: who knows which recipients there are; nil: nobody asks
 	emptyRecipient           mail.Address
 	log                      *slog.Logger
 }

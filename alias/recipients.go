@@ -41,6 +41,13 @@ func (r *Resolver) Expand(ctx context.Context, req mail.RcptRequest) ([]mail.Rec
 }
 
 func (r *Resolver) expandRequest(ctx context.Context, req mail.RcptRequest, tr *trace) ([]mail.Recipient, error) {
+	if r.mapped != nil && !req.Unlisted {
+		alone := req
+		alone.Copies = false
+		if _, err := r.mapped.expandRequest(ctx, alone, nil); err != nil {
+			return nil, err
+		}
+	}
 	addr := r.Complete(req.Addr)
 	if addr.IsNull() {
 		addr = r.Complete(r.emptyRecipient)

@@ -55,7 +55,7 @@ func (s *session) checkRecipient(ctx context.Context, r *Restriction) outcome {
 	}
 	a := s.o.Recipients.Complete(s.judged.rcpt)
 	o := s.accessAddress(ctx, r, a, s.rcptSub())
-	if o == permits && !s.tx.discard && s.isRouted(a) {
+	if o == permits && !s.tx.Discard && s.isRouted(a) {
 		return dunno
 	}
 	return o
@@ -186,7 +186,7 @@ func (s *session) accessAddress(ctx context.Context, r *Restriction, a mail.Addr
 // forbidPermit refuses where a table permits what anybody can make true: whoever writes
 // the zone of a name could permit himself.
 func (s *session) forbidPermit(r *Restriction, o outcome, target string) outcome {
-	if o != permits || s.tx.discard {
+	if o != permits || s.tx.Discard {
 		return o
 	}
 	s.warn("restriction " + r.rule.name + " returns OK for " + echo(target, maxEchoedAddress) +

@@ -34,7 +34,7 @@ func parseAction(value string) action {
 	if i := strings.IndexAny(value, " \t"); i >= 0 {
 		a.word, a.all = value[:i], strings.TrimLeft(value[i:], " \t\r\n\v\f")
 	}
-	a.enhanced, a.text = splitEnhanced(a.all)
+	a.enhanced, a.text = mail.SplitEnhanced(a.all)
 	a.coded = a.enhanced != (mail.Enhanced{})
 	for _, verb := range verbs {
 		if strings.EqualFold(a.word, verb) {
@@ -50,27 +50,6 @@ func parseAction(value string) action {
 		a.code, _ = strconv.Atoi(a.word)
 	}
 	return a
-}
-
-// splitEnhanced takes an enhanced status code off a text (RFC 3463).
-func splitEnhanced(s string) (e mail.Enhanced, text string) {
-	s = strings.TrimLeft(s, " \t\r\n\v\f")
-	word, rest := s, ""
-	if i := strings.IndexAny(s, " \t\r\n\v\f"); i >= 0 {
-		word, rest = s[:i], strings.TrimLeft(s[i:], " \t\r\n\v\f")
-	}
-	parts := strings.Split(word, ".")
-	if len(parts) != 3 || parts[0] != "2" && parts[0] != "4" && parts[0] != "5" {
-		return mail.Enhanced{}, s
-	}
-	for i, part := range parts {
-		n, err := strconv.ParseUint(part, 10, 16)
-		if err != nil || len(part) > 3 || part[0] == '+' {
-			return mail.Enhanced{}, s
-		}
-		e[i] = uint16(n)
-	}
-	return e, rest
 }
 
 // maxDepth is how deep results may lead to lists that lead to results.
@@ -98,11 +77,8 @@ func (s *session) act(ctx context.Context, by, key, value string, about subject)
 	case "INFO", "WARN":
 		s.logAction(strings.ToLower(a.verb), a.all)
 		return dunno
-	case "HOLD", "DISCARD", "REDIRECT", "BCC", "PREPEND":
+	case "HOLD", "DISCARD", "REDIRECT", "BCC", "PREPEND", "FILTER":
 		return s.actOnMessage(ctx, a, by, key, about)
-	case "FILTER":
-		s.warn("access table " + by + ` entry "` + echo(key, maxEchoedAddress) + `": there are no content filters; FILTER cannot be done`)
-		return s.misconfigured()
 	}
 	return s.actAsList(ctx, by, value, about)
 }

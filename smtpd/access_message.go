@@ -11,16 +11,7 @@ import (
 // transaction and carried out at its end, whatever becomes of the recipient in whose name
 // they were asked for.
 
-// handling is what actions want done with a message.
-type handling struct {
-	hold     bool
-	discard  bool
-	redirect string
-	bcc      []string
-	prepend  []string // header fields
-}
-
-// actOnMessage remembers HOLD, DISCARD, REDIRECT, BCC or PREPEND.
+// actOnMessage remembers HOLD, DISCARD, REDIRECT, BCC, PREPEND or FILTER.
 func (s *session) actOnMessage(ctx context.Context, a action, by, key string, about subject) outcome {
 	table := "access table " + by
 	if !s.tx.active {
@@ -37,13 +28,13 @@ func (s *session) actOnMessage(ctx context.Context, a action, by, key string, ab
 	tx := &s.tx
 	switch a.verb {
 	case "HOLD":
-		if !tx.hold {
-			tx.hold = true
+		if !tx.Hold {
+			tx.Hold = true
 			s.logAction(lower, name+orElse(a.all, "triggers HOLD action"))
 		}
 	case "DISCARD":
 		s.logAction(lower, name+orElse(a.all, "triggers DISCARD action"))
-		tx.discard = true
+		tx.Discard = true
 		return s.permitted(ctx, a.word, about, by)
 	case "REDIRECT", "BCC":
 		if !strings.Contains(a.all, "@") {
@@ -52,9 +43,19 @@ func (s *session) actOnMessage(ctx context.Context, a action, by, key string, ab
 		}
 		s.logAction(lower, name+"triggers "+a.verb+" "+a.all)
 		if a.verb == "REDIRECT" {
-			tx.redirect = a.all
-		} else if len(tx.bcc) < maxCopies {
-			tx.bcc = append(tx.bcc, a.all)
+			tx.Redirect = a.all
+		} else if len(tx.BCC) < maxCopies {
+			tx.BCC = append(tx.BCC, a.all)
+		}
+	case "FILTER":
+		switch {
+		case a.all == "":
+			s.warn(entry + " has FILTER entry without value")
+		case !strings.Contains(a.all, ":"):
+			s.warn(entry + " requires transport:destination")
+		default:
+			s.logAction(lower, name+"triggers FILTER "+a.all)
+			tx.Filter = a.all
 		}
 	case "PREPEND":
 		switch {
@@ -62,8 +63,8 @@ func (s *session) actOnMessage(ctx context.Context, a action, by, key string, ab
 			s.warn(table + ": action PREPEND must be used before smtpd_end_of_data_restrictions")
 		case !isHeader(a.all):
 			s.warn(entry + " requires header: text")
-		case len(tx.prepend) < maxPrepended:
-			tx.prepend = append(tx.prepend, a.all)
+		case len(tx.Prepend) < maxPrepended:
+			tx.Prepend = append(tx.Prepend, a.all)
 		}
 	}
 	return dunno
@@ -84,9 +85,9 @@ func isHeader(s string) bool {
 }
 
 // prepended are the fields that actions have put above the message, as lines.
-func (h *handling) prepended() []byte {
+func (s *session) prepended() []byte {
 	var b []byte
-	for _, field := range h.prepend {
+	for _, field := range s.tx.Prepend {
 		b = append(append(b, echo(field, maxField)...), "\r\n"...)
 	}
 	return b
@@ -95,39 +96,26 @@ func (h *handling) prepended() []byte {
 // maxField is RFC 5322 section 2.1.1.
 const maxField = 998
 
-// redirected makes a message go where an action wants it: to one address in place of all
-// recipients, and copies beside them. A refusal is one for now: where the message was to
-// go nobody could say.
-func (s *session) redirected() *mail.Status {
+// route makes a message go where actions want it: to one address in place of all
+// recipients, to further ones, through a filter. A refusal is one for now: where the
+// message was to go nobody could say.
+func (s *session) route() *mail.Status {
 	tx := &s.tx
+	if tx.Filter == "" {
+		tx.Filter = s.o.ContentFilter
+	}
 	ctx := s.lookup()
-	if tx.redirect != "" {
-		to := mail.SplitAddress(tx.redirect)
-		orig := mail.RcptRequest{Addr: to, Sender: tx.from}
-		rcpts, refused := s.destination(ctx, orig)
+	rcpts, err := tx.Route(tx.rcpts, tx.from, tx.seen, s.o.Filters, func(r mail.RcptRequest) ([]mail.Recipient, error) {
+		rcpts, refused := s.destination(ctx, r)
 		if refused != nil {
-			return refused
+			return nil, refused
 		}
-		first := tx.rcpts[0]
-		for i := range rcpts {
-			rcpts[i].Orig, rcpts[i].ORcpt, rcpts[i].Notify = first.Orig, first.ORcpt, first.Notify
-		}
-		tx.rcpts = rcpts
+		return rcpts, nil
+	})
+	if err != nil {
+		return mail.StatusOf(err)
 	}
-	for _, bcc := range tx.bcc {
-		rcpts, refused := s.destination(ctx, mail.RcptRequest{Addr: mail.SplitAddress(bcc), Sender: tx.from, Notify: mail.NotifyNever})
-		if refused != nil {
-			return refused
-		}
-		if tx.redirect != "" {
-			continue // that replaces them too
-		}
-		for i := range rcpts {
-			if !tx.seen.Seen(&rcpts[i]) {
-				tx.rcpts = append(tx.rcpts, rcpts[i])
-			}
-		}
-	}
+	tx.rcpts = rcpts
 	return nil
 }
 

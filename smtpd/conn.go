@@ -52,7 +52,7 @@ type conn struct {
 	overshoot int  // recipients beyond smtpd_recipient_limit
 	bdat      bdatState
 	dot       wire.DotReader // of the message under way
-	chunked   int64 // octets of the chunks taken
+	chunked   int64          // octets of the chunks taken
 
 	mu   sync.Mutex
 	busy bool // guarded by mu: in a transaction, which a shutdown lets finish

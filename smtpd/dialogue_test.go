@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"aliasmx/internal/checks"
 	"aliasmx/internal/wire"
 )
 
@@ -183,6 +184,22 @@ func setOption(t *testing.T, w *world, name, value string) {
 	list := func() []Restriction { return restrict(strings.Split(value, ", ")...) }
 	duration := func() time.Duration { d, _ := time.ParseDuration(value); return d }
 	switch name {
+	case "header_checks", "body_checks": // pattern=action, ...
+		t := patterns{}
+		for rule := range strings.SplitSeq(value, ", ") {
+			pattern, action, _ := strings.Cut(rule, "=")
+			t = append(t, [2]string{pattern, action})
+		}
+		if name == "body_checks" {
+			w.checks.Body = []checks.Table{t}
+		} else {
+			w.checks.Header, w.checks.MIME = []checks.Table{t}, []checks.Table{t}
+		}
+		o.Checks = checks.New(w.checks)
+	case "content_filter":
+		o.ContentFilter = value
+	case "hopcount_limit":
+		o.HopcountLimit = n
 	case "smtpd_helo_required":
 		o.HeloRequired = yes
 	case "smtpd_delay_reject":

@@ -111,7 +111,7 @@ func (s *session) askSender(ctx context.Context) *mail.Status {
 	j.senderListed = false
 	refused := s.ask(ctx, s.o.Sender, s.senderSub(), j.heloPermit, (*session).checkSender)
 	j.senderPermit = j.ifPermit
-	if refused != nil || !s.o.RejectUnlistedSender || j.senderListed || s.tx.discard {
+	if refused != nil || !s.o.RejectUnlistedSender || j.senderListed || s.tx.Discard {
 		return refused
 	}
 	return s.end(s.rejectUnlistedSender(ctx, nil))
@@ -178,7 +178,7 @@ func (s *session) judge(ctx context.Context, list []Restriction) (result outcome
 	outer := j.depth
 	j.depth++
 	for i := range list {
-		if s.tx.discard {
+		if s.tx.Discard {
 			break // the message goes nowhere: there is nothing left to ask
 		}
 		r := &list[i]

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"aliasmx/internal/checks"
 	"aliasmx/internal/mail"
 )
 
@@ -280,6 +281,12 @@ func (j *journal) Handle(_ context.Context, r slog.Record) error {
 		if helo, ok := v[mail.KeyHelo]; ok {
 			line += " helo=<" + helo + ">"
 		}
+	case mail.EventContent:
+		line = id + v[mail.KeyKind] + ": " + v[mail.KeyStage] + " from " + v[mail.KeyClient] + "; from=<" + v[mail.KeyFrom] + "> to=<" + v[mail.KeyTo] +
+			"> proto=" + v[mail.KeyProto] + " helo=<" + v[mail.KeyHelo] + ">"
+		if v[mail.KeyReason] != "" {
+			line += ": " + v[mail.KeyReason]
+		}
 	default:
 		if r.Level >= slog.LevelWarn {
 			line = "warning: "
@@ -313,6 +320,8 @@ type world struct {
 	log   *journal
 	srv   *Server
 	conns sync.WaitGroup
+
+	checks checks.Options
 }
 
 // usual is the configuration that the recorded cases share.

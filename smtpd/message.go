@@ -1,7 +1,6 @@
 package smtpd
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"aliasmx/internal/checks"
 	"aliasmx/internal/header"
 	"aliasmx/internal/mail"
 	"aliasmx/internal/wire"
@@ -22,6 +22,8 @@ import (
 type content struct {
 	draft    mail.Draft
 	header   *header.Writer
+	checks   *checks.Filter // nil: nothing is checked
+	above    []byte         // what checks have left of the fields above the message
 	limit    *limiter
 	lines    *wire.LineWriter // of BDAT chunks, nil with DATA
 	reserved bool             // of the server's memory for messages under way
@@ -100,7 +102,12 @@ func (s *session) BeforeData(verb string) error {
 	}
 	c.draft = draft
 	c.header = header.NewWriter(draft, s.headerOptions())
-	c.limit = &limiter{w: c.header, left: -1}
+	checked, err := s.check(c.header)
+	if err != nil {
+		c.abort(s)
+		return s.refuse(verb, nil, s.queueRefusal("cannot begin to write it", err))
+	}
+	c.limit = &limiter{w: checked, left: -1}
 	if s.o.MessageSizeLimit > 0 {
 		c.limit.left = s.o.MessageSizeLimit
 	}
@@ -197,31 +204,45 @@ func (s *session) broken(err error) error {
 // client is told then.
 func (s *session) finish(done string) error {
 	c := &s.tx.content
-	if err := c.header.Close(); err != nil {
+	if err := c.close(); err != nil {
 		c.limit.err = err
 		return s.broken(err)
 	}
+	rejected := c.refused()
 	// Our own Received field counts (postconf(5): hopcount_limit).
-	if c.header.Hops()+1 >= s.o.HopcountLimit {
+	if rejected == nil && c.hops() >= s.o.HopcountLimit {
 		s.o.cleanupLog.Warn("message rejected: hopcount exceeded", slog.String(mail.KeyQueueID, s.tx.idText))
 		c.abort(s)
 		return status(554, mail.Code(5, 4, 0), "Error: too many hops")
 	}
-	s.logMessageIDs()
+	if rejected == nil || len(c.header.MessageIDs()) > 0 {
+		s.logMessageIDs()
+	}
 	if !s.peer.Local && len(s.o.EndOfData) > 0 {
 		if refused := s.askAbout("END-OF-MESSAGE", s.o.EndOfData, subject{class: classEndOfData, name: "END-OF-MESSAGE"}); refused != nil {
 			c.abort(s)
 			return s.refuse("END-OF-MESSAGE", s.onlyRecipient(), refused)
 		}
 	}
-	if s.tx.discard {
+	switch {
+	case rejected != nil && (!s.peer.Local || rejected.Temporary()):
 		c.abort(s)
-		return s.accepted(done)
-	}
-	s.add(s.tx.reverse.Last)
-	if refused := s.redirected(); refused != nil {
-		c.abort(s)
-		return refused
+		return rejected
+	case rejected != nil:
+		s.returned(rejected)
+	default:
+		if c.checks != nil {
+			s.tx.Add(c.checks.Handling())
+		}
+		if s.tx.Discard {
+			c.abort(s)
+			return s.accepted(done)
+		}
+		s.add(s.tx.reverse.Last)
+		if refused := s.route(); refused != nil {
+			c.abort(s)
+			return refused
+		}
 	}
 	if err := c.draft.Commit(s.ctx, s.envelope()); err != nil {
 		err = s.queueRefusal("cannot commit it", err)
@@ -252,31 +273,6 @@ func (s *session) needsUTF8() bool {
 // envelope is what is kept with the message.
 func (s *session) envelope() *mail.Envelope {
 	utf8 := s.tx.opts.UTF8
-	with := s.proto()
-	if utf8 {
-		with = "UTF8SMTP" // RFC 6531 section 3.7.3
-	}
-	secured := ""
-	if s.tls != nil {
-		if with != "SMTP" {
-			with += "S" // RFC 3848
-		}
-		if s.o.TLS != nil && s.o.TLS.ReceivedHeader {
-			secured = securedBy(s.tls, s.o.TLS.Config.ClientAuth != tls.NoClientCert)
-		}
-	}
-	if s.login.username != "" && s.proto() == "ESMTP" {
-		with += "A" // RFC 3848, of ESMTP only
-	}
-	login := ""
-	if s.o.AuthenticatedHeader {
-		login = s.login.username
-	}
-	t := trace{
-		login: login, hidden: s.o.HideClientSession,
-		helo: s.helo, peer: s.peer, hostname: s.o.MyHostname, mailName: s.o.MailName,
-		protocol: with, tls: secured, id: s.tx.id, only: s.onlyRecipient(), time: s.tx.arrived,
-	}
 	env := &mail.Envelope{
 		ID:      s.tx.id,
 		Arrived: s.tx.arrived,
@@ -284,10 +280,13 @@ func (s *session) envelope() *mail.Envelope {
 		EnvID:   s.tx.opts.EnvelopeID,
 		Ret:     string(s.tx.opts.Return),
 		Client: mail.Client{
-			Name: s.peer.Name, Addr: s.peer.Addr, Port: s.peer.Port, Helo: s.helo, Protocol: with, UID: s.peer.UID,
+			Name: s.peer.Name, Addr: s.peer.Addr, Port: s.peer.Port, Helo: s.helo, Protocol: s.with(), UID: s.peer.UID,
 		},
-		Prepend: t.received(s.tx.prepended()),
+		Prepend: s.tx.content.above,
 		Rcpts:   s.tx.rcpts,
+	}
+	if s.tx.content.checks == nil {
+		env.Prepend = s.above()
 	}
 	switch s.tx.opts.Body {
 	case smtp.Body8BitMIME:
@@ -301,7 +300,7 @@ func (s *session) envelope() *mail.Envelope {
 	if s.peer.Local {
 		env.Flags |= mail.FlagSubmitted
 	}
-	if s.tx.hold {
+	if s.tx.Hold {
 		env.Flags |= mail.FlagHold
 	}
 	return env

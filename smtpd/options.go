@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"aliasmx/internal/checks"
 	"aliasmx/internal/mail"
 	"aliasmx/internal/wire"
 )
@@ -129,6 +130,11 @@ type Options struct {
 	HopcountLimit      int      // hopcount_limit (50)
 	HeaderTokenLimit   int      // header_address_token_limit (10240)
 	MessageDropHeaders []string // message_drop_headers
+
+	Checks        *checks.Rules // header_checks and its relatives, body_checks; nil: none
+	ContentFilter string        // content_filter: transport:nexthop; "": none
+	Filters       mail.Filters  // what a filter without a next hop has
+	NoMilters     bool          // receive_override_options has no_milters
 
 	AlwaysAddMissingHeaders bool // always_add_missing_headers
 	HeaderFromObsolete      bool // header_from_format = obsolete

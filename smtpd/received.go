@@ -68,6 +68,38 @@ func (t *trace) end(b []byte) []byte {
 	return append(header.AppendDate(b, t.time), "\r\n"...)
 }
 
+// above are the fields that stand above the message: those of actions, and ours.
+func (s *session) above() []byte {
+	secured, login := "", ""
+	if s.tls != nil && s.o.TLS != nil && s.o.TLS.ReceivedHeader {
+		secured = securedBy(s.tls, s.o.TLS.Config.ClientAuth != tls.NoClientCert)
+	}
+	if s.o.AuthenticatedHeader {
+		login = s.login.username
+	}
+	t := trace{
+		login: login, hidden: s.o.HideClientSession,
+		helo: s.helo, peer: s.peer, hostname: s.o.MyHostname, mailName: s.o.MailName,
+		protocol: s.with(), tls: secured, id: s.tx.id, only: s.onlyRecipient(), time: s.tx.arrived,
+	}
+	return t.received(s.prepended())
+}
+
+// with is the protocol as a Received field names it.
+func (s *session) with() string {
+	with := s.proto()
+	if s.tx.opts.UTF8 {
+		with = "UTF8SMTP" // RFC 6531 section 3.7.3
+	}
+	if s.tls != nil && with != "SMTP" {
+		with += "S" // RFC 3848
+	}
+	if s.login.username != "" && s.proto() == "ESMTP" {
+		with += "A" // RFC 3848, of ESMTP only
+	}
+	return with
+}
+
 // securedBy is what a Received field says of TLS (smtpd_tls_received_header); asked tells
 // whether the client was asked for a certificate.
 func securedBy(state *tls.ConnectionState, asked bool) string {

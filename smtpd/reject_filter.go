@@ -43,7 +43,7 @@ func parseRefusal(s string) (reply, bool) {
 	if err != nil {
 		return reply{}, false
 	}
-	enhanced, text := splitEnhanced(s[4:])
+	enhanced, text := mail.SplitEnhanced(s[4:])
 	if enhanced != (mail.Enhanced{}) && enhanced[0] != uint16(code/100) {
 		return reply{}, false
 	}

@@ -62,12 +62,13 @@ type transaction struct {
 	idText   string           // the same as text
 	accepted int              // recipients
 	first    mail.Address     // of them, as the client named it
+	last     mail.Address     // likewise
 	rcpts    []mail.Recipient // where they lead
 	seen     *mail.Duplicates
 	cached   expansion
 
 	content content
-	handling
+	mail.Handling
 }
 
 // reverse is what the tables make of the reverse-path: asked for when the first recipient
@@ -254,7 +255,7 @@ func (s *session) RcptAddress(to mail.Address, opts *smtp.RcptOptions) error {
 	if rev.refused != nil {
 		return s.refuse("RCPT", &to, about(to, rev.refused))
 	}
-	if s.tx.discard {
+	if s.tx.Discard {
 		s.accept(to, nil) // nobody gets it
 		return nil
 	}
@@ -298,6 +299,7 @@ func (s *session) accept(to mail.Address, rcpts []mail.Recipient) {
 		s.tx.first = to
 		s.logClient()
 	}
+	s.tx.last = to
 	s.tx.accepted++
 	if s.tx.accepted == 1 {
 		s.add(s.tx.reverse.First)

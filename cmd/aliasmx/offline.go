@@ -49,5 +49,10 @@ func openQueueOffline(cfg *postconf.Config) (admin.Queue, func(), error) {
 		store.Close()
 		closeTables()
 	}
-	return operated{q, resolver.Reroute}, done, nil
+	picked, err := cfg.ForService("", "pickup")
+	if err != nil {
+		done()
+		return nil, nil, err
+	}
+	return operated{q, requeue(resolver, picked.Get("content_filter"), filters(picked))}, done, nil
 }

@@ -56,9 +56,9 @@ func (d *daemon) newAdmin(cfg *postconf.Config) (*admin.Server, error) {
 
 func (d *daemon) reroute(sender mail.Address, r mail.Recipient) []mail.Recipient {
 	d.mu.Lock()
-	resolver := d.view.resolver
+	v := d.view
 	d.mu.Unlock()
-	return resolver.Reroute(sender, r)
+	return requeue(v.resolver, v.pickup.ContentFilter, v.pickup.Filters)(sender, r)
 }
 
 func (d *daemon) health() error { return nil }

@@ -11,6 +11,7 @@ import (
 	"aliasmx/alias"
 	"aliasmx/delivery"
 	"aliasmx/internal/bounce"
+	"aliasmx/internal/checks"
 	"aliasmx/internal/dns"
 	"aliasmx/internal/local"
 	"aliasmx/internal/pickup"
@@ -34,8 +35,9 @@ type view struct {
 	bounce    *bounce.Writer
 	pickup    pickup.Options
 	verify    verify.Params
-	local     smtpd.Options  // for sendmail -bs
-	aliases   *local.Options // local delivery; nil: there is none
+	local     smtpd.Options            // for sendmail -bs
+	aliases   *local.Options           // local delivery; nil: there is none
+	checks    map[string]*checks.Rules // by the name of a cleanup service
 }
 
 // listenerView is one service of master.cf.
@@ -87,6 +89,9 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 		if err != nil {
 			return nil, err
 		}
+		if err := v.contentOptions(&o, l.Config); err != nil {
+			return nil, err
+		}
 		if o.TLS, err = v.serverTLS(l.Config, v.tables, log); err != nil {
 			return nil, err
 		}
@@ -108,6 +113,13 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 		return nil, err
 	}
 	if v.local, err = v.smtpdOptions(cfg, names, log); err != nil {
+		return nil, err
+	}
+	picked, err := cfg.ForService("", "pickup")
+	if err != nil {
+		return nil, err
+	}
+	if err := v.contentOptions(&v.local, picked); err != nil {
 		return nil, err
 	}
 	v.local.SMTPUTF8Autodetect = smtputf8Autodetect(cfg, "sendmail")
@@ -147,7 +159,10 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 		Location:              time.Local,
 		Log:                   log,
 	})
-	return v, v.pickupOptions(log)
+	if err := v.pickupOptions(log); err != nil {
+		return nil, err
+	}
+	return v, v.pickupContent(picked)
 }
 
 func (v *view) close() { v.tables.close() }

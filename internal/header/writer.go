@@ -131,6 +131,9 @@ func (w *Writer) Close() error {
 	return w.err
 }
 
+// Cut ends a message that goes no further, in place of Close: nothing is added to it.
+func (w *Writer) Cut() { w.endField() }
+
 // Hops is the number of Received fields (postconf(5): hopcount_limit).
 func (w *Writer) Hops() int { return w.hops }
 

@@ -42,6 +42,7 @@ const (
 	EventLost       = "lost"          // smtpd: reason (lost connection, timeout, too many errors...), stage, client
 	EventMessageID  = "message-id"    // cleanup: queue_id, message_id
 	EventCleanup    = "cleanup"       // cleanup: queue_id, stage, reason, client, from, to, proto, helo: refused at the dot
+	EventContent    = "content"       // cleanup: queue_id, kind (reject, warning, hold...), stage (header or body, and which), client, from, to, proto, helo, [reason]: header_checks(5)
 	EventPickup     = "pickup"        // pickup: queue_id, uid, from
 	EventActive     = "active"        // qmgr: queue_id, from, size, nrcpt
 	EventRemoved    = "removed"       // qmgr: queue_id

@@ -3,6 +3,8 @@ package mail
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/emersion/go-smtp"
 )
@@ -68,3 +70,29 @@ func StatusOf(err error) *Status {
 	}
 	return &Status{Code: 451, Enhanced: Code(4, 3, 0), Text: "Temporary lookup failure"}
 }
+
+// SplitEnhanced takes an enhanced status code (RFC 3463) off the beginning of a text; zero
+// if there is none.
+func SplitEnhanced(s string) (e Enhanced, text string) {
+	const space = " \t\r\n\v\f"
+	s = strings.TrimLeft(s, space)
+	word, rest := s, ""
+	if i := strings.IndexAny(s, space); i >= 0 {
+		word, rest = s[:i], strings.TrimLeft(s[i:], space)
+	}
+	parts := strings.Split(word, ".")
+	if len(parts) != 3 || parts[0] != "2" && parts[0] != "4" && parts[0] != "5" {
+		return Enhanced{}, s
+	}
+	for i, part := range parts {
+		n, err := strconv.ParseUint(part, 10, 16)
+		if err != nil || len(part) > 3 || part[0] == '+' {
+			return Enhanced{}, s
+		}
+		e[i] = uint16(n)
+	}
+	return e, rest
+}
+
+// ErrorDest is the error(8) destination that fails with this status.
+func (s *Status) ErrorDest() Dest { return MakeDest("error", s.Enhanced.String()+" "+s.Text) }

@@ -145,7 +145,7 @@ func FuzzValues(f *testing.F) {
 	f.Add(strings.Repeat("é", 1500), "x", "", "")
 	names := []string{
 		mail.EventConnect, mail.EventDisconnect, mail.EventClient, mail.EventReject, mail.EventLost, mail.EventMessageID,
-		mail.EventCleanup, mail.EventPickup, mail.EventActive, mail.EventRemoved, mail.EventExpired, mail.EventDelivery,
+		mail.EventCleanup, mail.EventContent, mail.EventPickup, mail.EventActive, mail.EventRemoved, mail.EventExpired, mail.EventDelivery,
 		mail.EventConnectErr, mail.EventTLS, mail.EventReported, mail.EventOperator,
 	}
 	f.Fuzz(func(t *testing.T, a, b, key, value string) {

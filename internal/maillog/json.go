@@ -16,7 +16,7 @@ import (
 // events are the messages that are events.
 var events = map[string]bool{
 	mail.EventConnect: true, mail.EventDisconnect: true, mail.EventClient: true, mail.EventReject: true,
-	mail.EventLost: true, mail.EventMessageID: true, mail.EventCleanup: true, mail.EventPickup: true,
+	mail.EventLost: true, mail.EventMessageID: true, mail.EventCleanup: true, mail.EventContent: true, mail.EventPickup: true,
 	mail.EventActive: true, mail.EventRemoved: true, mail.EventExpired: true, mail.EventDelivery: true,
 	mail.EventConnectErr: true, mail.EventTLS: true, mail.EventReported: true, mail.EventOperator: true,
 }

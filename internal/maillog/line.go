@@ -25,6 +25,8 @@ func appendLine(b []byte, f *fields, r slog.Record) []byte {
 		return f.appendExtra(b, ", ")
 	case mail.EventReject, mail.EventCleanup:
 		b = f.appendReject(b)
+	case mail.EventContent:
+		b = f.appendContent(b)
 	case mail.EventLost:
 		b = f.append(b, keyReason)
 		b = f.append(append(b, " after "...), keyStage)
@@ -126,6 +128,31 @@ func (f *fields) appendReject(b []byte) []byte {
 	}
 	if !f.empty(keyHelo) {
 		b = f.appendAddress(append(b, ' '), keyHelo)
+	}
+	return b
+}
+
+// appendContent is "ID: reject: header Subject: ... from client; from=<> to=<> proto=ESMTP
+// helo=<>: 5.7.1 ...": of header_checks(5).
+func (f *fields) appendContent(b []byte) []byte {
+	b = append(f.append(f.appendID(b, ""), keyKind), ": "...)
+	b = append(f.append(b, keyStage), " from "...)
+	if f.empty(keyClient) {
+		b = append(b, "local"...)
+	}
+	b = append(f.append(b, keyClient), ';')
+	b = f.appendAddress(append(b, ' '), keyFrom)
+	if !f.empty(keyTo) {
+		b = f.appendAddress(append(b, ' '), keyTo)
+	}
+	if !f.empty(keyProto) {
+		b = f.append(append(b, " proto="...), keyProto)
+	}
+	if !f.empty(keyHelo) {
+		b = f.appendAddress(append(b, ' '), keyHelo)
+	}
+	if !f.empty(keyReason) {
+		b = f.append(append(b, ": "...), keyReason)
 	}
 	return b
 }

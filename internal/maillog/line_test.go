@@ -106,6 +106,21 @@ func records() []record {
 				`"proto":"ESMTP","helo":"client.example.net"`,
 		},
 		{
+			name: "a header that is refused", daemon: "cleanup", msg: mail.EventContent,
+			attrs: []slog.Attr{
+				id(), str(mail.KeyKind, "reject"), str(mail.KeyStage, "header Subject: a\n\tb"), client,
+				str(mail.KeyFrom, ""), str(mail.KeyTo, "x@virt.example"), proto, helo, str(mail.KeyReason, "5.7.1 no"),
+			},
+			want: "cleanup[4711]: ID: reject: header Subject: a??b from unknown[127.0.0.2]; from=<> to=<x@virt.example> proto=ESMTP helo=<client.example.net>: 5.7.1 no",
+			json: `"event":"content","queue_id":"ID","stage":"header Subject: a\u000a\u0009b","client":"unknown[127.0.0.2]","from":"",` +
+				`"to":"x@virt.example","reason":"5.7.1 no","proto":"ESMTP","helo":"client.example.net","kind":"reject"`,
+		},
+		{
+			name: "a line from here", daemon: "cleanup", msg: mail.EventContent,
+			attrs: []slog.Attr{id(), str(mail.KeyKind, "warning"), str(mail.KeyStage, "body x"), str(mail.KeyFrom, "a@b.example")},
+			want:  "cleanup[4711]: ID: warning: body x from local; from=<a@b.example>",
+		},
+		{
 			name: "reject at RCPT with a queue ID", daemon: "smtpd", msg: mail.EventReject,
 			attrs: []slog.Attr{
 				id(), str(mail.KeyStage, "RCPT"), client, str(mail.KeyReason, "554 5.7.1 <a@b@virt.example>: Relay access denied"),

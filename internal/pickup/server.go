@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"aliasmx/internal/checks"
 	"aliasmx/internal/mail"
 	"aliasmx/internal/sock"
 )
@@ -63,6 +64,11 @@ type Options struct {
 	RemoteHeaderDomain      string
 	AlwaysAddMissingHeaders bool
 	HeaderFromObsolete      bool // header_from_format = obsolete
+
+	Checks        *checks.Rules // header_checks and its relatives, body_checks; nil: none
+	ContentFilter string        // content_filter: transport:nexthop; "": none
+	Filters       mail.Filters  // what a filter without a next hop has
+	NoMilters     bool          // receive_override_options has no_milters
 
 	DuplicateFilterLimit    int  // duplicate_filter_limit
 	EnableOriginalRecipient bool // enable_original_recipient

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"aliasmx/internal/checks"
 	"aliasmx/internal/header"
 	"aliasmx/internal/mail"
 )
@@ -30,6 +31,9 @@ type session struct {
 
 	draft   mail.Draft
 	header  *header.Writer
+	checks  *checks.Filter // nil: nothing is checked
+	above   []byte         // what checks have left of the field above the message
+	last    mail.Address   // the last recipient so far
 	content *content
 }
 
@@ -110,6 +114,9 @@ func (s *session) receive() (Reply, error) {
 			if err != nil {
 				return badInput(err)
 			}
+			if len(more) > 0 {
+				s.last = more[len(more)-1]
+			}
 			if rcpts = append(rcpts, more...); len(rcpts) > s.RecipientLimit {
 				return Reply{Status: ExitUnavailable, Text: fmt.Sprintf("more than %d recipients", s.RecipientLimit)}, nil
 			}
@@ -137,8 +144,9 @@ func (s *session) begin() error {
 	}
 	s.draft = draft
 	s.header = header.NewWriter(draft, s.headerOptions())
-	s.content = newContent(s.header)
-	return nil
+	w, err := s.check(s.header)
+	s.content = newContent(w)
+	return err
 }
 
 func (s *session) headerOptions() header.Options {
@@ -190,10 +198,10 @@ func (s *session) finish(given []mail.Address) Reply {
 	if reply, ok := s.write(nil); !ok {
 		return reply
 	}
-	if err := errors.Join(s.content.Close(), s.header.Close()); err != nil {
+	if err := s.closeContent(); err != nil {
 		return s.refuse("", err)
 	}
-	if s.header.Hops()+1 >= s.HopcountLimit { // ours counts as well
+	if s.hops() >= s.HopcountLimit { // ours counts as well
 		s.log.Warn("local submission refused: too many hops", slog.Int(mail.KeyUID, s.uid), slog.String(mail.KeyFrom, s.req.Sender.String()))
 		return Reply{Status: ExitUnavailable, Text: "too many hops"}
 	}
@@ -202,11 +210,18 @@ func (s *session) finish(given []mail.Address) Reply {
 		return *refusal
 	}
 	env := s.envelope(rcpts)
+	dropped, err := s.handle(env)
+	if err != nil {
+		return s.refuse("", err)
+	}
 
 	// Before the commit: after it the queue manager's lines may be faster.
 	id := slog.String(mail.KeyQueueID, s.id.String())
 	s.log.Info(mail.EventPickup, id, slog.Int(mail.KeyUID, s.uid), slog.String(mail.KeyFrom, s.req.Sender.String()))
 	s.header.LogMessageIDs(s.Log.With(slog.String(mail.KeyDaemon, "cleanup")), s.id.String())
+	if dropped {
+		return Reply{Status: ExitOK, ID: s.id} // the draft is aborted behind us
+	}
 	if err := s.draft.Commit(s.ctx, env); err != nil {
 		return s.refuse("", err)
 	}
@@ -223,8 +238,10 @@ func (s *session) envelope(rcpts []mail.Recipient) *mail.Envelope {
 		Flags:   mail.FlagSubmitted,
 		Client:  mail.Client{UID: s.uid},
 		Rcpts:   rcpts,
-		Prepend: fmt.Appendf(nil, "Received: by %s (%s, from userid %d)\r\n\tid %s; %s\r\n",
-			s.MyHostname, s.MailName, s.uid, s.id, header.Date(s.arrived)),
+		Prepend: s.above,
+	}
+	if s.checks == nil {
+		env.Prepend = s.received()
 	}
 	if s.req.EightBit {
 		env.Flags |= mail.FlagBody8BitMIME
@@ -236,6 +253,12 @@ func (s *session) envelope(rcpts []mail.Recipient) *mail.Envelope {
 		env.Flags |= mail.FlagSMTPUTF8
 	}
 	return env
+}
+
+// received is our Received field.
+func (s *session) received() []byte {
+	return fmt.Appendf(nil, "Received: by %s (%s, from userid %d)\r\n\tid %s; %s\r\n",
+		s.MyHostname, s.MailName, s.uid, s.id, header.Date(s.arrived))
 }
 
 func (s *session) internationalAddress(rcpts []mail.Recipient) bool {

@@ -27,7 +27,6 @@ var guards = []struct {
 	name string
 	safe []string
 }{
-	{"content_filter", nil},
 	{"smtpd_proxy_filter", nil},
 	{"smtp_tls_policy_maps", nil},
 	{"smtp_tls_per_site", nil},
@@ -60,8 +59,6 @@ var harmless = []string{
 	"require_home_directory", "smtp_tls_block_early_mail_reply",
 	"lmtp_tls_block_early_mail_reply", "requiretls_esmtp_header", "requiretls_redact_dsn",
 	"tls_required_enable",
-	// Bounds the parts of a body that body_checks looks at.
-	"body_checks_size_limit",
 }
 
 // restricts tells whether a set parameter that has no effect here was meant to

@@ -22,10 +22,11 @@ func TestGuards(t *testing.T) {
 		{"milter settings alone", "milter_default_action = accept\nmilter_protocol = 6", "", ""},
 		{"restriction classes", "smtpd_restriction_classes = strict\nstrict = reject", "", ""},
 		{"no restriction class", "smtpd_restriction_classes = other\nstrict = reject", "", "/etc/test/main.cf, line 2: unknown parameter strict, whose name says that it restricts something; correct the name, or remove the line"},
-		{"header checks", "header_checks = regexp:/etc/x", "", unsupported("header_checks", "regexp:/etc/x")},
-		{"a long value is cut", "header_checks = regexp:/a/very/long/name/of/a/file/which/does/not/fit/into/one/line", "",
-			unsupported("header_checks", "regexp:/a/very/long/name/of/a/file/which/does/not/fit/into/o...")},
-		{"content filter", "content_filter = smtp:127.0.0.1:10025", "", unsupported("content_filter", "smtp:127.0.0.1:10025")},
+		{"header checks", "header_checks = regexp:/etc/x", "", ""},
+		{"checks of what is sent", "smtp_header_checks = regexp:/etc/x", "", unsupported("smtp_header_checks", "regexp:/etc/x")},
+		{"a long value is cut", "smtp_header_checks = regexp:/a/very/long/name/of/a/file/which/does/not/fit/into/one/line", "",
+			unsupported("smtp_header_checks", "regexp:/a/very/long/name/of/a/file/which/does/not/fit/into/o...")},
+		{"content filter", "content_filter = smtp:127.0.0.1:10025", "", ""},
 		{"server TLS, opportunistic", "smtpd_tls_security_level = may", "", ""},
 		{"client TLS, a policy", "smtp_tls_policy_maps = hash:/x", "", unsupported("smtp_tls_policy_maps", "hash:/x")},
 		{"certificate", "smtpd_tls_cert_file = /x.pem", "", ""},
@@ -51,8 +52,8 @@ func TestGuards(t *testing.T) {
 
 		{"service", "", smtp + "smtps inet n - n - - smtpd -o milter_default_action=accept -o smtpd_milters=unix:/x\n",
 			"/etc/test/master.cf, line 2: smtpd_milters = unix:/x is not supported, and something would go unprotected; " + remove},
-		{"another service", "", smtp + "cleanup unix n - - - 0 cleanup\n -o header_checks=pcre:/x\n",
-			"/etc/test/master.cf, line 2: header_checks = pcre:/x is not supported, and something would go unprotected; " + remove},
+		{"another service", "", smtp + "cleanup unix n - - - 0 cleanup\n -o smtpd_milters=unix:/x\n",
+			"/etc/test/master.cf, line 2: smtpd_milters = unix:/x is not supported, and something would go unprotected; " + remove},
 		{"external command", "", smtp + "x unix - n n - - pipe -o header_checks=x argv=/bin/x\n", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

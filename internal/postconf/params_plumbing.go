@@ -10,7 +10,6 @@ var paramsPlumbing = []entry{
 	{"berkeley_db_read_buffer_size", text(), "131072", "buffer to read Berkeley DB tables with"},
 	{"biff", text(), "yes", "tell local users of new mail"},
 	{"bounce_service_name", text(), "bounce", "name of a service in master.cf"},
-	{"cleanup_service_name", text(), "cleanup", "name of a service in master.cf"},
 	{"command_directory", text(), "/usr/sbin", "where Postfix's commands are"},
 	{"connection_cache_protocol_timeout", text(), "5s", "wait for the connection cache"},
 	{"connection_cache_service_name", text(), "scache", "name of a service in master.cf"},

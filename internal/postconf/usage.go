@@ -53,7 +53,7 @@ func (c *Config) serviceWarnings(s Service, used map[string]bool) (list []string
 		case p.Kind == Unsupported:
 			list = append(list, s.place().warn(o.Name+" is not supported and has no effect"))
 		case s.sends() && hasEffectOnSending(o.Name):
-		case !s.listens() && s.Command != "smtpd":
+		case !s.readBy(o.Name):
 			list = append(list, s.place().warn(fmt.Sprintf(
 				"-o %s of service %s/%s has no effect: set it in main.cf", o.Name, s.Name, s.Type)))
 		}

@@ -1,0 +1,157 @@
+package checks
+
+import (
+	"log/slog"
+	"strings"
+
+	"aliasmx/internal/mail"
+)
+
+// What a table wants done: header_checks(5), from ACTIONS on.
+
+// Where a string was found, as the log names it.
+const (
+	contextHeader = "header"
+	contextBody   = "body"
+)
+
+// result is what becomes of a field or line. The zero value passes it.
+type result struct {
+	drop    bool
+	replace string
+}
+
+// maxCopies bounds the recipients that the lines of one message can ask for.
+const maxCopies = 1000
+
+// act carries out an action. content is what the table was asked for, parameter who has
+// the table.
+func (f *Filter) act(context, parameter, content, value string) (r result) {
+	word, text := value, ""
+	if i := strings.IndexAny(value, " \t"); i >= 0 {
+		word, text = value[:i], strings.TrimLeft(value[i:], " \t\r\n\v\f")
+	}
+	log := func(what string) { f.log(what, context+" "+content, text) }
+	warn := func(what string) { f.m.Log.Warn(what) }
+	switch verb := strings.ToUpper(word); verb {
+	case "OK", "DUNNO":
+	case "IGNORE":
+		r.drop = true
+	case "STRIP":
+		log("strip")
+		r.drop = true
+	case "WARN":
+		log("warning")
+	case "INFO":
+		log("info")
+	case "REJECT":
+		f.reject(context+" "+content, text)
+	case "PASS":
+		log("pass")
+		f.over = true
+	case "DISCARD":
+		log("discard")
+		f.wanted.Discard, f.over = true, true
+	case "HOLD":
+		if !f.wanted.Hold && !f.m.Held {
+			log("hold")
+			f.wanted.Hold = true
+		}
+	case "FILTER":
+		switch {
+		case text == "":
+			warn("missing FILTER command argument in " + parameter + " map")
+		case !strings.Contains(text, ":"):
+			warn("bad FILTER command " + text + " in " + parameter + " -- need transport:destination")
+		default:
+			log("filter")
+			f.wanted.Filter = text
+		}
+	case "REDIRECT":
+		if !strings.Contains(text, "@") {
+			warn(`bad REDIRECT target "` + text + `" in ` + parameter + " map -- need user@domain")
+			break
+		}
+		log("redirect")
+		f.wanted.Redirect, f.over = text, true
+	case "BCC":
+		if !strings.Contains(text, "@") {
+			warn(`bad BCC address "` + text + `" in ` + parameter + " map -- need user@domain")
+			break
+		}
+		log("bcc")
+		if len(f.wanted.BCC) < maxCopies {
+			f.wanted.BCC = append(f.wanted.BCC, text)
+		}
+	case "PREPEND", "REPLACE":
+		switch {
+		case text == "":
+			warn(verb + " action without text in " + parameter + " map")
+		case context == contextHeader && fieldName([]byte(text)) == "":
+			warn("bad " + verb + ` header text "` + text + `" in ` + parameter + ` map -- need "headername: headervalue"`)
+		case verb == "PREPEND":
+			log("prepend")
+			f.putLine(text, context == contextHeader)
+		default:
+			log("replace")
+			r.replace = text
+		}
+	default:
+		warn("unknown command in " + parameter + " map: " + value)
+	}
+	return r
+}
+
+// reject refuses the message. The table may give an enhanced status code; one that speaks
+// of success is a mistake.
+func (f *Filter) reject(what, text string) {
+	s := &mail.Status{Code: 550, Enhanced: mail.Code(5, 7, 1), Text: "message content rejected"}
+	if text != "" {
+		code, rest := mail.SplitEnhanced(text)
+		s.Text = rest
+		if code != (mail.Enhanced{}) {
+			s.Enhanced = code
+		}
+		if code[0] == 2 {
+			f.m.Log.Warn("bad DSN action in " + text + " -- need 4.x.x or 5.x.x")
+			s.Enhanced[0] = 4
+		}
+	}
+	if s.Enhanced[0] == 4 {
+		s.Code = 451
+	}
+	f.log("reject", what, s.Enhanced.String()+" "+s.Text)
+	f.refuse(s)
+}
+
+const (
+	maxLogged        = 200 // bytes of a field or line in the log
+	maxLoggedTooDeep = 100
+)
+
+// log writes a line about what was done.
+func (f *Filter) log(kind, what, text string) {
+	context, content, _ := strings.Cut(what, " ")
+	attrs := append([]slog.Attr{
+		slog.String(mail.KeyKind, kind),
+		slog.String(mail.KeyStage, context+" "+content[:min(len(content), maxLogged)]),
+	}, f.m.Origin...)
+	if text != "" {
+		attrs = append(attrs, slog.String(mail.KeyReason, text))
+	}
+	f.m.Log.LogAttrs(f.m.Context(), slog.LevelInfo, mail.EventContent, attrs...)
+}
+
+// logTooDeep is the line about a message that nobody can make sense of.
+func (f *Filter) logTooDeep(field string) {
+	attrs := []slog.Attr{
+		slog.String(mail.KeyKind, "reject"),
+		slog.String(mail.KeyStage, "mime-error "+tooDeep+": "+field[:min(len(field), maxLoggedTooDeep)]),
+	}
+	for _, a := range f.m.Origin {
+		if a.Key != mail.KeyProto && a.Key != mail.KeyHelo {
+			attrs = append(attrs, a)
+		}
+	}
+	f.m.Log.LogAttrs(f.m.Context(), slog.LevelInfo, mail.EventContent, attrs...)
+}

@@ -1,6 +1,9 @@
 package mail
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // Duplicates remembers the recipients of one message, so that none gets it twice
 // (postconf(5): duplicate_filter_limit, enable_original_recipient). It is used by one
@@ -9,6 +12,7 @@ type Duplicates struct {
 	limit      int
 	byOriginal bool
 	seen       map[string]struct{}
+	key        []byte // of the recipient asked for last: asking must not cost memory
 }
 
 // NewDuplicates remembers at most limit recipients (0: all). byOriginal is
@@ -22,19 +26,47 @@ func NewDuplicates(limit int, byOriginal bool) *Duplicates {
 // difference. Once the limit is reached nothing more is remembered: a recipient may
 // then get a message twice, but none is lost.
 func (d *Duplicates) Seen(r *Recipient) bool {
-	key := r.Final.Internal()
+	d.key = d.key[:0]
 	if d.byOriginal {
-		key = r.ORcpt + "\n" + string('0'+rune(r.Notify&^NotifyExpanded)) + "\n" + r.Orig.Internal() + "\n" + key
+		d.add(r.ORcpt)
+		d.key = append(d.key, '\n', '0'+byte(r.Notify&^NotifyExpanded), '\n')
+		d.addAddress(r.Orig)
+		d.key = append(d.key, '\n')
 	}
-	key = strings.ToLower(key)
-	if _, ok := d.seen[key]; ok {
+	d.addAddress(r.Final)
+	if _, ok := d.seen[string(d.key)]; ok {
 		return true
 	}
 	if d.limit == 0 || len(d.seen) < d.limit {
 		if d.seen == nil {
 			d.seen = make(map[string]struct{})
 		}
-		d.seen[key] = struct{}{}
+		d.seen[string(d.key)] = struct{}{}
 	}
 	return false
+}
+
+// addAddress adds the internal form of an address to the key.
+func (d *Duplicates) addAddress(a Address) {
+	d.add(a.Local)
+	if a.Domain != "" {
+		d.key = append(d.key, '@')
+		d.add(a.Domain)
+	}
+}
+
+// add adds text in lower case to the key.
+func (d *Duplicates) add(s string) {
+	begin := len(d.key)
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			d.key = append(d.key[:begin], strings.ToLower(s)...)
+			return
+		}
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		d.key = append(d.key, c)
+	}
 }

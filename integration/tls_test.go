@@ -13,7 +13,7 @@ import (
 
 // certificateFiles writes a certificate for names, and its key, as a certificate authority
 // hands them out.
-func certificateFiles(t *testing.T, r *relay, base string, names ...string) (cert, key string) {
+func certificateFiles(t testing.TB, r *relay, base string, names ...string) (cert, key string) {
 	t.Helper()
 	cfg, err := peers.SelfSigned(names...)
 	if err != nil {

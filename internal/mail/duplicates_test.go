@@ -37,6 +37,20 @@ func TestDuplicates(t *testing.T) {
 	}
 }
 
+// Case makes no difference beyond ASCII either, and asking again costs no memory.
+func TestDuplicatesUTF8(t *testing.T) {
+	d := NewDuplicates(0, true)
+	upper, lower := Recipient{Final: SplitAddress("JÖ@GRÜN.example")}, Recipient{Final: SplitAddress("jö@grün.EXAMPLE")}
+	if d.Seen(&upper) || !d.Seen(&lower) {
+		t.Error("JÖ and jö are two")
+	}
+	plain := Recipient{Final: SplitAddress("one@dest.example")}
+	d.Seen(&plain)
+	if n := testing.AllocsPerRun(100, func() { d.Seen(&plain) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func TestDuplicatesLimit(t *testing.T) {
 	d := NewDuplicates(2, true)
 	var got []bool

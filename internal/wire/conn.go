@@ -51,8 +51,9 @@ type Conn struct {
 // NewConn wraps a connection. Each single wait for the peer, in either direction, is
 // at most timeout long; SetTimeout changes it.
 func NewConn(nc net.Conn, timeout time.Duration) *Conn {
-	c := &Conn{timeout: timeout}
-	c.adopt(nc)
+	c := &Conn{nc: nc, timeout: timeout}
+	c.r = bufio.NewReaderSize(waitReader{c}, bufferSize)
+	c.w = bufio.NewWriterSize(waitWriter{c}, bufferSize)
 	return c
 }
 
@@ -62,12 +63,6 @@ func NewPooledConn(nc net.Conn, timeout time.Duration, b *Buffers) *Conn {
 	c := &Conn{nc: nc, timeout: timeout, buffers: b}
 	c.borrow()
 	return c
-}
-
-func (c *Conn) adopt(nc net.Conn) {
-	c.nc = nc
-	c.r = bufio.NewReaderSize(waitReader{c}, bufferSize)
-	c.w = bufio.NewWriterSize(waitWriter{c}, bufferSize)
 }
 
 // SetTimeout sets how long each wait from now on may take.
@@ -170,14 +165,22 @@ func (c *Conn) StartTLSClient(cfg *tls.Config, timeout time.Duration) error {
 	return c.handshake(tls.Client(c.nc, cfg), timeout)
 }
 
+// handshake does it without buffers: a peer may take its time, and then wait. What was to
+// be sent in the clear and was not is dropped.
 func (c *Conn) handshake(t *tls.Conn, timeout time.Duration) error {
+	if c.buffers != nil {
+		c.giveBack()
+		defer c.borrow()
+	} else {
+		c.w.Reset(waitWriter{c})
+	}
 	t.SetDeadline(time.Now().Add(timeout))
 	if err := t.Handshake(); err != nil {
 		c.err = err
 		return err
 	}
 	t.SetDeadline(time.Time{})
-	c.adopt(t)
+	c.nc = t
 	return nil
 }
 

@@ -54,6 +54,7 @@ type recordedSession struct {
 	Hello   string `json:"hello"`
 	Leave   bool   `json:"leave"`
 	Wrapped bool   `json:"wrapped"`
+	Others  int    `json:"others"` // so many connections are open already
 
 	Sendmail []string         `json:"sendmail"`
 	Stdin    string           `json:"stdin"`

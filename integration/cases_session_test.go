@@ -36,6 +36,15 @@ type client struct {
 // play runs one SMTP session from the recorded client address.
 func play(addr string, s recordedSession) ([]reply, error) {
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(s.Client)}, Timeout: silence}
+	for range s.Others {
+		other, err := d.Dial("tcp", addr)
+		if err != nil {
+			return nil, err
+		}
+		defer other.Close()
+		other.SetReadDeadline(time.Now().Add(silence))
+		bufio.NewReader(other).ReadString('\n')
+	}
 	nc, err := d.Dial("tcp", addr)
 	if err != nil {
 		return nil, err

@@ -14,6 +14,11 @@ func (c *conn) connect() bool {
 		c.flush()
 		return false
 	}
+	if c.early() {
+		c.say(say(554, mail.Code(5, 5, 0), "Error: SMTP protocol synchronization"))
+		c.flush()
+		return false
+	}
 	// XCLIENT does not change this: the filter before us stays who it is.
 	c.mayXforward = c.isAuthorized("smtpd_authorized_xforward_hosts", c.o.AuthorizedXforward)
 	exempt, refused := c.admit()
@@ -50,7 +55,7 @@ func (c *conn) greet(s *session) reply {
 	c.sess = s
 	c.denied = false
 	c.bareLF = c.isAuthorized("smtpd_forbid_bare_newline_exclusions", c.o.BareNewlineExclusions)
-	s.bareLF = c.bareLF
+	s.bareLF, s.improper = c.bareLF, c.improper
 	c.chooseKeywords()
 	if err := s.Connect(); err != nil {
 		// RFC 5321 section 3.1: after 554 in place of the greeting it may QUIT.

@@ -23,6 +23,24 @@ func (c *conn) isForbidden(word string) bool {
 // commands, by somebody who has web browsers or mail forms speak SMTP.
 func isHeaderName(word string) bool { return strings.IndexByte(word, ':') > 0 }
 
+// early looks whether the client has spoken before it was greeted, and tells whether that
+// is the end. With TLS from the first byte it has to.
+func (c *conn) early() bool {
+	if c.peer.Local || c.o.TLS != nil && c.o.TLS.Wrapper || !c.wc.Pending() {
+		return false
+	}
+	c.notePipelining(c.where)
+	return c.o.ForbidUnauthPipelining
+}
+
+// notePipelining logs what the client has sent ahead.
+func (c *conn) notePipelining(after string) {
+	c.improper = true
+	c.wc.Await() // does not: something is here
+	ahead, _ := c.wc.Reader().Peek(min(c.wc.Buffered(), maxEchoed))
+	c.log.Info("improper command pipelining after " + after + " from " + c.peer.String() + ": " + escape(ahead))
+}
+
 // pipelined looks whether the client has sent on without waiting where it had to: after
 // some commands, and after all of them before it has said EHLO. It tells whether that is
 // the end (smtpd_forbid_unauth_pipelining). DATA decides for itself: commands that follow
@@ -32,9 +50,7 @@ func (c *conn) pipelined(v verb) bool {
 		return false
 	}
 	if !c.improper {
-		c.improper = true
-		ahead, _ := c.wc.Reader().Peek(min(c.wc.Buffered(), maxEchoed))
-		c.log.Info("improper command pipelining after " + v.String() + " from " + c.peer.String() + ": " + escape(ahead))
+		c.notePipelining(v.String())
 		if s, ok := c.sess.(PipeliningSession); ok {
 			s.ImproperPipelining()
 		}

@@ -78,6 +78,10 @@ func (v *view) serverTLS(cfg *postconf.Config, t *tables, log *slog.Logger) (*sm
 	if err != nil {
 		return nil, err
 	}
+	ciphers, err := serverCiphers(cfg, required)
+	if err != nil {
+		return nil, err
+	}
 	o := certs.Options{Chains: chains, Pairs: pairs, Warn: func(msg string) { log.Warn(msg) }}
 	if names := t.maps("tls_server_sni_maps"); names != nil {
 		o.SNI = func(ctx context.Context, name string) (string, bool, error) {
@@ -100,7 +104,7 @@ func (v *view) serverTLS(cfg *postconf.Config, t *tables, log *slog.Logger) (*sm
 	if err != nil {
 		return nil, err
 	}
-	c := &tls.Config{GetCertificate: store.GetCertificate, MinVersion: versions.least, MaxVersion: versions.most}
+	c := &tls.Config{GetCertificate: store.GetCertificate, MinVersion: versions.least, MaxVersion: versions.most, CipherSuites: ciphers}
 	if cfg.Bool("smtpd_tls_ask_ccert") || cfg.Bool("smtpd_tls_req_ccert") && required {
 		// Who the client is nobody has to prove to send us mail: it is verified later, and
 		// a certificate that is not good is as none.

@@ -14,6 +14,9 @@ var paramsLimits = []entry{
 	{"smtpd_client_connection_limit_exceptions", list(), "", "older name of smtpd_client_event_limit_exceptions"},
 	{"anvil_status_update_time", seconds(1, 0), "600s", "how often the highest counts of any client are logged"},
 
+	{"smtpd_tls_exclude_ciphers", list(), "", "ciphers of TLS 1.2 not to speak, in OpenSSL's words"},
+	{"smtpd_tls_mandatory_exclude_ciphers", list(), "", "more of them where TLS is insisted on"},
+
 	{"smtpd_client_port_logging", yesno(), "no", "log the port of a client behind its address"},
 	{"smtpd_hide_client_session", yesno(), "no", "tell nothing of the client in the Received header; not for port 25"},
 	{"smtpd_noop_commands", list(), "", "words that are answered with 250 and do nothing"},

@@ -15,6 +15,4 @@ var unsupportedSMTPD = []plain{
 	{"smtpd_tls_dcert_file", ""},
 	{"smtpd_tls_dkey_file", "$smtpd_tls_dcert_file"},
 	{"smtpd_tls_enable_rpk", "no"},
-	{"smtpd_tls_exclude_ciphers", ""},
-	{"smtpd_tls_mandatory_exclude_ciphers", ""},
 }

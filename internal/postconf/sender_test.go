@@ -30,3 +30,22 @@ func TestSenders(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// A recipient limit counts for each transport that there is, and has to be a number.
+func TestRecipientLimits(t *testing.T) {
+	const master = "smtp inet n - n - - smtpd\nslow unix - - n - - smtp\nx unix - n n - - pipe\n"
+	c := readBoth(t, "lmtp_destination_recipient_limit = 1\nslow_destination_recipient_limit = 2\nx_destination_recipient_limit = 3\n", master)
+	got := strings.Join(c.Warnings(), "; ")
+	if !strings.Contains(got, "x_destination_recipient_limit is not supported") || strings.Contains(got, "slow") || strings.Contains(got, "lmtp") {
+		t.Errorf("warnings %s", got)
+	}
+	if c.Int("slow_destination_recipient_limit") != 2 || c.Int("smtp_destination_recipient_limit") != 50 {
+		t.Errorf("slow %d, smtp %d", c.Int("slow_destination_recipient_limit"), c.Int("smtp_destination_recipient_limit"))
+	}
+	for _, name := range []string{"lmtp", "slow"} {
+		err := readBoth(t, name+"_destination_recipient_limit = many\n", master).Check()
+		if err == nil || !strings.Contains(err.Error(), name+"_destination_recipient_limit") {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+}

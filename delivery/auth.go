@@ -20,6 +20,7 @@ import (
 // auth is what a session knows of its login.
 type auth struct {
 	identity
+	refused  *refusedLogins
 	err      error    // looking it up failed
 	offered  bool     // AUTH was
 	methods  []string // those of the server that smtp_sasl_mechanism_filter leaves
@@ -112,7 +113,7 @@ func (s *session) authenticate() (_ *failure, lost error) {
 		return local(mail.Code(4, 7, 0), "SASL authentication failed: server "+s.place+
 			" offered no compatible authentication mechanisms for this type of connection security"), nil
 	}
-	if old, ok := s.refused.find(s.host.name, s.auth.identity, a.FailureTime, s.set.Now()); ok {
+	if old, ok := s.auth.refused.find(s.host.name, s.auth.identity, a.FailureTime, s.set.Now()); ok {
 		return s.authRefused(old.code, old.enhanced, old.text, "SASL [CACHED] authentication failed; server "+s.host.name), nil
 	}
 	x, err := mechanism.Choose(s.auth.methods, s.security(), mechanism.Credentials{
@@ -134,7 +135,7 @@ func (s *session) authenticate() (_ *failure, lost error) {
 	if s.reply.Class() != 2 {
 		text := s.discreet(s.reply.Text())
 		if s.reply.Code == 535 && a.FailureTime > 0 {
-			s.refused.store(s.host.name, s.auth.identity, refusal{s.reply.Code, s.reply.Status(), text, s.set.Now()})
+			s.auth.refused.store(s.host.name, s.auth.identity, refusal{s.reply.Code, s.reply.Status(), text, s.set.Now()})
 		}
 		return s.authRefused(s.reply.Code, s.reply.Status(), text, "SASL authentication failed; server "+s.place), nil
 	}

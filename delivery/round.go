@@ -14,10 +14,11 @@ type round struct {
 	w       *worker
 	j       *job
 	hosts   []host
-	hop     nextHop
+	domain  string // the next hop's
 	mayLoop bool
 	lastHop bool     // no other next hop comes after this
 	open    *session // to the first host, when it is there already
+	hop     nextHop
 }
 
 // run tells whether the connection that was there already turned out to be stale; then
@@ -76,9 +77,9 @@ func (r *round) session(ctx context.Context, i int, plain, final bool) (s *sessi
 		r.j.note(stopping())
 		return nil, false
 	}
-	choice, err := w.tlsFor(ctx, r.hop.domain, h.name)
+	choice, err := w.tlsFor(ctx, r.domain, h.name)
 	if err != nil {
-		w.log.Warn("TLS policy lookup for " + r.hop.domain + "/" + h.name + ": " + err.Error())
+		w.log.Warn("TLS policy lookup for " + r.domain + "/" + h.name + ": " + err.Error())
 		f := ofError(err, err.Error())
 		if f.status.Enhanced == mail.Code(4, 3, 0) {
 			f.status.Enhanced = mail.Code(4, 7, 5)

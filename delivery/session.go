@@ -57,16 +57,14 @@ var extensionWords = map[string]extension{
 // session is one connection, from the greeting to QUIT. It is used by one goroutine;
 // only detach's function, called when the Client is closed, comes from another.
 type session struct {
-	set     *settings
-	log     *slog.Logger
-	resume  tls.ClientSessionCache
-	refused *refusedLogins
-	proto   protocol
-	host    host
-	hop     nextHop
-	domain  string // the next hop's
-	place   string // name[address]
-	relay   string // name[address]:port
+	set    *settings
+	log    *slog.Logger
+	resume tls.ClientSessionCache
+	proto  protocol
+	host   host
+	domain string // the next hop's
+	place  string // name[address]
+	relay  string // name[address]:port
 	// mayLoop: the host may be ourselves under another address.
 	mayLoop bool
 
@@ -81,8 +79,6 @@ type session struct {
 
 	extensions extension
 	sizeLimit  int64 // the server's, 0: not told
-	xforward   xforward
-	auth       auth
 	level      string
 	overTLS    bool
 	born       time.Time
@@ -95,12 +91,16 @@ type session struct {
 	needReset bool // a transaction is open that will not go on
 	noReuse   bool // what happened forbids further mail
 	dead      bool // no further bytes, not even QUIT
+
+	hop      nextHop
+	auth     auth
+	xforward xforward
 }
 
 func newSession(ctx context.Context, w *worker, h host, hop nextHop, nc net.Conn) *session {
 	s := &session{
-		set: w.set, log: w.log, resume: w.set.sessions, refused: &w.c.refused, proto: w.proto, host: h,
-		hop: hop, domain: hop.domain, place: h.place(), relay: h.relay(), born: w.set.Now(),
+		set: w.set, log: w.log, resume: w.set.sessions, proto: w.proto, host: h, domain: hop.domain,
+		place: h.place(), relay: h.relay(), born: w.set.Now(), hop: hop, auth: auth{refused: &w.c.refused},
 		conn: wire.NewConn(nc, w.set.Timeouts.Helo),
 	}
 	s.filterReplies(ctx)

@@ -109,7 +109,7 @@ func (w *worker) deliver(ctx context.Context, j *job) {
 	}
 	if s := w.sess; s != nil {
 		w.sess = nil
-		r := &round{w: w, j: j, hosts: w.route, hop: s.hop, mayLoop: s.mayLoop, lastHop: w.lastHop, open: s}
+		r := &round{w: w, j: j, hosts: w.route, domain: s.domain, mayLoop: s.mayLoop, lastHop: w.lastHop, open: s, hop: s.hop}
 		if stale := r.run(ctx); !stale && (len(j.left) == 0 || w.lastHop) {
 			return
 		}
@@ -122,7 +122,7 @@ func (w *worker) deliver(ctx context.Context, j *job) {
 	}
 	for i, hop := range hops {
 		s := &search{settings: w.set, warn: w.log.Warn, mayLoop: w.proto == protoSMTP && hop.port == 25}
-		r := &round{w: w, j: j, hosts: s.hosts(ctx, hop), hop: hop, mayLoop: s.mayLoop}
+		r := &round{w: w, j: j, hosts: s.hosts(ctx, hop), domain: hop.domain, mayLoop: s.mayLoop, hop: hop}
 		// Where we are a mail exchanger ourselves, and where mail would loop, other next
 		// hops would only make it worse.
 		r.lastHop = i == len(hops)-1 || s.amMX || len(r.hosts) == 0 && s.why.isLoop()

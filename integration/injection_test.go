@@ -83,7 +83,7 @@ func TestHostileWords(t *testing.T) {
 		"forbidden word": "%CONNECT % HTTP/1.1\r\n",
 	} {
 		for _, evil := range hostileText() {
-			checkPrintable(t, name+": reply", talk(t, r.smtp, hello+strings.ReplaceAll(format, "%", evil)))
+			checkPrintable(t, name+": reply", exchange(t, r.smtp, hello+strings.ReplaceAll(format, "%", evil)))
 		}
 	}
 	r.waitLog(`to=<later@dest.example>.*status=deferred`)
@@ -123,7 +123,7 @@ func TestHostileWords(t *testing.T) {
 
 // talk sends lines, each when the one before has been answered, and content only where it
 // is asked for. It returns what was answered.
-func talk(t *testing.T, addr, send string) (said string) {
+func exchange(t *testing.T, addr, send string) (said string) {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
 	if err != nil {

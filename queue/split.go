@@ -13,23 +13,38 @@ import (
 // before the next one begins.
 const localTransport = "local"
 
+// RecipientLimits are how many recipients a job has at most.
+type RecipientLimits struct {
+	// Default is default_destination_recipient_limit; zero or less is
+	// DestinationRecipientLimit.
+	Default int
+	// Of has the limits of single transports (smtp_destination_recipient_limit, ...).
+	Of map[string]int
+}
+
+func (l RecipientLimits) of(d mail.Dest) int {
+	if n := l.Of[d.Transport()]; n > 0 {
+		return n
+	}
+	if l.Default <= 0 {
+		return DestinationRecipientLimit
+	}
+	return l.Default
+}
+
 // SplitRcpts divides the recipients of env that are not finished into jobs of one
-// destination and of no more than limit recipients each. A limit of zero or less is
-// DestinationRecipientLimit.
+// destination and of no more recipients than limits allow.
 //
 // Who shares a job with whom is decided as Postfix's qmgr does it: in the order of
 // compareRcpts. Within a job the indexes ascend.
-func SplitRcpts(env *mail.Envelope, open []int, limit int) [][]int {
-	if limit <= 0 {
-		limit = DestinationRecipientLimit
-	}
+func SplitRcpts(env *mail.Envelope, open []int, limits RecipientLimits) [][]int {
 	if len(open) == 1 {
 		return [][]int{{open[0]}}
 	}
 	var jobs [][]int
 	for _, i := range deliveryOrder(env, open) {
 		last := len(jobs) - 1
-		if last < 0 || len(jobs[last]) >= limit || env.Rcpts[i].Dest.Transport() == localTransport || env.Rcpts[jobs[last][0]].Dest != env.Rcpts[i].Dest {
+		if last < 0 || len(jobs[last]) >= limits.of(env.Rcpts[i].Dest) || env.Rcpts[i].Dest.Transport() == localTransport || env.Rcpts[jobs[last][0]].Dest != env.Rcpts[i].Dest {
 			jobs = append(jobs, nil)
 			last++
 		}

@@ -30,7 +30,7 @@ func TestSplitRcpts(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := SplitRcpts(env, tt.open, tt.limit); !reflect.DeepEqual(got, tt.want) {
+			if got := SplitRcpts(env, tt.open, RecipientLimits{Default: tt.limit}); !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})
@@ -45,7 +45,7 @@ func TestSplitRcptsByDomain(t *testing.T) {
 		env.Rcpts = append(env.Rcpts, mail.Recipient{Final: mail.SplitAddress(a), Dest: "smtp:[192.0.2.1]"})
 	}
 	want := [][]int{{1, 3}, {0, 2}}
-	if got := SplitRcpts(env, []int{0, 1, 2, 3}, 2); !reflect.DeepEqual(got, want) {
+	if got := SplitRcpts(env, []int{0, 1, 2, 3}, RecipientLimits{Default: 2}); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	if got := deliveryOrder(env, []int{0, 1, 2, 3}); !slices.Equal(got, []int{3, 1, 2, 0}) {
@@ -76,5 +76,18 @@ func TestDeliveryOrder(t *testing.T) {
 		if got := deliveryOrder(&mail.Envelope{Rcpts: sorted}, order); !slices.Equal(got, want) {
 			t.Errorf("seed %d: got %v, want %v", seed, got, want)
 		}
+	}
+}
+
+// A transport may have a limit of its own.
+func TestSplitRcptsByTransport(t *testing.T) {
+	env := &mail.Envelope{}
+	for _, dest := range []mail.Dest{"lmtp:x", "lmtp:x", "smtp:x", "smtp:x", "smtp:x", "slow:x", "slow:x"} {
+		env.Rcpts = append(env.Rcpts, mail.Recipient{Dest: dest})
+	}
+	got := SplitRcpts(env, []int{0, 1, 2, 3, 4, 5, 6}, RecipientLimits{Default: 2, Of: map[string]int{"lmtp": 1, "smtp": 9, "slow": 0}})
+	want := [][]int{{0}, {1}, {5, 6}, {2, 3, 4}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

@@ -78,7 +78,7 @@ func (c *Config) checkValue(x *expander, name string) error {
 	if err != nil {
 		return placed(err, at, name)
 	}
-	p := c.table[name]
+	p := c.param(name)
 	if p == nil || p.Kind == Unsupported || p.Kind == Plumbing {
 		return nil
 	}

@@ -157,7 +157,11 @@ func (c *Config) param(name string) *Param {
 	if p := c.table[name]; p != nil {
 		return p
 	}
-	return ofTransport(name, c.transports())
+	p := ofTransport(name, c.transports())
+	if p != nil && c.limitsRecipients(name) {
+		p.Kind, p.Type = Postfix, number(0, 0)
+	}
+	return p
 }
 
 // transports are the delivery services: those that always are, and those of master.cf.

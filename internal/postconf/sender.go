@@ -51,3 +51,17 @@ var senderParams = []string{
 func hasEffectOnSending(name string) bool {
 	return strings.HasPrefix(name, "smtp_") || strings.HasPrefix(name, "lmtp_") || slices.Contains(senderParams, name)
 }
+
+// limitsRecipients tells whether a name is that of a recipient limit which has an effect: of
+// a transport that we serve.
+func (c *Config) limitsRecipients(name string) bool {
+	transport, ok := strings.CutSuffix(name, "_destination_recipient_limit")
+	if !ok {
+		return false
+	}
+	switch transport {
+	case "smtp", "relay", "lmtp", "virtual", "error", "retry", "discard":
+		return true
+	}
+	return slices.ContainsFunc(c.services, func(s Service) bool { return s.Name == transport && s.sends() })
+}

@@ -35,7 +35,7 @@ type Options struct {
 
 // Store keeps messages in memory. It is safe for concurrent use.
 type Store struct {
-	limit int
+	limit queue.RecipientLimits
 	now   func() time.Time
 	ids   *mail.IDSource
 	dones *doneLine
@@ -54,7 +54,7 @@ func New(o Options) *Store {
 		o.Now = time.Now
 	}
 	return &Store{
-		limit:    o.RecipientLimit,
+		limit:    queue.RecipientLimits{Default: o.RecipientLimit},
 		now:      o.Now,
 		ids:      mail.NewIDSource(o.Node, 0, o.Now),
 		dones:    newDoneLine(),

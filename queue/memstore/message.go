@@ -40,7 +40,7 @@ func (m *message) allRcpts() []int {
 }
 
 // split makes new jobs of unfinished recipients.
-func (m *message) split(open []int, limit int, due time.Time) {
+func (m *message) split(open []int, limit queue.RecipientLimits, due time.Time) {
 	for _, rcpts := range queue.SplitRcpts(m.env, open, limit) {
 		m.jobs = append(m.jobs, &job{
 			n:       m.next,

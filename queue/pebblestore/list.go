@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"aliasmx/internal/mail"
+	"aliasmx/queue"
 )
 
 // listPage is how many messages List reads at a time. Between two pages nothing is
@@ -218,7 +219,7 @@ func (w *walk) jobs(kind int, id mail.QueueID, env *mail.Envelope) (*message, er
 		return w.store.loadJobs(w.its[walkJob], id)
 	}
 	m := &message{id: id, fresh: true}
-	m.split(env, allRcpts(env), math.MaxInt, 0)
+	m.split(env, allRcpts(env), queue.RecipientLimits{Default: math.MaxInt}, 0)
 	return m, nil
 }
 

@@ -34,9 +34,9 @@ type message struct {
 }
 
 // split makes new jobs of unfinished recipients.
-func (m *message) split(env *mail.Envelope, open []int, limit int, now int64) []*job {
+func (m *message) split(env *mail.Envelope, open []int, limits queue.RecipientLimits, now int64) []*job {
 	var made []*job
-	for _, rcpts := range queue.SplitRcpts(env, open, limit) {
+	for _, rcpts := range queue.SplitRcpts(env, open, limits) {
 		made = append(made, &job{
 			n:       m.next,
 			dest:    env.Rcpts[rcpts[0]].Dest,

@@ -223,7 +223,7 @@ func (s *Store) requeue(b *pebble.Batch, m *message, routes map[int][]mail.Recip
 		saveJob(b, m, j)
 	}
 	m.jobs = slices.DeleteFunc(m.jobs, func(j *job) bool { return !j.claimed })
-	m.split(env, open, s.opts.RecipientLimit, millis(s.now()))
+	m.split(env, open, s.opts.recipientLimits(), millis(s.now()))
 	return true
 }
 

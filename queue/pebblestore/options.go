@@ -29,6 +29,8 @@ type Options struct {
 	// RecipientLimit is how many recipients a job has at most
 	// (default_destination_recipient_limit); 0: queue.DestinationRecipientLimit.
 	RecipientLimit int
+	// RecipientLimits are those of single transports (smtp_destination_recipient_limit).
+	RecipientLimits map[string]int
 	// BodyMemory bounds the bodies that are kept in memory for their first attempt, and
 	// apart from them the bodies that are coming in (smtpd_data_memory_limit): beyond it
 	// bodies are read from disk again, or written to files early. 0: 256 MiB.
@@ -63,9 +65,6 @@ func (o *Options) fill() error {
 	}
 	if o.InlineLimit <= 0 {
 		o.InlineLimit = defaultInlineLimit
-	}
-	if o.RecipientLimit <= 0 {
-		o.RecipientLimit = queue.DestinationRecipientLimit
 	}
 	if o.BodyMemory <= 0 {
 		o.BodyMemory = defaultBodyMemory
@@ -106,3 +105,7 @@ func (o *Options) fitDisk(total int64) {
 
 // ballastSize is what is kept back of a disk for outcomes and removals.
 func ballastSize(total int64) int64 { return min(total/32, 256<<20) }
+
+func (o *Options) recipientLimits() queue.RecipientLimits {
+	return queue.RecipientLimits{Default: o.RecipientLimit, Of: o.RecipientLimits}
+}

@@ -124,7 +124,7 @@ func (s *Store) emit(b *pebble.Batch, e queue.Emission, a *applying) {
 	_, _ = scan.Write(e.Body)
 	scan.Fill(e.Env)
 	m := &message{id: e.Env.ID, arrived: e.Env.Arrived, fresh: true, raw: encodeEnvelope(e.Env)}
-	m.split(e.Env, allRcpts(e.Env), s.opts.RecipientLimit, 0)
+	m.split(e.Env, allRcpts(e.Env), s.opts.recipientLimits(), 0)
 	writeMessage(b, m, body)
 	a.emitted = append(a.emitted, s.admitMessage(b, m, body)...)
 }

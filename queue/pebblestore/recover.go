@@ -127,7 +127,7 @@ func (s *Store) recoverOne(b *pebble.Batch, id mail.QueueID, record []byte, now 
 	case !errors.Is(err, pebble.ErrNotFound):
 		return fmt.Errorf("read queue: %w", err)
 	}
-	m.split(env, allRcpts(env), s.opts.RecipientLimit, min(millis(env.Arrived), now))
+	m.split(env, allRcpts(env), s.opts.recipientLimits(), min(millis(env.Arrived), now))
 	s.save(b, m)
 	s.forget(id)
 	return nil

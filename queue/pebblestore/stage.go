@@ -285,7 +285,7 @@ func (s *Store) giveUp(c *change, m *message) {
 func (s *Store) newMessage(env *mail.Envelope, body *memBody) (*message, *pebble.Batch) {
 	m := &message{id: env.ID, arrived: env.Arrived, fresh: true, raw: encodeEnvelope(env), file: body == nil}
 	m.held = env.Flags&mail.FlagHold != 0
-	m.split(env, allRcpts(env), s.opts.RecipientLimit, 0)
+	m.split(env, allRcpts(env), s.opts.recipientLimits(), 0)
 	size := 64 + len(m.raw)
 	if body != nil {
 		size += int(body.size)

@@ -126,6 +126,9 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 	if cfg.Get("lmtp_generic_maps") != "" {
 		v.delivery.LMTPGeneric = v.resolver.LMTPGeneric
 	}
+	if err := v.sendingChecks(); err != nil {
+		return nil, err
+	}
 	if v.verify, err = v.verifyParams(log); err != nil {
 		return nil, err
 	}

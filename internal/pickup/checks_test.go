@@ -53,7 +53,9 @@ func TestChecks(t *testing.T) {
 		{"filter", nil, "X-Filter: 1\n\n", Reply{}, "r@x.example scan:host", 0, ""},
 		{"content_filter", func(o *Options) { o.ContentFilter = "scan:other" }, "X: 1\n\n", Reply{}, "r@x.example scan:other", 0, ""},
 		{"content_filter without checks", func(o *Options) { o.ContentFilter, o.Checks = "scan:", nil }, "X: 1\n\n", Reply{}, "r@x.example scan:x.example", 0, ""},
-		{"copy to nobody", func(o *Options) { o.Checks = checks.New(checks.Options{Header: []checks.Table{wordTable{"^X": "BCC n@virt.example", "^Rec": "REPLACE Received: hidden"}}}) },
+		{"copy to nobody", func(o *Options) {
+			o.Checks = checks.New(checks.Options{Header: []checks.Table{wordTable{"^X": "BCC n@virt.example", "^Rec": "REPLACE Received: hidden"}}})
+		},
 			"X: 1\n\n", Reply{}, "r@x.example smtp:x.example, n@virt.example error:5.1.1 User unknown in virtual alias table", 0, ""},
 		{"copy that cannot be looked up", nil, "X-Missing: 1\n\n", Reply{Status: ExitTempFail, Text: "Temporary lookup failure"}, "", 0, ""},
 	} {

@@ -238,13 +238,15 @@ func (s *Server) releaseSlot() {
 // disk.
 const dataReserve = 128 << 10
 
-// reserve takes memory for one more message under way, if there is any left.
-func (s *Server) reserve(o *Options) bool {
-	if n := s.inMemory.Add(dataReserve); o.DataMemoryLimit > 0 && n > o.DataMemoryLimit {
-		s.inMemory.Add(-dataReserve)
-		return false
+// reserve takes memory for one more message under way, if there is any left, and returns
+// how much: 0 for none. Checks hold what they look at.
+func (s *Server) reserve(o *Options) int64 {
+	size := dataReserve + o.Checks.Memory()
+	if n := s.inMemory.Add(size); o.DataMemoryLimit > 0 && n > o.DataMemoryLimit {
+		s.inMemory.Add(-size)
+		return 0
 	}
-	return true
+	return size
 }
 
-func (s *Server) release() { s.inMemory.Add(-dataReserve) }
+func (s *Server) release(size int64) { s.inMemory.Add(-size) }

@@ -55,6 +55,15 @@ func New(o Options) *Rules {
 	return &Rules{o}
 }
 
+// Memory is about the most that a Filter holds, in bytes; of nil it is 0.
+func (r *Rules) Memory() int64 {
+	if r == nil {
+		return 0
+	}
+	// A field and the string that is looked up, a line, the boundaries.
+	return int64(2*r.o.HeaderSizeLimit + 2*r.o.LineLengthLimit + (r.o.NestingLimit+2)*r.o.BoundaryLengthLimit)
+}
+
 // Message is what a Filter is told of its message.
 type Message struct {
 	// Context bounds one lookup; nil: nothing does.

@@ -26,7 +26,7 @@ var arrows = map[string][]string{
 	"queue/pebblestore": {"queue", "internal/mail"},
 	"queue/memstore":    {"queue", "internal/mail"},
 	"queue/storetest":   {"queue", "internal/mail"},
-	"delivery":          {"internal/wire", "internal/mail", "internal/header", "internal/dns", "internal/table", "internal/mechanism"},
+	"delivery":          {"internal/wire", "internal/mail", "internal/header", "internal/dns", "internal/table", "internal/mechanism", "internal/checks"},
 	"internal/bounce":   {"internal/mail", "internal/header"},
 	"internal/local":    {"internal/mail", "internal/table", "internal/header"},
 	"internal/pickup":   {"internal/mail", "internal/header", "internal/sock", "internal/checks"},

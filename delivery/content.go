@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -93,12 +94,7 @@ func (s *session) sendContent(a *mail.Attempt, signature []byte, body io.Reader,
 		w.until = time.Time{}
 	}
 	s.dots.Reset(s.conn.Writer(), s.set.LineLengthLimit)
-	for _, b := range [...][]byte{signature, a.Env.Prepend} {
-		if _, err := w.Write(b); err != nil {
-			return err
-		}
-	}
-	n, err := w.send(body, rewrite)
+	n, err := w.send(a, signature, body, rewrite)
 	switch {
 	case w.err != nil:
 		return w.err
@@ -127,12 +123,28 @@ type contentWriter struct {
 // that is a line of a hundred bytes a second: slower ones would fail whatever the rate.
 const contentBlock = 16 << 10
 
-// send sends a body.
-func (w *contentWriter) send(body io.Reader, rewrite addressRewriter) (int64, error) {
-	if rewrite == nil {
-		return w.copy(w, body)
+// send sends what stands above a message, and its body.
+func (w *contentWriter) send(a *mail.Attempt, signature []byte, body io.Reader, rewrite addressRewriter) (int64, error) {
+	ctx, rules := context.Background(), w.s.set.checksOf(w.s.proto)
+	if rules != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, w.wait)
+		defer cancel()
 	}
-	return w.sendRewritten(body, rewrite)
+	dst, above, end, err := w.through(ctx, a, rules, rewrite)
+	if err != nil {
+		return 0, err
+	}
+	for _, b := range [...][]byte{signature, above} {
+		if _, err := w.Write(b); err != nil {
+			return 0, err
+		}
+	}
+	n, err := w.copy(dst, body)
+	if err == nil && end != nil {
+		err = end()
+	}
+	return n, err
 }
 
 // copy brings a body to dst, which leads here. A body that can write itself is let to,

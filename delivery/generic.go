@@ -2,9 +2,7 @@ package delivery
 
 import (
 	"context"
-	"io"
 
-	"aliasmx/internal/header"
 	"aliasmx/internal/mail"
 )
 
@@ -56,14 +54,4 @@ func (t *transaction) target(pos int) mail.Address {
 		return t.to[pos]
 	}
 	return t.j.a.Env.Rcpts[t.j.a.Rcpts[pos]].Final
-}
-
-// sendRewritten sends a body whose header is rewritten on its way.
-func (w *contentWriter) sendRewritten(body io.Reader, rewrite addressRewriter) (int64, error) {
-	h := header.NewWriter(w, header.Options{Rewrite: rewrite, KeepSpelling: true})
-	n, err := w.copy(h, body)
-	if err == nil {
-		err = h.Close()
-	}
-	return n, err
 }

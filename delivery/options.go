@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"aliasmx/internal/checks"
 	"aliasmx/internal/dns"
 	"aliasmx/internal/mail"
 )
@@ -140,6 +141,9 @@ type Options struct {
 	// protocol (smtp_generic_maps, lmtp_generic_maps); nil leaves all as they are. They are
 	// safe for concurrent use, an error is temporary.
 	Generic, LMTPGeneric func(ctx context.Context, a mail.Address) (mail.Address, error)
+	// Checks and LMTPChecks look at what leaves over the protocol (smtp_header_checks,
+	// lmtp_header_checks and their relatives); nil: nothing does.
+	Checks, LMTPChecks *checks.Rules
 	// SenderRewriter and Signer, when not nil, have a say in each message.
 	SenderRewriter SenderRewriter
 	Signer         Signer

@@ -71,7 +71,7 @@ func loadCheckCases(t *testing.T) []*checkCase {
 			into, word = &c.ours, word[1:]
 		}
 		switch word {
-		case "header", "mime", "nested", "body":
+		case "header", "mime", "nested", "body", "sent-header", "sent-body":
 			c.rules = append(c.rules, line)
 		case "set":
 			c.set = append(c.set, rest)
@@ -180,10 +180,11 @@ func (c *checkCase) message() string {
 // services are the lines of master.cf for the cases, with their tables in dir. filter
 // stands for {filter} in them. The cases that go by sendmail have the tables of all, in the
 // default service.
-func checkServices(t *testing.T, cases []*checkCase, dir, filter string) (master string, addrs []string) {
+// Those about what is sent are for all as well: main are lines of main.cf.
+func checkServices(t *testing.T, cases []*checkCase, dir, filter string) (master string, addrs, main []string) {
 	t.Helper()
 	var b strings.Builder
-	common := make(map[string][]string)
+	common, sent := make(map[string][]string), make(map[string][]string)
 	for i, c := range cases {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -196,6 +197,10 @@ func checkServices(t *testing.T, cases []*checkCase, dir, filter string) (master
 		for _, rule := range c.rules {
 			kind, text, _ := strings.Cut(rule, " ")
 			text = strings.ReplaceAll(text, "{filter}", filter)
+			if kind, ok := strings.CutPrefix(kind, "sent-"); ok {
+				sent[kind] = append(sent[kind], text)
+				continue
+			}
 			tables[kind] = append(tables[kind], text)
 			if c.via == "sendmail" {
 				common[kind] = append(common[kind], text)
@@ -216,7 +221,12 @@ func checkServices(t *testing.T, cases []*checkCase, dir, filter string) (master
 	}
 	b.WriteString("cleanup unix n - n - 0 cleanup\n")
 	writeTables(t, &b, dir, "local", common)
-	return b.String(), addrs
+	var options strings.Builder
+	writeTables(t, &options, dir, "sent", sent)
+	for _, option := range strings.Fields(strings.ReplaceAll(options.String(), "-o ", "smtp_")) {
+		main = append(main, strings.Replace(option, "=", " = ", 1))
+	}
+	return b.String(), addrs, main
 }
 
 // writeTables writes the tables of a cleanup service and names them in its options.

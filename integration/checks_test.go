@@ -243,8 +243,8 @@ func TestChecksOfPostfix(t *testing.T) {
 	os.Chmod(dir, 0o755)
 	os.Chmod(filepath.Dir(dir), 0o755)
 	_, port, _ := net.SplitHostPort(filter.Addr)
-	master, addrs := checkServices(t, cases, dir, "smtp:[127.0.0.1]:"+port)
-	p := newPostfixWith(t, master, append([]string{"relayhost = [127.0.0.1]:" + next}, checksConfig...)...)
+	master, addrs, main := checkServices(t, cases, dir, "smtp:[127.0.0.1]:"+port)
+	p := newPostfixWith(t, master, append(append(main, "relayhost = [127.0.0.1]:"+next), checksConfig...)...)
 	for _, addr := range addrs {
 		if strings.Contains(master, addr) {
 			waitListens(t, addr)
@@ -265,13 +265,14 @@ func TestChecksAsPostfix(t *testing.T) {
 	cases := loadCheckCases(t)
 	sink, filter := newSink(t), newSink(t)
 	cf := base(sink)
-	for _, line := range checksConfig {
+	r := newRelay(t, cf, nil)
+	_, port, _ := net.SplitHostPort(filter.Addr)
+	master, addrs, main := checkServices(t, cases, r.dir, "smtp:[127.0.0.1]:"+port)
+	for _, line := range append(main, checksConfig...) {
 		name, value, _ := strings.Cut(line, "=")
 		cf[strings.TrimSpace(name)] = strings.TrimSpace(value)
 	}
-	r := newRelay(t, cf, nil)
-	_, port, _ := net.SplitHostPort(filter.Addr)
-	master, addrs := checkServices(t, cases, r.dir, "smtp:[127.0.0.1]:"+port)
+	r.configure(cf)
 	r.write("master.cf", r.smtp+" inet n - n - - smtpd\n"+master)
 	r.start()
 	runChecks(t, cases, system{addrs: addrs, log: r.log, sendmail: func(stdin string, args ...string) (string, int) {

@@ -34,7 +34,7 @@ const (
 	stressBegins, stressEnds = 0.8, 0.6
 	// sayAgain is how long the log is silent after a line about the whole server.
 	sayAgain = time.Minute
-	// dataReserve is what a message under way is counted with: the queue keeps the rest on
+	// dataReserve is what of a message under way is in memory: the queue keeps the rest on
 	// disk.
 	dataReserve = 128 << 10
 )
@@ -89,25 +89,29 @@ func (c *Capacity) leave() {
 
 // hasMemory tells whether a message more could be received. The caller holds c.mu.
 func (c *Capacity) hasMemory(o *Options) bool {
-	return o.DataMemoryLimit <= 0 || c.inMemory+dataReserve <= o.DataMemoryLimit
+	return o.DataMemoryLimit <= 0 || c.inMemory+messageMemory(o) <= o.DataMemoryLimit
 }
 
-// reserve takes memory for one more message under way, if there is any left. It is given
-// back by one release.
-func (c *Capacity) reserve(o *Options) bool {
+// messageMemory is what a message under way is counted with. Checks hold what they look at.
+func messageMemory(o *Options) int64 { return dataReserve + o.Checks.Memory() }
+
+// reserve takes memory for one more message under way and returns how much; 0: there is
+// none left. It is given back by one release.
+func (c *Capacity) reserve(o *Options) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	ok := c.hasMemory(o)
-	if ok {
-		c.inMemory += dataReserve
+	if !c.hasMemory(o) {
+		return 0
 	}
-	return ok
+	size := messageMemory(o)
+	c.inMemory += size
+	return size
 }
 
-func (c *Capacity) release() {
+func (c *Capacity) release(size int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.inMemory -= dataReserve
+	c.inMemory -= size
 }
 
 const (

@@ -221,8 +221,8 @@ func TestCapacityConcurrent(t *testing.T) {
 					t.Errorf("%d at a time", in)
 				}
 				mu.Unlock()
-				if c.reserve(o) {
-					c.release()
+				if n := c.reserve(o); n > 0 {
+					c.release(n)
 				}
 				mu.Lock()
 				in--

@@ -26,7 +26,7 @@ type content struct {
 	above    []byte         // what checks have left of the fields above the message
 	limit    *limiter
 	lines    *wire.LineWriter // of BDAT chunks, nil with DATA
-	reserved bool             // of the server's memory for messages under way
+	reserved int64            // of the server's memory for messages under way
 }
 
 func (c *content) begun() bool { return c.draft != nil }
@@ -44,9 +44,7 @@ func (c *content) abort(s *session) {
 	if c.draft != nil {
 		c.draft.Abort()
 	}
-	if c.reserved {
-		s.srv.room.release()
-	}
+	s.srv.room.release(c.reserved)
 	*c = content{}
 }
 
@@ -92,7 +90,7 @@ func (s *session) BeforeData(verb string) error {
 		}
 	}
 	c := &s.tx.content
-	if c.reserved = s.srv.room.reserve(s.o); !c.reserved {
+	if c.reserved = s.srv.room.reserve(s.o); c.reserved == 0 {
 		return s.refuse(verb, nil, status(452, mail.Code(4, 3, 1), "Error: too much mail under way, try again later"))
 	}
 	draft, err := s.o.Queue.Stage(s.ctx)

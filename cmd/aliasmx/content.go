@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"aliasmx/alias"
+	"aliasmx/delivery"
 	"aliasmx/internal/checks"
 	"aliasmx/internal/mail"
 	"aliasmx/internal/postconf"
@@ -90,7 +91,7 @@ func (v *view) checksOf(cfg *postconf.Config, skip overrides) (*checks.Rules, er
 	if err != nil {
 		return nil, err
 	}
-	rules, err := v.openChecks(of)
+	rules, err := v.openChecks(of, "", [...]string{"header_checks", "mime_header_checks", "nested_header_checks", "body_checks"})
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +102,19 @@ func (v *view) checksOf(cfg *postconf.Config, skip overrides) (*checks.Rules, er
 	return rules, nil
 }
 
-func (v *view) openChecks(cfg *postconf.Config) (*checks.Rules, error) {
+// sendingChecks are those for what a transport sends.
+func (v *view) sendingChecks(o *delivery.Options, cfg *postconf.Config) (err error) {
+	o.Checks, err = v.openChecks(cfg, "smtp",
+		[...]string{"smtp_header_checks", "smtp_mime_header_checks", "smtp_nested_header_checks", "smtp_body_checks"})
+	if err == nil {
+		o.LMTPChecks, err = v.openChecks(cfg, "lmtp",
+			[...]string{"lmtp_header_checks", "lmtp_mime_header_checks", "lmtp_nested_header_checks", "lmtp_body_checks"})
+	}
+	return err
+}
+
+// openChecks opens the tables of four parameters; sending is checks.Options.Sending.
+func (v *view) openChecks(cfg *postconf.Config, sending string, parameters [4]string) (*checks.Rules, error) {
 	skipped := &skippedRules{warn: v.tables.opts.Warn}
 	t := &tables{cfg: cfg, opts: v.tables.opts}
 	t.opts.Warn = skipped.note
@@ -122,15 +135,18 @@ func (v *view) openChecks(cfg *postconf.Config) (*checks.Rules, error) {
 		return list
 	}
 	o := checks.Options{
-		Header: open("header_checks"), MIME: open("mime_header_checks"),
-		Nested: open("nested_header_checks"), Body: open("body_checks"),
+		Header: open(parameters[0]), MIME: open(parameters[1]), Nested: open(parameters[2]), Body: open(parameters[3]),
 
+		Sending:             sending,
 		BodySizeLimit:       cfg.Int64("body_checks_size_limit"),
 		HeaderSizeLimit:     cfg.Int("header_size_limit"),
 		LineLengthLimit:     cfg.Int("line_length_limit"),
 		NestingLimit:        cfg.Int("mime_nesting_limit"),
 		BoundaryLengthLimit: cfg.Int("mime_boundary_length_limit"),
 		DisableMIME:         cfg.Bool("disable_mime_input_processing"),
+	}
+	if sending != "" {
+		o.BodySizeLimit = 0 // smtp(8) looks at all of it
 	}
 	skipped.opened()
 	return checks.New(o), t.err

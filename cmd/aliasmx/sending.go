@@ -86,6 +86,9 @@ func (v *view) completeSender(o *delivery.Options, cfg *postconf.Config, lmtp bo
 	if err == nil {
 		o.SASL, err = v.senderSASL(s)
 	}
+	if err == nil {
+		err = v.sendingChecks(o, cfg)
+	}
 	v.tables.opened = append(v.tables.opened, s.opened...)
 	return err
 }

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"log/slog"
+	"slices"
 	"strings"
 
 	"aliasmx/internal/mail"
@@ -21,6 +22,9 @@ type result struct {
 	replace string
 }
 
+// whileSending are the actions that there are for what is sent.
+var whileSending = []string{"OK", "DUNNO", "IGNORE", "STRIP", "WARN", "INFO", "PREPEND", "REPLACE"}
+
 // maxCopies bounds the recipients that the lines of one message can ask for.
 const maxCopies = 1000
 
@@ -33,7 +37,13 @@ func (f *Filter) act(context, parameter, content, value string) (r result) {
 	}
 	log := func(what string) { f.log(what, context+" "+content, text) }
 	warn := func(what string) { f.m.Log.Warn(what) }
-	switch verb := strings.ToUpper(word); verb {
+	parameter = f.parameter(parameter)
+	verb := strings.ToUpper(word)
+	if f.o.Sending != "" && !slices.Contains(whileSending, verb) {
+		warn("unsupported command in " + parameter + " map: " + value)
+		return r
+	}
+	switch verb {
 	case "OK", "DUNNO":
 	case "IGNORE":
 		r.drop = true
@@ -126,12 +136,21 @@ func (f *Filter) reject(what, text string) {
 
 const (
 	maxLogged        = 200 // bytes of a field or line in the log
+	maxLoggedSending = 60
 	maxLoggedTooDeep = 100
 )
 
 // log writes a line about what was done.
 func (f *Filter) log(kind, what, text string) {
 	context, content, _ := strings.Cut(what, " ")
+	if f.o.Sending != "" {
+		line := kind + ": " + context + " " + content[:min(len(content), maxLoggedSending)]
+		if text != "" {
+			line += ": " + text
+		}
+		f.m.Log.Info(line)
+		return
+	}
 	attrs := append([]slog.Attr{
 		slog.String(mail.KeyKind, kind),
 		slog.String(mail.KeyStage, context+" "+content[:min(len(content), maxLogged)]),

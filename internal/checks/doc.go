@@ -18,6 +18,9 @@
 //     makes the whole message wait (451 4.3.0).
 //   - Nothing is looked at any more after REJECT, DISCARD, REDIRECT and PASS.
 //
+// What is sent is looked at in the same way, with the actions that can be carried out then
+// (Options.Sending).
+//
 // It decodes nothing: neither base64 nor quoted-printable, and no encoded words. It knows
 // nothing of recipients or the queue: what is wanted of them is said in a mail.Handling.
 //

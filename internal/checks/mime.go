@@ -104,7 +104,7 @@ func (f *Filter) contentType(value, field string) {
 func (f *Filter) push(text string, parts content, field string) {
 	// cleanup(8) lets two levels more pass than the parameter says.
 	if len(f.within) > f.o.NestingLimit+1 {
-		if !f.tooDeep && !f.over && len(f.o.Header)+len(f.o.MIME)+len(f.o.Nested) > 0 {
+		if !f.tooDeep && !f.over && f.o.Sending == "" && len(f.o.Header)+len(f.o.MIME)+len(f.o.Nested) > 0 {
 			f.tooDeep = true
 			f.logTooDeep(field)
 		}

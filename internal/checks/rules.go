@@ -29,6 +29,11 @@ type Options struct {
 	NestingLimit        int   // mime_nesting_limit (100)
 	BoundaryLengthLimit int   // mime_boundary_length_limit (2048)
 	DisableMIME         bool  // disable_mime_input_processing: all that follows the primary header is body
+
+	// Sending is "smtp" or "lmtp" for what is sent (smtp_header_checks and its relatives):
+	// there is nobody to refuse anything, and a message goes where it goes. Only actions
+	// that log or change a field or line count.
+	Sending string
 }
 
 // Rules are what Filters look for. They are safe for concurrent use.
@@ -48,6 +53,15 @@ func New(o Options) *Rules {
 		}
 	}
 	return &Rules{o}
+}
+
+// Memory is about the most that a Filter holds, in bytes; of nil it is 0.
+func (r *Rules) Memory() int64 {
+	if r == nil {
+		return 0
+	}
+	// A field and the string that is looked up, a line, the boundaries.
+	return int64(2*r.o.HeaderSizeLimit + 2*r.o.LineLengthLimit + (r.o.NestingLimit+2)*r.o.BoundaryLengthLimit)
 }
 
 // Message is what a Filter is told of its message.
@@ -132,7 +146,7 @@ func (f *Filter) lookup(tables []Table, parameter, key string) (string, bool) {
 			if err != nil {
 				why = err.Error()
 			}
-			f.m.Log.Warn(parameter + " map lookup problem -- message not accepted, try again later: " + why)
+			f.m.Log.Warn(f.parameter(parameter) + " map lookup problem -- message not accepted, try again later: " + why)
 			f.refuse(&mail.Status{Code: 451, Enhanced: mail.Code(4, 3, 0), Text: "Error: queue file write error"})
 			f.dropped = true
 			return "", false
@@ -141,6 +155,14 @@ func (f *Filter) lookup(tables []Table, parameter, key string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// parameter is the full name of one of header_checks, mime_header_checks and so on.
+func (f *Filter) parameter(name string) string {
+	if f.o.Sending != "" {
+		return f.o.Sending + "_" + name
+	}
+	return name
 }
 
 // refuse refuses the message, and looks at nothing more of it.

@@ -122,6 +122,10 @@ func (c *Config) checkGuards() error {
 			if err := of.checkGuard(o.Name, used); err != nil {
 				return err
 			}
+			if o.Value != "" && isSendingChecks(o.Name) && (s.Command == "smtp" || s.Command == "lmtp") {
+				return s.place().fail(fmt.Sprintf("-o %s of service %s/%s is not supported, and something would stay in what is sent", o.Name, s.Name, s.Type),
+					"set it in main.cf, for all services")
+			}
 		}
 	}
 	return nil

@@ -23,9 +23,9 @@ func TestGuards(t *testing.T) {
 		{"restriction classes", "smtpd_restriction_classes = strict\nstrict = reject", "", ""},
 		{"no restriction class", "smtpd_restriction_classes = other\nstrict = reject", "", "/etc/test/main.cf, line 2: unknown parameter strict, whose name says that it restricts something; correct the name, or remove the line"},
 		{"header checks", "header_checks = regexp:/etc/x", "", ""},
-		{"checks of what is sent", "smtp_header_checks = regexp:/etc/x", "", unsupported("smtp_header_checks", "regexp:/etc/x")},
-		{"a long value is cut", "smtp_header_checks = regexp:/a/very/long/name/of/a/file/which/does/not/fit/into/one/line", "",
-			unsupported("smtp_header_checks", "regexp:/a/very/long/name/of/a/file/which/does/not/fit/into/o...")},
+		{"checks of what is sent", "milter_header_checks = regexp:/etc/x", "", unsupported("milter_header_checks", "regexp:/etc/x")},
+		{"a long value is cut", "milter_header_checks = regexp:/a/very/long/name/of/a/file/which/does/not/fit/into/one/line", "",
+			unsupported("milter_header_checks", "regexp:/a/very/long/name/of/a/file/which/does/not/fit/into/o...")},
 		{"content filter", "content_filter = smtp:127.0.0.1:10025", "", ""},
 		{"server TLS, opportunistic", "smtpd_tls_security_level = may", "", ""},
 		{"client TLS, a policy", "smtp_tls_policy_maps = hash:/x", "", unsupported("smtp_tls_policy_maps", "hash:/x")},
@@ -54,6 +54,9 @@ func TestGuards(t *testing.T) {
 			"/etc/test/master.cf, line 2: smtpd_milters = unix:/x is not supported, and something would go unprotected; " + remove},
 		{"another service", "", smtp + "cleanup unix n - - - 0 cleanup\n -o smtpd_milters=unix:/x\n",
 			"/etc/test/master.cf, line 2: smtpd_milters = unix:/x is not supported, and something would go unprotected; " + remove},
+		{"checks of one transport", "", smtp + "relay unix - - n - - smtp -o smtp_header_checks=pcre:/x\n",
+			"/etc/test/master.cf, line 2: -o smtp_header_checks of service relay/unix is not supported, and something would stay in what is sent; set it in main.cf, for all services"},
+		{"no checks of one transport", "", smtp + "relay unix - - n - - smtp -o smtp_header_checks=\n", ""},
 		{"external command", "", smtp + "x unix - n n - - pipe -o header_checks=x argv=/bin/x\n", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

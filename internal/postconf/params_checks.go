@@ -1,6 +1,9 @@
 package postconf
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // paramsChecks are about what the content of a message decides, and about filters.
 var paramsChecks = []entry{
@@ -8,6 +11,14 @@ var paramsChecks = []entry{
 	{"mime_header_checks", list(), "$header_checks", "the same for MIME fields, and for headers of parts of a message"},
 	{"nested_header_checks", list(), "$header_checks", "the same for headers of messages within a message"},
 	{"body_checks", list(), "", "tables of what to do with lines of the body, body_checks(5)"},
+	{"smtp_header_checks", list(), "", "tables that log or change header fields of what leaves by SMTP"},
+	{"smtp_mime_header_checks", list(), "", "the same for MIME fields, and for headers of parts of a message"},
+	{"smtp_nested_header_checks", list(), "", "the same for headers of messages within a message"},
+	{"smtp_body_checks", list(), "", "the same for lines of the body"},
+	{"lmtp_header_checks", list(), "", "tables that log or change header fields of what leaves by LMTP"},
+	{"lmtp_mime_header_checks", list(), "", "the same for MIME fields, and for headers of parts of a message"},
+	{"lmtp_nested_header_checks", list(), "", "the same for headers of messages within a message"},
+	{"lmtp_body_checks", list(), "", "the same for lines of the body"},
 	{"body_checks_size_limit", number(0, 0), "51200", "bytes of each part of a body that body_checks looks at; 0: all"},
 	{"mime_nesting_limit", number(1, 0), "100", "parts within parts that a message may have"},
 	{"mime_boundary_length_limit", number(1, 0), "2048", "bytes of a MIME boundary that count"},
@@ -25,6 +36,12 @@ var paramsChecks = []entry{
 var cleanupParams = []string{
 	"header_checks", "mime_header_checks", "nested_header_checks", "body_checks", "body_checks_size_limit",
 	"mime_nesting_limit", "mime_boundary_length_limit", "disable_mime_input_processing",
+}
+
+// isSendingChecks tells the parameters that change what is sent. Postfix has them for each
+// transport, we have one for all.
+func isSendingChecks(name string) bool {
+	return strings.HasSuffix(name, "_checks") && (strings.HasPrefix(name, "smtp_") || strings.HasPrefix(name, "lmtp_"))
 }
 
 // pickupParams are those that pickup(8) reads.

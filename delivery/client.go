@@ -17,6 +17,7 @@ var errStopping = errors.New("the mail system is stopping")
 type Client struct {
 	set      atomic.Pointer[settings]
 	tlsCache tls.ClientSessionCache // sessions to resume, for all workers
+	noBdat   distrust
 
 	ctx  context.Context // ends with Close
 	stop context.CancelCauseFunc

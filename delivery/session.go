@@ -39,6 +39,9 @@ const (
 	extSMTPUTF8
 	extDSN
 	extStartTLS
+	extChunking
+	extRequireTLS
+	extLimits
 )
 
 // extensionWords are the EHLO keywords, in upper case.
@@ -49,6 +52,9 @@ var extensionWords = map[string]extension{
 	"SMTPUTF8":   extSMTPUTF8,
 	"DSN":        extDSN,
 	"STARTTLS":   extStartTLS,
+	"CHUNKING":   extChunking,
+	"REQUIRETLS": extRequireTLS,
+	"LIMITS":     extLimits,
 }
 
 // session is one connection, from the greeting to QUIT. It is used by one goroutine;
@@ -56,6 +62,7 @@ var extensionWords = map[string]extension{
 type session struct {
 	set    *settings
 	log    *slog.Logger
+	c      *Client
 	resume tls.ClientSessionCache
 	proto  protocol
 	host   host
@@ -70,19 +77,24 @@ type session struct {
 	reply  wire.Reply
 	cmd    []byte // the command being built
 	dots   wire.DotWriter
+	chunk  wire.ChunkWriter
 	writer contentWriter
 	tx     transaction
 	buffer []byte // for bodies that are read
 
 	extensions extension
 	sizeLimit  int64 // the server's, 0: not told
+	limits     limits
 	level      string
 	overTLS    bool
+	verified   bool // by the configuration of the handshake
 	born       time.Time
-	uses       int // transactions begun
+	uses       int  // transactions begun
+	waited     bool // the connection waited for this message: the server may have given it up
 
 	final     bool // no other host is left for what fails here
 	plainNext bool // TLS failed: try this host again without
+	again     bool // try this host again, anew: the rest of a message, or without BDAT
 	stale     bool // reused, and the server had given it up: try again anew
 	inContent bool // the server has said 354 and gets, or got, the message
 	needReset bool // a transaction is open that will not go on
@@ -92,7 +104,7 @@ type session struct {
 
 func newSession(ctx context.Context, w *worker, h host, domain string, nc net.Conn) *session {
 	s := &session{
-		set: w.set, log: w.log, resume: w.c.tlsCache, proto: w.proto, host: h, domain: domain,
+		set: w.set, log: w.log, c: w.c, resume: w.c.tlsCache, proto: w.proto, host: h, domain: domain,
 		place: h.place(), relay: h.relay(), born: w.set.Now(),
 		conn: wire.NewConn(nc, w.set.Timeouts.Helo),
 	}
@@ -106,7 +118,7 @@ func (s *session) offers(e extension) bool { return s.extensions&e == e }
 func (s *session) mayServe() bool {
 	limit := s.set.ReuseCount
 	return !s.dead && !s.noReuse && s.conn.Err() == nil && s.set.CacheTime >= 0 &&
-		(limit <= 0 || s.uses < limit) && s.set.Now().Sub(s.born) < s.set.ReuseTime
+		(limit <= 0 || s.uses < limit) && s.limits.mayMail(s.uses) && s.set.Now().Sub(s.born) < s.set.ReuseTime
 }
 
 // end says QUIT, if that can still be said, and closes. Like Postfix
@@ -178,7 +190,7 @@ func (s *session) ehlo(j *job) bool {
 	if s.proto == protoLMTP {
 		verb = "LHLO"
 	}
-	s.extensions, s.sizeLimit = 0, 0
+	s.extensions, s.sizeLimit, s.limits = 0, 0, limits{}
 	s.conn.WriteString(verb + " " + s.set.HeloName + "\r\n")
 	if err := s.ask(timeout); err != nil {
 		s.lost(j, err, "performing the "+verb+" handshake")
@@ -225,6 +237,9 @@ func (s *session) learn(j *job) bool {
 			if ext == extSize && len(words) > 1 {
 				s.sizeLimit, _ = strconv.ParseInt(words[1], 10, 64)
 			}
+			if ext == extLimits {
+				s.limits = parseLimits(line)
+			}
 		}
 	}
 	if s.offers(extSMTPUTF8) {
@@ -238,7 +253,7 @@ func (s *session) learn(j *job) bool {
 // as no content went out, that is no failure, and the message gets a new connection.
 func (s *session) lost(j *job, err error, doing string) {
 	s.dead = true
-	if s.stale = s.uses > 1 && !s.inContent; s.stale {
+	if s.stale = s.waited && !s.inContent; s.stale {
 		return
 	}
 	reason := "lost connection with " + s.place + " while " + doing

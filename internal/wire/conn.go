@@ -18,6 +18,7 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -38,6 +39,16 @@ type Conn struct {
 
 	budget      budget      // for several waits together, see budget.go
 	interrupted atomic.Bool // see Interrupt
+
+	// For Pending: the connection below the process, and what is asked of it.
+	raw     syscall.RawConn
+	peek    func(fd uintptr)
+	peeked  [1]byte
+	waiting bool
+
+	block  []byte // to be sent with what was collected, see blocks.go
+	pair   [2][]byte
+	vector net.Buffers // of pair
 
 	buffers *Buffers // where r and w come from, nil: they are the connection's own
 	ahead   []byte   // read by Await while there was no r
@@ -61,7 +72,7 @@ func NewPooledConn(nc net.Conn, timeout time.Duration, b *Buffers) *Conn {
 }
 
 func (c *Conn) adopt(nc net.Conn) {
-	c.nc = nc
+	c.nc, c.raw = nc, nil
 	c.r = bufio.NewReaderSize(waitReader{c}, bufferSize)
 	c.w = bufio.NewWriterSize(waitWriter{c}, bufferSize)
 }
@@ -236,7 +247,12 @@ func (w waitWriter) Write(p []byte) (int, error) {
 		return 0, w.c.err
 	}
 	w.c.nc.SetWriteDeadline(time.Now().Add(w.c.timeout))
-	n, err := w.c.nc.Write(p)
+	n, err := 0, error(nil)
+	if w.c.block == nil {
+		n, err = w.c.nc.Write(p)
+	} else {
+		n, err = w.c.writeWith(p)
+	}
 	if err != nil {
 		w.c.err = err
 	}

@@ -72,9 +72,12 @@ func (s *session) transfer(ctx context.Context, j *job) {
 		}
 		j.left = append(j.left, rest...)
 		switch {
-		case s.stale || s.again || s.dead || j.turnedAway:
+		case s.stale || s.again || s.plainNext:
 			return
-		case s.noReuse || s.conn.Err() != nil || !s.limits.mayMail(s.uses):
+		case (s.dead || j.turnedAway) && !j.why.permanent():
+			j.fail(j.why, s)
+			return
+		case s.dead || s.noReuse || s.conn.Err() != nil || !s.limits.mayMail(s.uses):
 			s.again = true // somebody is decided: this comes to an end
 			return
 		}

@@ -97,7 +97,6 @@ var unsupportedOther = []plain{
 	{"qmqpd_timeout", "300s"},
 	{"receive_override_options", ""},
 	{"require_home_directory", "no"},
-	{"requiretls_enable", "no"},
 	{"requiretls_esmtp_header", "yes"},
 	{"requiretls_redact_dsn", "yes"},
 	{"resolve_dequoted_address", "yes"},

@@ -208,7 +208,7 @@ func (s *session) security() mechanism.Security {
 	switch a := s.set.SASL; {
 	case !s.overTLS:
 		return a.Clear
-	case s.auth.verified:
+	case s.verified:
 		return a.Verified
 	default:
 		return a.Secured

@@ -16,6 +16,7 @@ var errStopping = errors.New("the mail system is stopping")
 type Client struct {
 	set     atomic.Pointer[settings]
 	refused refusedLogins
+	noBdat  distrust
 
 	ctx  context.Context // ends with Close
 	stop context.CancelCauseFunc

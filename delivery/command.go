@@ -14,7 +14,7 @@ import (
 // appendMail builds MAIL FROM. Size is that of all that is sent.
 func (s *session) appendMail(b []byte, env *mail.Envelope, sender mail.Address, size int64) []byte {
 	b = append(b, "MAIL FROM:<"...)
-	b = append(b, sender.String()...)
+	b = sender.AppendTo(b)
 	b = append(b, '>')
 	if s.offers(extSize) {
 		b = append(b, " SIZE="...)
@@ -44,13 +44,16 @@ func (s *session) appendMail(b []byte, env *mail.Envelope, sender mail.Address, 
 	if s.auth.loggedIn && s.set.SASL.DummyMailAuth {
 		b = append(b, " AUTH=<>"...) // RFC 4954 section 5: we do not vouch for the sender
 	}
+	if s.overTLS && s.offers(extRequireTLS) && env.Flags&mail.FlagRequireTLS != 0 {
+		b = append(b, " REQUIRETLS"...)
+	}
 	return append(b, "\r\n"...)
 }
 
 // appendRcpt builds RCPT TO for an address that stands for a recipient.
 func (s *session) appendRcpt(b []byte, env *mail.Envelope, r *mail.Recipient, to mail.Address) []byte {
 	b = append(b, "RCPT TO:<"...)
-	b = append(b, to.String()...)
+	b = to.AppendTo(b)
 	b = append(b, '>')
 	if s.offers(extDSN) {
 		b = s.appendORcpt(b, env, r)
@@ -67,7 +70,9 @@ func (s *session) appendORcpt(b []byte, env *mail.Envelope, r *mail.Recipient) [
 		if r.Orig.IsNull() {
 			return b
 		}
-		kind, addr = "rfc822", r.Orig.String()
+		b = append(b, " ORCPT=rfc822;"...)
+		var plain [128]byte
+		return appendXtext(b, r.Orig.AppendTo(plain[:0]))
 	}
 	b = append(b, " ORCPT="...)
 	b = appendXtext(b, kind)
@@ -109,7 +114,7 @@ func appendNotify(b []byte, n mail.Notify) []byte {
 const hexDigits = "0123456789ABCDEF"
 
 // appendXtext encodes text as xtext: RFC 3461 section 4.
-func appendXtext(b []byte, text string) []byte {
+func appendXtext[T string | []byte](b []byte, text T) []byte {
 	for i := 0; i < len(text); i++ {
 		if c := text[i]; c > ' ' && c < 0x7f && c != '+' && c != '=' {
 			b = append(b, c)

@@ -21,6 +21,9 @@ var errContent = errors.New("message content cannot be read")
 // convert nothing: the content leaves as it came or not at all.
 func (s *session) needs(a *mail.Attempt) *failure {
 	env := a.Env
+	if f := s.needsTLS(a); f != nil {
+		return f
+	}
 	if s.sizeLimit > 0 && size(a) > s.sizeLimit {
 		return local(mail.Code(5, 3, 4), fmt.Sprintf("message size %d exceeds size limit %d of server %s", size(a), s.sizeLimit, s.place))
 	}
@@ -85,15 +88,27 @@ const headerSearched = 1 << 20
 // is ours; others are the connection's. rewrite, when not nil, replaces addresses in the
 // header.
 func (s *session) sendContent(a *mail.Attempt, signature []byte, body io.Reader, rewrite addressRewriter) error {
+	s.dots.Reset(s.conn.Blocks(), s.set.LineLengthLimit)
+	if err := s.sendTo(&s.dots, a, signature, body, rewrite); err != nil {
+		return err
+	}
+	s.dots.Close()
+	if err := s.writer.deadline(); err != nil {
+		return err
+	}
+	return s.conn.Flush()
+}
+
+// sendTo writes the content to dst, which leads to the server.
+func (s *session) sendTo(dst io.Writer, a *mail.Attempt, signature []byte, body io.Reader, rewrite addressRewriter) error {
 	limit := s.set.Timeouts.DataXfer
 	w := &s.writer
-	*w = contentWriter{s: s, wait: limit, until: time.Now().Add(limit)}
+	*w = contentWriter{s: s, dst: dst, wait: limit, until: time.Now().Add(limit)}
 	if rate := s.set.MinDataRate; rate > 0 {
 		w.until = w.until.Add(time.Duration(float64(size(a)) / float64(rate) * float64(time.Second)))
 	} else {
 		w.until = time.Time{}
 	}
-	s.dots.Reset(s.conn.Writer(), s.set.LineLengthLimit)
 	n, err := w.send(a, signature, body, rewrite)
 	switch {
 	case w.err != nil:
@@ -103,17 +118,14 @@ func (s *session) sendContent(a *mail.Attempt, signature []byte, body io.Reader,
 	case n != a.Body.Size():
 		return fmt.Errorf("%w: %d bytes in place of %d", errContent, n, a.Body.Size())
 	}
-	s.dots.Close()
-	if err := w.deadline(); err != nil {
-		return err
-	}
-	return s.conn.Flush()
+	return nil
 }
 
 // contentWriter sends blocks, each within a time limit, all of them within another that
 // grows with the size: a server that takes a byte now and then is not waited for.
 type contentWriter struct {
 	s     *session
+	dst   io.Writer
 	wait  time.Duration
 	until time.Time // zero: no limit in all
 	err   error     // of the connection
@@ -160,7 +172,7 @@ func (w *contentWriter) Write(p []byte) (n int, _ error) {
 	for len(p) > 0 {
 		b := p[:min(len(p), contentBlock)]
 		if w.err = w.deadline(); w.err == nil {
-			_, w.err = w.s.dots.Write(b)
+			_, w.err = w.dst.Write(b)
 		}
 		if w.err != nil {
 			return n, w.err

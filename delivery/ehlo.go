@@ -69,7 +69,7 @@ func (s *session) wantsEHLO() bool {
 // forgetServer drops what was learned: in the clear anybody may have said it (RFC 3207
 // section 4.2).
 func (s *session) forgetServer() {
-	s.extensions, s.sizeLimit, s.xforward = 0, 0, 0
+	s.extensions, s.sizeLimit, s.limits, s.xforward = 0, 0, limits{}, 0
 	s.auth.offered, s.auth.methods = false, nil
 }
 

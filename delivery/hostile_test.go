@@ -31,6 +31,15 @@ func (d *deaf) Read(p []byte) (int, error) {
 	return d.says.Read(p)
 }
 
+// patient is what a server says whose reply to the content does not come before it.
+func patient(says string) io.Reader {
+	const before = "354 go\r\n"
+	if i := strings.Index(says, before); i >= 0 {
+		return io.MultiReader(strings.NewReader(says[:i+len(before)]), strings.NewReader(says[i+len(before):]))
+	}
+	return strings.NewReader(says)
+}
+
 func (d *deaf) Write(p []byte) (int, error)      { return d.told.Write(p) }
 func (d *deaf) Close() error                     { return nil }
 func (d *deaf) SetDeadline(time.Time) error      { return nil }

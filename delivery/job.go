@@ -26,16 +26,20 @@ type job struct {
 	results []mail.Result
 
 	why        *failure // the last thing that went wrong
+	byData     bool     // some host has not taken BDAT: no more of it
 	complete   bool     // some host has seen a transaction through
 	unwell     bool     // the last failure was the destination's
 	turnedAway bool     // the last host said 421
 }
 
-func newJob(a *mail.Attempt, set *settings, agent string) *job {
-	j := &job{a: a, set: set, agent: agent, began: set.Now(), left: make([]int, len(a.Rcpts))}
+// begin makes an attempt the worker's job. The results are the queue's afterwards, all
+// else serves for the next one.
+func (w *worker) begin(a *mail.Attempt) *job {
+	j := &w.job
+	*j = job{a: a, set: w.set, agent: w.set.agent(w.proto), began: w.set.Now(), left: j.left[:0], aside: j.aside[:0]}
 	j.results = make([]mail.Result, 0, len(a.Rcpts))
-	for i := range j.left {
-		j.left[i] = i
+	for i := range a.Rcpts {
+		j.left = append(j.left, i)
 	}
 	return j
 }

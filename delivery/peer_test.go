@@ -28,9 +28,12 @@ type peer struct {
 	// up, "stall" answers nothing any more; "| close" and "| stall" do so after an answer.
 	// With lmtp the command for "." is ". ADDRESS".
 	on func(conn int, cmd string) string
+	// asked, if there is one, is called when the peer has nothing to read and waits.
+	asked func()
 
 	mu       sync.Mutex // guards what follows
 	conns    int
+	chunks   int        // BDAT chunks that came whole
 	talks    [][]string // commands, by connection
 	messages []message
 	serving  sync.WaitGroup
@@ -83,8 +86,15 @@ func (p *peer) serve(nc net.Conn) {
 		banner = "220 sink.example ESMTP"
 	}
 	for cmd, normal := "connect", banner; ; {
-		if !c.answer(cmd, normal) {
+		if size, ok := chunkSize(cmd); ok && c.offers("CHUNKING") {
+			if !c.bdat(cmd, size) {
+				return
+			}
+		} else if !c.answer(cmd, normal) {
 			return
+		}
+		if p.asked != nil && c.r.Buffered() == 0 {
+			p.asked()
 		}
 		line, err := c.r.ReadString('\n')
 		if err != nil {
@@ -139,6 +149,35 @@ func (c *peerConn) answer(cmd, normal string) bool {
 		return c.after(cmd, text)
 	}
 	return false
+}
+
+func (p *peer) offers(keyword string) bool { return slices.Contains(p.keywords, keyword) }
+
+// chunkSize is the size of a chunk that is announced as the last one, as all of ours are.
+func chunkSize(cmd string) (size int64, ok bool) {
+	n, err := fmt.Sscanf(cmd, "BDAT %d LAST", &size)
+	return size, n == 1 && err == nil && cmd == fmt.Sprintf("BDAT %d LAST", size)
+}
+
+// bdat takes a chunk off the connection, unless it is told to hang up before, and answers.
+func (c *peerConn) bdat(cmd string, size int64) bool {
+	if c.on != nil && c.on(c.n, "before "+cmd) != "" {
+		return c.answer("before "+cmd, "")
+	}
+	data := make([]byte, size)
+	if _, err := io.ReadFull(c.r, data); err != nil {
+		return false
+	}
+	c.mu.Lock()
+	c.chunks++
+	c.mu.Unlock()
+	m := c.open
+	if !c.mail || len(m.to) == 0 {
+		return c.answer(cmd, "503 5.5.1 Error: need RCPT command")
+	}
+	m.data = string(data)
+	c.mail, c.open = false, message{}
+	return c.ended(cmd, m)
 }
 
 // normal is what a server that accepts everything answers.
@@ -226,27 +265,32 @@ func (c *peerConn) content() bool {
 	m := c.open
 	m.data = data.String()
 	c.mail, c.open = false, message{}
+	return c.ended(".", m)
+}
+
+// ended answers the end of a message, "." or BDAT.
+func (c *peerConn) ended(cmd string, m message) bool {
 	if !c.lmtp {
-		if len(m.to) > 0 {
-			c.mu.Lock()
-			c.messages = append(c.messages, m)
-			c.mu.Unlock()
-		}
 		if len(m.to) == 0 {
-			return c.answer(".", "554 5.5.1 no valid recipients")
+			return c.answer(cmd, "554 5.5.1 no valid recipients")
 		}
-		return c.answer(".", "250 2.0.0 Ok: queued as SINK")
+		c.keep(m)
+		return c.answer(cmd, "250 2.0.0 Ok: queued as SINK")
 	}
-	c.mu.Lock()
-	c.messages = append(c.messages, m)
-	c.mu.Unlock()
+	c.keep(m)
 	for _, to := range m.to {
 		to, _, _ = strings.Cut(to, " ")
-		if !c.answer(". "+to, "250 2.1.5 "+to+" delivered") {
+		if !c.answer(cmd+" "+to, "250 2.1.5 "+to+" delivered") {
 			return false
 		}
 	}
 	return true
+}
+
+func (c *peerConn) keep(m message) {
+	c.mu.Lock()
+	c.messages = append(c.messages, m)
+	c.mu.Unlock()
 }
 
 // network is where peers are: "192.0.2.1:25" is one, or an error. Connections are pipes,

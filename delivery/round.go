@@ -16,6 +16,7 @@ type round struct {
 	hosts   []host
 	domain  string // the next hop's
 	mayLoop bool
+	direct  bool     // the next hop is a host that the operator or sender has named
 	lastHop bool     // no other next hop comes after this
 	open    *session // to the first host, when it is there already
 	hop     nextHop
@@ -26,6 +27,7 @@ type round struct {
 func (r *round) run(ctx context.Context) (stale bool) {
 	j, set := r.j, r.w.set
 	plain := false // this host once more, without TLS
+	again := false // this host once more
 	tried, talks := 0, 0
 	for i := 0; i < len(r.hosts); {
 		tried++
@@ -38,17 +40,18 @@ func (r *round) run(ctx context.Context) (stale bool) {
 			s.final = r.lastHop && last
 			s.transfer(ctx, j)
 		}
-		if plain = s != nil && s.plainNext; plain {
+		plain = s != nil && s.plainNext
+		if again = s != nil && (s.plainNext || s.again); again {
 			tried--
 			if ready {
 				talks--
 			}
 		}
 		j.nextHost()
-		done := len(j.left) == 0 || last && !plain
+		done := len(j.left) == 0 || last && !again
 		switch {
 		case s == nil:
-		case ready && done && !plain && s.mayServe() && ctx.Err() == nil:
+		case ready && done && !again && s.mayServe() && ctx.Err() == nil:
 			r.keep(s, i)
 		default:
 			s.end()
@@ -59,7 +62,7 @@ func (r *round) run(ctx context.Context) (stale bool) {
 		if done {
 			return false
 		}
-		if !plain {
+		if !again {
 			i++
 		}
 	}
@@ -96,6 +99,10 @@ func (r *round) session(ctx context.Context, i int, plain, final bool) (s *sessi
 		r.j.note(siteFailure(mail.Code(4, 3, 0), "server unavailable or unable to receive mail"))
 		return nil, false
 	}
+	if f := w.enforce(&choice, r, &h); f != nil {
+		r.j.note(f)
+		return nil, false
+	}
 	nc, err := w.set.connect(ctx, &h)
 	if err != nil {
 		text := errorText(err)
@@ -111,7 +118,10 @@ func (r *round) session(ctx context.Context, i int, plain, final bool) (s *sessi
 // keep leaves the connection open for the next message, which may find it refused here
 // and then goes to the other hosts.
 func (r *round) keep(s *session, i int) {
-	route := append(make([]host, 0, len(r.hosts)), r.hosts[i])
-	route = append(append(route, r.hosts[:i]...), r.hosts[i+1:]...)
-	r.w.sess, r.w.route, r.w.lastHop = s, route, r.lastHop
+	route := r.hosts
+	if i > 0 {
+		route = append(make([]host, 0, len(r.hosts)), r.hosts[i])
+		route = append(append(route, r.hosts[:i]...), r.hosts[i+1:]...)
+	}
+	r.w.sess, r.w.route, r.w.direct, r.w.lastHop = s, route, r.direct, r.lastHop
 }

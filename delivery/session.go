@@ -41,6 +41,9 @@ const (
 	extDSN
 	extStartTLS
 	extXForward
+	extChunking
+	extRequireTLS
+	extLimits
 )
 
 // extensionWords are the EHLO keywords, in upper case.
@@ -52,6 +55,9 @@ var extensionWords = map[string]extension{
 	"DSN":        extDSN,
 	"STARTTLS":   extStartTLS,
 	"XFORWARD":   extXForward,
+	"CHUNKING":   extChunking,
+	"REQUIRETLS": extRequireTLS,
+	"LIMITS":     extLimits,
 }
 
 // session is one connection, from the greeting to QUIT. It is used by one goroutine;
@@ -59,6 +65,7 @@ var extensionWords = map[string]extension{
 type session struct {
 	set    *settings
 	log    *slog.Logger
+	c      *Client
 	resume tls.ClientSessionCache
 	proto  protocol
 	host   host
@@ -73,19 +80,24 @@ type session struct {
 	reply  wire.Reply
 	cmd    []byte // the command being built
 	dots   wire.DotWriter
+	chunk  wire.ChunkWriter
 	writer contentWriter
 	tx     transaction
 	buffer []byte // for bodies that are read
 
 	extensions extension
 	sizeLimit  int64 // the server's, 0: not told
+	limits     limits
 	level      string
 	overTLS    bool
+	verified   bool // by the configuration of the handshake
 	born       time.Time
-	uses       int // transactions begun
+	uses       int  // transactions begun
+	waited     bool // the connection waited for this message: the server may have given it up
 
 	final     bool // no other host is left for what fails here
 	plainNext bool // TLS failed: try this host again without
+	again     bool // try this host again, anew: the rest of a message, or without BDAT
 	stale     bool // reused, and the server had given it up: try again anew
 	inContent bool // the server has said 354 and gets, or got, the message
 	needReset bool // a transaction is open that will not go on
@@ -99,7 +111,7 @@ type session struct {
 
 func newSession(ctx context.Context, w *worker, h host, hop nextHop, nc net.Conn) *session {
 	s := &session{
-		set: w.set, log: w.log, resume: w.set.sessions, proto: w.proto, host: h, domain: hop.domain,
+		set: w.set, log: w.log, c: w.c, resume: w.set.sessions, proto: w.proto, host: h, domain: hop.domain,
 		place: h.place(), relay: h.relay(), born: w.set.Now(), hop: hop, auth: auth{refused: &w.c.refused},
 		conn: wire.NewConn(nc, w.set.Timeouts.Helo),
 	}
@@ -114,7 +126,7 @@ func (s *session) offers(e extension) bool { return s.extensions&e == e }
 func (s *session) mayServe() bool {
 	limit := s.set.ReuseCount
 	return !s.dead && !s.noReuse && s.conn.Err() == nil && s.set.CacheTime >= 0 &&
-		(limit <= 0 || s.uses < limit) && s.set.Now().Sub(s.born) < s.set.ReuseTime
+		(limit <= 0 || s.uses < limit) && s.limits.mayMail(s.uses) && s.set.Now().Sub(s.born) < s.set.ReuseTime
 }
 
 // end says QUIT, if that can still be said, and closes. The answer is of no interest, but
@@ -265,6 +277,9 @@ func (s *session) learn(ctx context.Context, j *job) bool {
 		default:
 			if word := strings.ToUpper(words[0]); !slices.Contains(discarded, word) {
 				s.learnExtension(ctx, word, words[1:])
+				if word == "LIMITS" {
+					s.limits = parseLimits(line)
+				}
 			}
 		}
 	}
@@ -296,7 +311,7 @@ func (s *session) learnExtension(ctx context.Context, word string, arguments []s
 // as no content went out, that is no failure, and the message gets a new connection.
 func (s *session) lost(j *job, err error, doing string) {
 	s.dead = true
-	if s.stale = s.uses > 1 && !s.inContent; s.stale {
+	if s.stale = s.waited && !s.inContent; s.stale {
 		return
 	}
 	if f := s.localError(err); f != nil {

@@ -60,7 +60,7 @@ func (s *session) secure(ctx context.Context, j *job, choice tlsChoice) bool {
 		return true
 	}
 	if !s.offers(extStartTLS) {
-		j.fail(siteFailure(mail.Code(4, 7, 4), "TLS is required, but was not offered by host "+s.place), s)
+		j.fail(s.noTLS(j.a, siteFailure(mail.Code(4, 7, 4), "TLS is required, but was not offered by host "+s.place)), s)
 		return false
 	}
 	s.conn.WriteString("STARTTLS\r\n")
@@ -75,7 +75,7 @@ func (s *session) secure(ctx context.Context, j *job, choice tlsChoice) bool {
 		}
 		f := remote(s.host.name, &s.reply, "TLS is required, but host "+s.place+" refused to start TLS: "+s.reply.Text())
 		f.site = true
-		j.fail(f, s)
+		j.fail(s.tlsRefused(j.a, f), s)
 		return false
 	}
 	return s.handshake(j, choice) && s.ehlo(ctx, j, true)
@@ -94,10 +94,10 @@ func (s *session) handshake(j *job, choice tlsChoice) bool {
 		if choice.level == levelMay && s.mayGoPlain(j) {
 			s.plainNext, s.final = true, false
 		}
-		j.fail(siteFailure(mail.Code(4, 7, 5), "Cannot start TLS: handshake failure"), s)
+		j.fail(s.untrusted(j.a, err, siteFailure(mail.Code(4, 7, 5), "Cannot start TLS: handshake failure")), s)
 		return false
 	}
-	s.overTLS, s.auth.verified = true, choice.cfg != nil
+	s.overTLS, s.verified = true, choice.cfg != nil
 	if s.set.TLSLogLevel > 0 {
 		state := s.conn.NetConn().(*tls.Conn).ConnectionState()
 		s.log.Info(mail.EventTLS, mail.KeyTLSLevel, trust(&state, choice.cfg != nil, s.set.RootCAs),

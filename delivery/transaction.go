@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"aliasmx/internal/mail"
+	"aliasmx/internal/wire"
 )
 
 // One message over one connection: RSET if one is due, MAIL, RCPT for each recipient,
-// DATA, the content; a probe ends before DATA (probe.go). With PIPELINING (RFC 2920) all
-// commands up to DATA leave together, and then the replies are read; without it, one by
-// one.
+// DATA and the content, or the content by BDAT (chunk.go); a probe ends before it
+// (probe.go). With PIPELINING (RFC 2920) all commands up to DATA leave together, and then
+// the replies are read; without it, one by one.
 
 // pipelineMax is how many bytes of commands may be under way without a reply read. A
 // server that cannot send its replies stops reading; more than this, and each side could
@@ -32,6 +33,7 @@ const (
 	toRcpt      = "RCPT TO command"
 	toData      = "DATA command"
 	toEndOfData = "end of DATA command"
+	toBdat      = "BDAT command"
 )
 
 // transaction is the state of one. It lives in its session, which has one at a time.
@@ -50,13 +52,43 @@ type transaction struct {
 	opened   bool  // MAIL was accepted
 	refused  bool  // MAIL was refused
 	dataCode int   // of the reply to DATA; 0: none
+
+	way   contentWay
+	size  int64 // of the chunk
+	piped bool  // the chunk has left, before the replies to MAIL and RCPT were read
+	taken bool  // the reply to the end of the content was 2xx
 }
 
-// transfer sends the job's message to those that are left.
+// transfer sends the job's message to those that are left, in several transactions if the
+// server wants no more recipients at a time.
 func (s *session) transfer(ctx context.Context, j *job) {
-	s.uses++
-	s.inContent, s.stale = false, false
+	s.waited, s.stale, s.again = s.uses > 0, false, false
 	j.setup, j.turnedAway = s.set.Now(), false
+	for {
+		rest := s.rest(j)
+		s.transact(ctx, j)
+		if len(rest) == 0 {
+			return
+		}
+		j.left = append(j.left, rest...)
+		switch {
+		case s.stale || s.again || s.plainNext:
+			return
+		case (s.dead || j.turnedAway) && !j.why.permanent():
+			j.fail(j.why, s)
+			return
+		case s.dead || s.noReuse || s.conn.Err() != nil || !s.limits.mayMail(s.uses):
+			s.again = true // somebody is decided: this comes to an end
+			return
+		}
+		s.waited = false
+	}
+}
+
+// transact is one transaction.
+func (s *session) transact(ctx context.Context, j *job) {
+	s.uses++
+	s.inContent = false
 	if f := s.needs(j.a); f != nil {
 		j.fail(f, s)
 		j.complete = true
@@ -70,7 +102,7 @@ func (s *session) transfer(ctx context.Context, j *job) {
 	if t.body != nil {
 		defer t.body.Close()
 	}
-	if t.forwardClient() && t.envelope() && t.dataCode/100 == 3 {
+	if t.forwardClient() && t.envelope() && (t.dataCode/100 == 3 || t.way == wayChunk && len(t.accepted) > 0) {
 		t.content()
 	}
 	if !s.dead && !s.stale {
@@ -116,8 +148,10 @@ func (t *transaction) prepare(ctx context.Context) bool {
 		return false
 	}
 	if a.Probe {
+		t.way = wayNone
 		return true
 	}
+	t.chooseWay()
 	if t.body, err = a.Body.Open(); err != nil {
 		t.failHere(local(mail.Code(4, 3, 0), "queue file read error"), err)
 		return false
@@ -136,9 +170,10 @@ func (t *transaction) failHere(f *failure, err error) {
 }
 
 // The commands of an envelope, in order: index 0 is RSET, 1 MAIL, then the recipients,
-// and DATA last, which a probe does not have.
+// and last DATA, or BDAT with all of the content. A probe has neither, and content that
+// waits for the replies to RCPT is no part of the envelope.
 func (t *transaction) last() int {
-	if t.j.a.Probe {
+	if t.way == wayNone || t.way == wayChunk {
 		return t.atData() - 1
 	}
 	return t.atData()
@@ -175,6 +210,19 @@ func (t *transaction) envelope() bool {
 			break
 		}
 		for next <= t.last() && (next == got || t.offers(extPipelining)) {
+			if next == t.atData() && t.way == wayPiped {
+				if next == got || !t.hasRoom() {
+					t.way = wayChunk
+					break
+				}
+				if err := t.sendChunk(); err != nil {
+					t.dead = true // what was collected must not leave without its end
+					t.contentFailed(err)
+					return false
+				}
+				next++
+				break
+			}
 			cmd := t.command(next)
 			if w := t.conn.Writer(); next > got && w.Buffered()+len(cmd) > pipelineMax {
 				break
@@ -187,13 +235,14 @@ func (t *transaction) envelope() bool {
 			t.lost(t.j, err, t.doing(got))
 			return false
 		}
+		t.piped = t.way == wayPiped && next > t.atData()
 		for ; got < next; got++ {
 			if !t.answer(got) {
 				return false
 			}
 		}
 	}
-	t.needReset = t.opened && t.dataCode/100 != 3
+	t.needReset = t.opened && t.dataCode/100 != 3 && !t.taken
 	return true
 }
 
@@ -203,6 +252,9 @@ func (t *transaction) hopeless() bool {
 }
 
 func (t *transaction) doing(i int) string {
+	if t.mayBeTaken() {
+		return doingEndOfData
+	}
 	switch i {
 	case 0:
 		return doingReset
@@ -223,6 +275,9 @@ func (t *transaction) answer(i int) bool {
 	case 1:
 		return t.expect(limits.Mail, i) && t.mailDone()
 	case t.atData():
+		if t.way == wayPiped {
+			return t.pipedDone()
+		}
 		return t.expect(limits.DataInit, i) && t.dataDone()
 	}
 	return t.expect(limits.Rcpt, i) && t.rcptDone(t.rcpts[i-2])
@@ -230,6 +285,9 @@ func (t *transaction) answer(i int) bool {
 
 func (t *transaction) expect(limit time.Duration, i int) bool {
 	if err := t.read(limit); err != nil {
+		if t.mayBeTaken() {
+			t.warnDuplicate()
+		}
 		t.lost(t.j, err, t.doing(i))
 		return false
 	}
@@ -247,10 +305,10 @@ func (t *transaction) resetDone() bool {
 
 func (t *transaction) mailDone() bool {
 	if t.reply.Class() == 2 {
-		t.opened = true
+		t.opened, t.inContent = true, t.piped
 		return true
 	}
-	if t.reply.Code == 421 && t.uses > 1 { // it was about to close this connection
+	if t.reply.Code == 421 && t.waited { // it was about to close this connection
 		t.stale, t.dead = true, true
 		return false
 	}
@@ -294,22 +352,69 @@ func (t *transaction) content() {
 		}
 		return
 	}
+	if t.conn.Buffered() > 0 {
+		t.outOfTurn()
+		return
+	}
 	t.inContent = true
-	err := t.sendContent(t.j.a, t.signature, t.body, t.rewrite)
+	err := error(nil)
+	if t.way == wayChunk {
+		if err = t.sendChunk(); err == nil {
+			err = t.conn.Flush()
+		}
+	} else {
+		err = t.sendContent(t.j.a, t.signature, t.body, t.rewrite)
+	}
+	if err != nil {
+		t.contentFailed(err)
+		return
+	}
+	t.changed(t.j.a.Env.ID)
+	t.contentDone()
+	t.needReset = t.way == wayChunk && !t.taken // RFC 3030 section 2: nobody knows in what state the server is
+}
+
+// contentFailed is content that did not get away whole.
+func (t *transaction) contentFailed(err error) {
 	switch {
+	case errors.Is(err, wire.ErrChunk):
+		t.dead = true
+		t.byDataAgain(local(mail.Code(4, 3, 0), err.Error()))
 	case errors.Is(err, errContent):
 		// There is no other way to take back what was sent than to leave.
 		t.dead = true
 		t.failHere(local(mail.Code(4, 3, 0), "local data error while talking to "+t.place), err)
-	case err != nil && t.refusedEarly(err):
+	case t.refusedEarly(err):
 		t.dead = true
-		t.j.fail(t.said(toEndOfData), t.session)
-	case err != nil:
-		t.lost(t.j, err, doingBody)
+		if !t.knowsNoBdat() {
+			t.j.fail(t.said(t.toContent()), t.session)
+		}
 	default:
-		t.changed(t.j.a.Env.ID)
-		t.contentDone()
+		t.lost(t.j, err, doingBody)
 	}
+}
+
+// outOfTurn is a server that answers what it has not been sent: whose replies the next
+// ones are nobody knows. Content is not sent to it.
+func (t *transaction) outOfTurn() {
+	t.dead = true
+	if err := t.read(t.set.Timeouts.Rset); err == nil && (t.reply.Class() == 4 || t.reply.Class() == 5) {
+		t.j.fail(t.said(t.toContent()), t.session)
+		return
+	}
+	t.j.fail(siteFailure(mail.Code(4, 5, 0), "Protocol error: host "+t.place+" replied before it was asked"), t.session)
+}
+
+// mayBeTaken: all of the content is with the server although replies to commands are still
+// awaited; if the connection breaks now, it may have taken the message. A connection that
+// had waited and gives no reply at all was closed before.
+func (t *transaction) mayBeTaken() bool {
+	return t.piped && !t.refused && len(t.j.left) > 0 && (t.opened || !t.waited)
+}
+
+func (t *transaction) warnDuplicate() {
+	t.log.Warn("the reply to the end of data was lost: the message may be delivered more than once",
+		mail.KeyQueueID, t.j.a.Env.ID.String(), mail.KeyRelay, t.relay)
 }
 
 // contentDone takes the replies to the dot: one, or in LMTP one for each recipient that
@@ -319,20 +424,22 @@ func (t *transaction) contentDone() {
 	for i, pos := range t.accepted {
 		if i == 0 || t.proto == protoLMTP {
 			if err := t.read(t.set.Timeouts.DataDone); err != nil {
-				t.log.Warn("the reply to the end of data was lost: the message may be delivered more than once",
-					mail.KeyQueueID, t.j.a.Env.ID.String(), mail.KeyRelay, t.relay)
+				t.warnDuplicate()
 				t.lost(t.j, err, doingEndOfData)
 				return
 			}
 			text = t.reply.Text()
 		}
 		switch {
+		case i == 0 && t.knowsNoBdat():
+			return
 		case t.reply.Class() == 2:
+			t.taken = true
 			t.j.delivered(pos, &t.reply, text, t.session)
 		case t.proto == protoLMTP:
-			t.j.failOne(pos, t.said(toEndOfData), t.session)
+			t.j.failOne(pos, t.said(t.toContent()), t.session)
 		default:
-			t.j.fail(t.said(toEndOfData), t.session)
+			t.j.fail(t.said(t.toContent()), t.session)
 			return
 		}
 	}

@@ -20,10 +20,14 @@ type worker struct {
 	log   *slog.Logger
 
 	// sess is an open connection that waits for the next message; route are the hosts of
-	// its next hop, its own first, and lastHop that no other next hop comes after it.
+	// its next hop, its own first, direct that it is named, and lastHop that no other next
+	// hop comes after it.
 	sess    *session
 	route   []host
+	direct  bool
 	lastHop bool
+
+	job job // the one under way
 }
 
 // work delivers what src has.
@@ -64,7 +68,7 @@ func (w *worker) hangUp() {
 // attempt does one attempt. A panic ends this connection and no more; nobody is decided
 // by it.
 func (w *worker) attempt(a *mail.Attempt) (results []mail.Result, feedback mail.Feedback) {
-	j := newJob(a, w.set, w.set.agent(w.proto))
+	j := w.begin(a)
 	defer func() {
 		if p := recover(); p != nil {
 			w.log.Error(fmt.Sprintf("panic: %v\n%s", p, debug.Stack()), mail.KeyQueueID, a.Env.ID.String())
@@ -104,12 +108,12 @@ func (w *worker) deliver(ctx context.Context, j *job) {
 	// A server that speaks unasked is about to leave; and a reply that waits for no
 	// command would be taken for the one to the next. Nor does a connection take what it is
 	// not logged in for.
-	if w.sess != nil && (!w.sess.mayServe() || w.sess.conn.Pending() || !w.sess.suits(ctx, j)) {
+	if w.sess != nil && (!w.sess.mayServe() || !w.sess.maySend(j.a) || w.sess.conn.Pending() || !w.sess.suits(ctx, j)) {
 		w.hangUp()
 	}
 	if s := w.sess; s != nil {
 		w.sess = nil
-		r := &round{w: w, j: j, hosts: w.route, domain: s.domain, mayLoop: s.mayLoop, lastHop: w.lastHop, open: s, hop: s.hop}
+		r := &round{w: w, j: j, hosts: w.route, domain: s.domain, mayLoop: s.mayLoop, direct: w.direct, lastHop: w.lastHop, open: s, hop: s.hop}
 		if stale := r.run(ctx); !stale && (len(j.left) == 0 || w.lastHop) {
 			return
 		}
@@ -122,7 +126,7 @@ func (w *worker) deliver(ctx context.Context, j *job) {
 	}
 	for i, hop := range hops {
 		s := &search{settings: w.set, warn: w.log.Warn, mayLoop: w.proto == protoSMTP && hop.port == 25}
-		r := &round{w: w, j: j, hosts: s.hosts(ctx, hop), domain: hop.domain, mayLoop: s.mayLoop, hop: hop}
+		r := &round{w: w, j: j, hosts: s.hosts(ctx, hop), domain: hop.domain, mayLoop: s.mayLoop, direct: hop.direct, hop: hop}
 		// Where we are a mail exchanger ourselves, and where mail would loop, other next
 		// hops would only make it worse.
 		r.lastHop = i == len(hops)-1 || s.amMX || len(r.hosts) == 0 && s.why.isLoop()

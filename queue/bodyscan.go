@@ -16,8 +16,8 @@ const maxLine = 998
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // BodyScan notes what a store keeps about a body from the bytes as they pass: size,
-// CRC32C, and the flags that tell a client whether it has to stuff dots or may send
-// the bytes as they are. The zero value is ready; writes never fail.
+// CRC32C, and the flags that tell a client whether it has to stuff dots, has to put line
+// ends right, or may send the bytes as they are. The zero value is ready; writes never fail.
 //
 // Lines end at LF, whether or not a CR stands before it. A bare LF should not be in a
 // body at all; if it is, the flags err on the side of care.
@@ -27,6 +27,9 @@ type BodyScan struct {
 	flags  mail.Flags
 	line   int  // octets of the line under way, CR included
 	lastCR bool // the line under way ends in CR so far
+
+	crs, pairs int64 // CRs, and those that an LF follows
+	stray      bool  // there was an LF without CR
 }
 
 // Write takes the next bytes of the body.
@@ -37,6 +40,7 @@ func (b *BodyScan) Write(p []byte) (int, error) {
 		b.flags |= mail.FlagEightBit
 	}
 	n := len(p)
+	b.crs += int64(bytes.Count(p, []byte{'\r'}))
 	for len(p) > 0 {
 		if b.line == 0 && p[0] == '.' {
 			b.flags |= mail.FlagDotLines
@@ -49,6 +53,11 @@ func (b *BodyScan) Write(p []byte) (int, error) {
 		}
 		if end > 0 {
 			b.lastCR = p[end-1] == '\r'
+		}
+		if b.lastCR {
+			b.pairs++
+		} else {
+			b.stray = true
 		}
 		b.endLine(b.line + end)
 		p = p[end+1:]
@@ -72,6 +81,9 @@ func (b *BodyScan) Size() int64 { return b.size }
 // Fill sets what was found in an envelope.
 func (b *BodyScan) Fill(env *mail.Envelope) {
 	last := *b
+	if last.stray || last.crs != last.pairs || last.line > 0 {
+		last.flags |= mail.FlagStrayEnds
+	}
 	last.endLine(last.line)
 	env.Size, env.CRC = last.size, last.crc
 	env.Flags |= last.flags

@@ -61,6 +61,8 @@ func (c *conn) keywords() []string {
 		{"DSN", true},
 		{"SMTPUTF8", c.o.SMTPUTF8Enable},
 		{"CHUNKING", chunks},
+		{"REQUIRETLS", c.takesRequireTLS()},
+		{c.limitsKeyword(), c.o.LimitsEnable},
 	}
 	list := make([]string, 0, len(all))
 	for _, k := range all {

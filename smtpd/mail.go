@@ -93,6 +93,8 @@ func (c *conn) mailParams(s string) (*smtp.MailOptions, *reply) {
 			opts.Body = smtp.Body7Bit
 		case p.is("SMTPUTF8") && c.o.SMTPUTF8Enable && !c.discards("SMTPUTF8"):
 			opts.UTF8 = true
+		case p.is("REQUIRETLS") && c.takesRequireTLS() && !c.discards("REQUIRETLS"):
+			opts.RequireTLS = true
 		case p.is("AUTH="): // RFC 4954 section 5: we believe nobody, and pass it on to nobody
 			if opts.Auth != nil {
 				r := say(503, mail.Code(5, 5, 4), "Error: multiple AUTH= options")

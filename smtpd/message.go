@@ -295,6 +295,9 @@ func (s *session) envelope() *mail.Envelope {
 	if utf8 || s.o.SMTPUTF8Autodetect && s.needsUTF8() {
 		env.Flags |= mail.FlagSMTPUTF8
 	}
+	if s.tx.opts.RequireTLS {
+		env.Flags |= mail.FlagRequireTLS
+	}
 	if s.peer.Local {
 		env.Flags |= mail.FlagSubmitted
 	}

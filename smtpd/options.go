@@ -119,6 +119,8 @@ type Options struct {
 	SMTPUTF8Enable         bool        // smtputf8_enable
 	StrictSMTPUTF8         bool        // strict_smtputf8: other addresses than ASCII need SMTPUTF8 said
 	SMTPUTF8Autodetect     bool        // smtputf8_autodetect_classes has smtpd: a header or a target may need it unsaid
+	RequireTLSEnable       bool        // requiretls_enable
+	LimitsEnable           bool        // ours: smtpd_limits_enable
 	DiscardEhloKeywords    []string    // smtpd_discard_ehlo_keywords
 	ForbiddenCommands      []string    // smtpd_forbidden_commands: words; a first character that is no letter is always forbidden
 	ForbidUnauthPipelining bool        // smtpd_forbid_unauth_pipelining

@@ -38,6 +38,8 @@ func (v *view) smtpdOptions(cfg *postconf.Config, names *dns.Resolver, log *slog
 		StrictSMTPUTF8:         cfg.Bool("strict_smtputf8"),
 		SMTPUTF8Autodetect:     smtputf8Autodetect(cfg, "smtpd"),
 		DiscardEhloKeywords:    cfg.List("smtpd_discard_ehlo_keywords"),
+		RequireTLSEnable:       cfg.Bool("requiretls_enable"),
+		LimitsEnable:           cfg.Bool("smtpd_limits_enable"),
 		ForbiddenCommands:      cfg.List("smtpd_forbidden_commands"),
 		ForbidUnauthPipelining: cfg.Bool("smtpd_forbid_unauth_pipelining"),
 		ForbidBareNewline:      bareNewline(cfg.Get("smtpd_forbid_bare_newline")),

@@ -26,7 +26,7 @@ type form struct {
 // report may succeed later.
 func (w *Writer) Notify(ctx context.Context, r mail.Report) (*mail.Envelope, []byte, error) {
 	sender := w.complete(r.Env.Sender)
-	f := form{to: sender, headOnly: r.Kind != mail.ReportFailed || r.Env.Ret == "HDRS"}
+	f := form{to: sender, headOnly: r.Kind != mail.ReportFailed || r.Env.Ret == "HDRS" || needsTLS(r.Env)}
 	wanted := wantedBy(r.Kind)
 	switch {
 	case w.isDoubleBounce(sender):
@@ -40,7 +40,7 @@ func (w *Writer) Notify(ctx context.Context, r mail.Report) (*mail.Envelope, []b
 		}
 		f.to, f.from = w.parse(postmaster), w.doubleBounceSender()
 		f.copy = r.Kind == mail.ReportFailed || r.Kind == mail.ReportDelayed
-		f.headOnly = !f.copy
+		f.headOnly = !f.copy || needsTLS(r.Env)
 		wanted = everything
 	}
 	f.entries = w.entries(r, wanted)
@@ -140,7 +140,7 @@ func (w *Writer) write(ctx context.Context, r mail.Report, f form) (*mail.Envelo
 		ID:      r.NewID,
 		Arrived: r.Now,
 		Sender:  f.from,
-		Flags:   mail.FlagNotice | mail.FlagBody8BitMIME | r.Env.Flags&mail.FlagSMTPUTF8,
+		Flags:   mail.FlagNotice | mail.FlagBody8BitMIME | r.Env.Flags&(mail.FlagSMTPUTF8|mail.FlagRequireTLS),
 		Client:  mail.Client{UID: -1},
 		Prepend: w.received(r),
 		Rcpts:   rcpts,
@@ -150,6 +150,11 @@ func (w *Writer) write(ctx context.Context, r mail.Report, f form) (*mail.Envelo
 	}
 	return env, body, nil
 }
+
+// needsTLS tells whether a message must not be seen on its way. A report about it keeps
+// that wish, and as it may be in vain has no more of the message than its header (RFC 8689
+// section 5).
+func needsTLS(env *mail.Envelope) bool { return env.Flags&mail.FlagRequireTLS != 0 }
 
 // addressType is the address type of RFC 6533 or RFC 3461 that an address is named with.
 func addressType(utf8 bool, a mail.Address) string {

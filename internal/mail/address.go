@@ -61,6 +61,16 @@ func (a Address) String() string {
 	return local + "@" + a.Domain
 }
 
+// AppendTo appends what String returns.
+func (a Address) AppendTo(b []byte) []byte {
+	if a.Domain == "" || !isDotString(a.Local) {
+		return append(b, a.String()...) // the rare kinds
+	}
+	b = append(b, a.Local...)
+	b = append(b, '@')
+	return append(b, a.Domain...)
+}
+
 // Equal compares as mail systems do on the way: domains without regard to case,
 // local parts exactly.
 func (a Address) Equal(b Address) bool {

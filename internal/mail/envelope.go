@@ -86,6 +86,8 @@ const (
 	FlagSubmitted                      // came by the sendmail command
 	FlagBody7Bit                       // MAIL said BODY=7BIT
 	FlagHold                           // goes on hold as it comes in (access(5): HOLD)
+	FlagStrayEnds                      // holds a CR or LF that is no CRLF, or does not end in CRLF
+	FlagRequireTLS                     // MAIL said REQUIRETLS (RFC 8689)
 )
 
 // Envelope is all that is kept with a message beside its body.

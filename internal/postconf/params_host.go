@@ -37,6 +37,7 @@ var paramsOurs = []entry{
 	{"queue_node", number(0, 1023), "0", "number of this node in queue IDs; differs between nodes that share mail"},
 	{"smtpd_client_limit_total", number(0, 0), "10000", "connections from all clients together; 0: no limit"},
 	{"smtpd_data_memory_limit", number(1<<20, 0), "268435456", "bytes of message data in memory, over all connections"},
+	{"smtpd_limits_enable", yesno(), "no", "tell clients smtpd_recipient_limit in the reply to EHLO (RFC 9422)"},
 }
 
 func formOf(f form) Type { return Type{form: f} }

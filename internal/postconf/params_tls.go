@@ -24,6 +24,7 @@ var paramsTLS = []entry{
 	{"smtpd_tls_loglevel", number(0, 4), "0", "1: log TLS handshakes"},
 	{"smtpd_tls_received_header", yesno(), "no", "say in the Received field how the connection was secured"},
 	{"smtpd_starttls_timeout", seconds(1, 0), "${stress?{10}:{300}}s", "how long the handshake may take"},
+	{"requiretls_enable", yesno(), "no", "take mail that wants TLS on its whole way, and hold the next hop to it (RFC 8689)"},
 	{"smtpd_client_new_tls_session_rate_limit", number(0, 0), "0", "new TLS sessions of one client in anvil_rate_time_unit; 0: any number"},
 }
 

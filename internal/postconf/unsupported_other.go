@@ -84,7 +84,6 @@ var unsupportedOther = []plain{
 	{"qmqpd_error_delay", "1s"},
 	{"qmqpd_timeout", "300s"},
 	{"require_home_directory", "no"},
-	{"requiretls_enable", "no"},
 	{"requiretls_esmtp_header", "yes"},
 	{"requiretls_redact_dsn", "yes"},
 	{"resolve_dequoted_address", "yes"},

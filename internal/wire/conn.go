@@ -42,6 +42,10 @@ type Conn struct {
 	filter func(line []byte) ([]byte, error) // see FilterReplies
 	whole  bool                              // see WholeReplies
 
+	block  []byte // to be sent with what was collected, see blocks.go
+	pair   [2][]byte
+	vector net.Buffers // of pair
+
 	buffers *Buffers // where r and w come from, nil: they are the connection's own
 	ahead   []byte   // read by Await while there was no r
 	small   [512]byte
@@ -243,7 +247,12 @@ func (w waitWriter) Write(p []byte) (int, error) {
 		return 0, w.c.err
 	}
 	w.c.nc.SetWriteDeadline(time.Now().Add(w.c.timeout))
-	n, err := w.c.nc.Write(p)
+	n, err := 0, error(nil)
+	if w.c.block == nil {
+		n, err = w.c.nc.Write(p)
+	} else {
+		n, err = w.c.writeWith(p)
+	}
 	if err != nil {
 		w.c.err = err
 	}

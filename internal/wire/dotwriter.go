@@ -1,9 +1,16 @@
 package wire
 
 import (
-	"bufio"
 	"bytes"
+	"io"
 )
+
+// contentWriter is what content is written to: a *Blocks, or a *bufio.Writer.
+type contentWriter interface {
+	io.Writer
+	io.ByteWriter
+	io.StringWriter
+}
 
 // DotWriter writes the content of a message after DATA (RFC 5321 section 4.5.2): a dot
 // more before each line that begins with one, and at the end the line that is only a
@@ -24,7 +31,7 @@ type DotWriter struct {
 	// Broken counts the line breaks that the line length limit put in.
 	Broken int
 
-	w     *bufio.Writer
+	w     contentWriter
 	limit int  // postconf(5): smtp_line_length_limit; 0 is none
 	room  int  // left on the current line, when there is a limit
 	begin bool // at the beginning of a line
@@ -34,7 +41,7 @@ type DotWriter struct {
 
 // Reset begins a message on w. With a limit, longer lines are broken with CRLF and a
 // space.
-func (d *DotWriter) Reset(w *bufio.Writer, limit int) {
+func (d *DotWriter) Reset(w contentWriter, limit int) {
 	*d = DotWriter{w: w, limit: limit, room: limit, begin: true}
 }
 

@@ -29,11 +29,7 @@ func (c *conn) chunk(arg string) reply {
 	}
 	size, last, ok := parseBdat(arg)
 	if !ok {
-		// Nobody knows where the next command begins.
-		c.log.Warn(c.message() + ": malformed BDAT command syntax from " + c.peer.String() + ": " + echo(strings.TrimRight("BDAT "+arg, " "), maxEchoed))
-		r := say(521, mail.Code(5, 5, 4), "Syntax: BDAT count [LAST]")
-		r.close = true
-		return r
+		return c.badBdat(arg)
 	}
 	if int64(c.wc.Buffered()) < size {
 		// RFC 2920 section 3.2: the client may wait for what it was told before.
@@ -101,11 +97,19 @@ func (c *conn) skip(chunk *wire.ChunkReader, size int64, last bool, r reply) rep
 func (c *conn) refuseChunk(arg string, r reply) reply {
 	size, last, ok := parseBdat(arg)
 	if !ok {
-		r.close = true
-		return r
+		return c.badBdat(arg)
 	}
 	c.allowForContent()
 	return c.skip(wire.NewChunkReader(c.wc.Reader(), size), size, last, r)
+}
+
+// badBdat is the reply to a BDAT that says no length: nobody knows where the next command
+// begins.
+func (c *conn) badBdat(arg string) reply {
+	c.log.Warn(c.message() + ": malformed BDAT command syntax from " + c.peer.String() + ": " + echo(strings.TrimRight("BDAT "+arg, " "), maxEchoed))
+	r := say(521, mail.Code(5, 5, 4), "Syntax: BDAT count [LAST]")
+	r.close = true
+	return r
 }
 
 // parseBdat reads the argument of BDAT: decimal digits, and perhaps LAST. Whoever reads it

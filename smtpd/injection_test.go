@@ -138,14 +138,14 @@ func TestBDATInjection(t *testing.T) {
 		{"fraction", envelope + "BDAT 5.0 LAST\r\nhello" + evil, "220 250 250 250 521", ""},
 		{"other digits", envelope + "BDAT \u0665 LAST\r\nhello" + evil, "220 250 250 250 521", ""},
 		{"no-break space", envelope + "BDAT 5\u00a0LAST\r\nhello" + evil, "220 250 250 250 521", ""},
-		{"form feed", envelope + "BDAT 5\fLAST\r\nhello" + evil, "220 250 250 250 500", ""},
+		{"form feed", envelope + "BDAT 5\fLAST\r\nhello" + evil, "220 250 250 250 521", ""},
 		{"one word more", envelope + "BDAT 5 LAST X\r\nhello" + evil, "220 250 250 250 521", ""},
 		{"another word", envelope + "BDAT 5 FIRST\r\nhello" + evil, "220 250 250 250 521", ""},
 		{"none", envelope + "BDAT\r\n" + evil, "220 250 250 250 521", ""},
 		{"only LAST", envelope + "BDAT LAST\r\n" + evil, "220 250 250 250 521", ""},
 		{"bare LF", envelope + "BDAT 5 LAST\nhelloQUIT\r\n", "220 250 250 250 250 221", "hello\r\n"},
 		{"bad UTF-8", envelope + "BDAT 5\xff LAST\r\nhello" + evil, "220 250 250 250 500", ""},
-		{"NUL", envelope + "BDAT 5\x00 LAST\r\nhello" + evil, "220 250 250 250 500", ""},
+		{"NUL", envelope + "BDAT 5\x00 LAST\r\nhello" + evil, "220 250 250 250 521", ""},
 	} {
 		for _, size := range []int{0, 1, 7} {
 			t.Run(tt.name, func(t *testing.T) {

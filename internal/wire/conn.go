@@ -179,13 +179,30 @@ func (c *Conn) handshake(t *tls.Conn, timeout time.Duration) error {
 		c.w.Reset(waitWriter{c})
 	}
 	t.SetDeadline(time.Now().Add(timeout))
-	if err := t.Handshake(); err != nil {
+	if err := elsewhere(t.Handshake); err != nil {
 		c.err = err
 		return err
 	}
 	t.SetDeadline(time.Time{})
 	c.nc = t
 	return nil
+}
+
+// elsewhere runs a step on a stack of its own and waits for it: a handshake takes a large
+// one, which the connection would keep for as long as it idles. A panic comes back.
+func elsewhere(step func() error) (err error) {
+	var why any
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() { why = recover() }()
+		err = step()
+	}()
+	<-done
+	if why != nil {
+		panic(why)
+	}
+	return err
 }
 
 // farewellTime is how long a peer may take for the last reply.

@@ -200,3 +200,17 @@ func TestPending(t *testing.T) {
 		t.Error("Pending has read something")
 	}
 }
+
+// A step that is done elsewhere ends as it would have here.
+func TestElsewhere(t *testing.T) {
+	if err := elsewhere(func() error { return io.EOF }); err != io.EOF {
+		t.Errorf("%v", err)
+	}
+	defer func() {
+		if why := recover(); why != "out of order" {
+			t.Errorf("recovered %v", why)
+		}
+	}()
+	elsewhere(func() error { panic("out of order") })
+	t.Error("the panic is gone")
+}

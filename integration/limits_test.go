@@ -174,6 +174,7 @@ func TestBehindProxy(t *testing.T) {
 	c.says("QUIT", "221 ")
 	r.waitLog(`disconnect from unknown\[2001:db8::1\] quit=1 commands=1`)
 
+	r.waitLog(`warning: ignoring non-empty smtpd_upstream_proxy_protocol setting behind postscreen`)
 	c = talk(t, screened, "127.0.0.2")
 	io.WriteString(c.nc, "PROXY TCP4 192.0.2.77 127.0.0.8 12345 25\r\n")
 	r.waitLog(`connect from unknown\[192\.0\.2\.77\]`)

@@ -116,7 +116,7 @@ func (c *Capacity) release(size int64) {
 
 const (
 	// turnAwayTime is how long a client that is turned away may take to read why. Those
-	// that take it are few at any time; the others may see nothing but the end.
+	// that take it are few at any time; others that are sending may see nothing but the end.
 	turnAwayTime  = time.Second
 	turningAway   = 64
 	turnAwayBytes = 4 << 10 // read of what it has sent already
@@ -126,17 +126,20 @@ const (
 // take a moment is done by one of few goroutines. A client that is to begin with TLS sees
 // the connection end: a handshake is what there is no room for.
 func (s *Server) turnAway(o *Options, nc net.Conn, why string) {
-	if o.TLS != nil && o.TLS.Wrapper || !s.beginTurnAway() {
+	if o.TLS != nil && o.TLS.Wrapper {
+		nc.Close()
+		return
+	}
+	// It fits into what the system buffers for a new connection, and so it goes at once.
+	nc.SetDeadline(time.Now().Add(turnAwayTime))
+	_, err := nc.Write([]byte("421 4.7.0 " + o.MyHostname + " Error: " + why + "\r\n"))
+	if err != nil || !s.beginTurnAway() {
 		nc.Close()
 		return
 	}
 	go func() {
 		defer s.endTurnAway()
 		defer nc.Close()
-		nc.SetDeadline(time.Now().Add(turnAwayTime))
-		if _, err := nc.Write([]byte("421 4.7.0 " + o.MyHostname + " Error: " + why + "\r\n")); err != nil {
-			return
-		}
 		// With input that nobody has read, the client's system would drop the reply.
 		if half, ok := nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
 			for buf, n := make([]byte, 512), 0; n < turnAwayBytes; {

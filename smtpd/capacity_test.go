@@ -98,6 +98,38 @@ func TestTurnedAway(t *testing.T) {
 	call(t, addr).hears(t, "220 ", false)
 }
 
+// A client that has sent something before it was accepted, as a proxy does, still sees why
+// it is turned away: no reset overtakes the reply.
+func TestTurnedAwayWhileTalking(t *testing.T) {
+	w := usual(t)
+	w.o.MaxConnections = 1
+	w.start()
+	w.srv.room.open = 1
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []*caller
+	for range 10 {
+		c := call(t, l.Addr().String())
+		io.WriteString(c.nc, "PROXY TCP4 192.0.2.1 198.51.100.2 12345 25\r\n")
+		all = append(all, c)
+	}
+	served := make(chan error, 1)
+	go func() { served <- w.srv.Serve(l) }()
+	for _, c := range all {
+		c.hears(t, "421 4.7.0 mx.example.com Error: too many connections\r\n", true)
+		c.nc.Close()
+	}
+	w.srv.room.leave()
+	if err := w.srv.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
 // With no memory for a message more, who comes is turned away, and who is here is told 452
 // at DATA and keeps the session.
 func TestNoMemory(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -65,7 +66,7 @@ func differUnderStress(calm, stressed *postconf.Config) bool {
 
 // frontDoors gives the listeners what stands before their servers, and the options they
 // have under stress.
-func (v *view) frontDoors(listeners []postconf.Listener, all twins) error {
+func (v *view) frontDoors(listeners []postconf.Listener, all twins, log *slog.Logger) error {
 	made := v.listeners
 	v.listeners = nil
 	next := 0
@@ -75,6 +76,9 @@ func (v *view) frontDoors(listeners []postconf.Listener, all twins) error {
 		t := &tables{cfg: l.Config, opts: v.tables.opts}
 		if l.Screen != nil {
 			t.cfg = l.Screen
+			if l.Config.Get("smtpd_upstream_proxy_protocol") != "" {
+				log.Warn("ignoring non-empty smtpd_upstream_proxy_protocol setting behind postscreen")
+			}
 		}
 		proxies, err := upstream(t, l.Screen != nil)
 		v.tables.opened = append(v.tables.opened, t.opened...)

@@ -109,7 +109,7 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 		}
 		v.listeners = append(v.listeners, listenerView{where: l.Where, addrs: l.Addrs, smtpd: o})
 	}
-	if err := v.frontDoors(listeners, twins); err != nil {
+	if err := v.frontDoors(listeners, twins, log); err != nil {
 		return nil, err
 	}
 	if v.local, err = v.smtpdOptions(cfg, names, log); err != nil {

@@ -116,8 +116,13 @@ func (r *round) session(ctx context.Context, i int, plain, final bool) (s *sessi
 }
 
 // keep leaves the connection open for the next message, which may find it refused here
-// and then goes to the other hosts.
+// and then goes to the other hosts. Where another next hop is about to be tried, that one's
+// connection is the one to keep.
 func (r *round) keep(s *session, i int) {
+	if len(r.j.left) > 0 && !r.lastHop {
+		s.end()
+		return
+	}
 	route := r.hosts
 	if i > 0 {
 		route = append(make([]host, 0, len(r.hosts)), r.hosts[i])

@@ -213,3 +213,20 @@ func TestErrorText(t *testing.T) {
 		}
 	}
 }
+
+// A connection that another next hop comes after is ended: of two only one could be kept.
+func TestConnectionBeforeTheFallbackIsEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := &peer{on: script(map[string]string{"RCPT": "450 4.2.1 busy"})}
+		next := &peer{}
+		s := newSetup(t, map[string]any{"192.0.2.1:25": first, "192.0.2.2:25": next}, Options{FallbackRelay: []string{"[192.0.2.2]"}})
+		src := s.send("smtp:[192.0.2.1]", letter("r@dest.example"))
+		if got := fates(src.results[0]); !strings.HasPrefix(got, "sent 2.0.0 192.0.2.2") {
+			t.Error(got)
+		}
+		synctest.Wait()
+		if got := first.commands(1); got[len(got)-1] != "QUIT" {
+			t.Errorf("the first host was left with %s", got[len(got)-1])
+		}
+	})
+}

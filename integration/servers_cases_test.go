@@ -21,6 +21,7 @@ type serverCase struct {
 	to        []string
 	password  bool
 	server    peers.Scripted
+	next      *peers.Scripted // the fallback relay, a friendly one
 }
 
 // serverServices are the services of master.cf that cases name, beside smtp and lmtp.
@@ -43,6 +44,16 @@ var serverServices = []struct{ name, command, options string }{
 	{"filtered", "smtp", "-o smtp_reply_filter=regexp:{dir}/filter"},
 	{"lmtpauth", "lmtp", "-o lmtp_sasl_auth_enable=yes -o lmtp_sasl_password_maps=texthash:{dir}/sasl_passwd -o lmtp_sasl_security_options=noanonymous"},
 	{"lmtpdiscard", "lmtp", "-o lmtp_discard_lhlo_keywords=size"},
+}
+
+// optionsOf are the options of a service.
+func optionsOf(name string) string {
+	for _, svc := range serverServices {
+		if svc.name == name {
+			return svc.options
+		}
+	}
+	return ""
 }
 
 func hurried(prefix, steps string) string {
@@ -95,6 +106,8 @@ func loadServerCases(t *testing.T) []*serverCase {
 			c.server.TLS, c.server.Wrapped = cert, word == "wrapped"
 		case word == "password":
 			c.password = true
+		case word == "fallback":
+			c.next = &peers.Scripted{Offer: []string{"PIPELINING", "8BITMIME"}}
 		default:
 			t.Fatalf("testdata/servers.txt: %q", line)
 		}
@@ -133,18 +146,29 @@ func serversConfig() map[string]string {
 // runServerCases sends each case's server its message, all at once, and tells what became
 // of it. services is master.cf without those of the cases.
 func runServerCases(t *testing.T, cases []*serverCase, services string, start func(cf map[string]string) subject) map[string]string {
-	var transports, passwords strings.Builder
+	var transports, passwords, fallbacks strings.Builder
 	for i, c := range cases {
-		if err := c.server.Start(); err != nil {
-			t.Fatal(err)
+		via := c.via
+		for _, server := range []*peers.Scripted{&c.server, c.next} {
+			if server == nil {
+				continue
+			}
+			if err := server.Start(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(server.Stop)
 		}
-		t.Cleanup(c.server.Stop)
+		if c.next != nil {
+			_, port, _ := net.SplitHostPort(c.next.Addr)
+			via = fmt.Sprintf("fallback%d", i)
+			fmt.Fprintf(&fallbacks, "%s unix - - n - - smtp -o smtp_fallback_relay=[127.0.0.1]:%s %s\n", via, port, optionsOf(c.via))
+		}
 		_, port, _ := net.SplitHostPort(c.server.Addr)
 		hop := "[127.0.0.1]:" + port
 		if c.server.LMTP {
 			hop = "inet:127.0.0.1:" + port
 		}
-		fmt.Fprintf(&transports, "c%d.example %s:%s\n", i, c.via, hop)
+		fmt.Fprintf(&transports, "c%d.example %s:%s\n", i, via, hop)
 		if c.password {
 			fmt.Fprintf(&passwords, "%s joe:Secret:12\n", strings.TrimPrefix(hop, "inet:"))
 		}
@@ -154,7 +178,7 @@ func runServerCases(t *testing.T, cases []*serverCase, services string, start fu
 	for _, svc := range serverServices {
 		services += fmt.Sprintf("%s unix - - n - - %s %s\n", svc.name, svc.command, strings.ReplaceAll(svc.options, "{dir}", dir))
 	}
-	s.write("master.cf", s.address()+services)
+	s.write("master.cf", s.address()+services+fallbacks.String())
 	s.write("transport", transports.String())
 	s.write("sasl_passwd", passwords.String())
 	s.write("filter", "/^550 5\\.1\\.1 no such user/ 450 4.1.1 perhaps later\n/^250 fine/ 250 2.1.0 finer\n")
@@ -164,20 +188,22 @@ func runServerCases(t *testing.T, cases []*serverCase, services string, start fu
 		submit(t, s.address(), i, c.to)
 	}
 	for end := time.Now().Add(60 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		open := slices.ContainsFunc(cases, func(c *serverCase) bool { return c.server.Open() > 0 })
-		missing := ""
+		open, missing := "", ""
 		for i, c := range cases {
+			if c.server.Open() > 0 || c.next != nil && c.next.Open() > 0 {
+				open += fmt.Sprintf(" %q", c.name)
+			}
 			for _, to := range c.to {
 				if !strings.Contains(s.log(), fmt.Sprintf("to=<%s@c%d.example>", to, i)) {
 					missing += fmt.Sprintf(" %q", c.name)
 				}
 			}
 		}
-		if missing == "" && !open {
+		if missing == "" && open == "" {
 			break
 		}
 		if time.Now().After(end) {
-			t.Fatalf("not done:%s, connections open: %v; in %s", missing, open, top)
+			t.Fatalf("not done:%s, connections open:%s; in %s", missing, open, top)
 		}
 	}
 	time.Sleep(100 * time.Millisecond) // what is logged after the connection has ended
@@ -228,7 +254,11 @@ var (
 func (c *serverCase) outcome(number int, log string) string {
 	domain := fmt.Sprintf("@c%d.example>", number)
 	_, port, _ := net.SplitHostPort(c.server.Addr)
-	plain := strings.NewReplacer("127.0.0.1[127.0.0.1]:"+port, "HOST:PORT", "127.0.0.1[127.0.0.1]", "HOST", fmt.Sprintf("c%d.example", number), "case.example")
+	nextPort := "none"
+	if c.next != nil {
+		_, nextPort, _ = net.SplitHostPort(c.next.Addr)
+	}
+	plain := strings.NewReplacer("127.0.0.1[127.0.0.1]:"+nextPort, "NEXT:PORT", "127.0.0.1[127.0.0.1]:"+port, "HOST:PORT", "127.0.0.1[127.0.0.1]", "HOST", fmt.Sprintf("c%d.example", number), "case.example")
 	id := ""
 	for line := range strings.SplitSeq(log, "\n") {
 		if m := clientLine.FindStringSubmatch(line); m != nil && strings.Contains(m[2], domain) {
@@ -254,7 +284,11 @@ func (c *serverCase) outcome(number int, log string) string {
 		notes = append(notes, "log: "+handshakes.ReplaceAllString(plain.Replace(text), "SSL_connect error to $1"))
 	}
 	slices.Sort(fates)
-	for _, talk := range c.server.Talks() {
+	talks := c.server.Talks()
+	if c.next != nil {
+		talks = append(talks, append([][]string{{"(the next)"}}, c.next.Talks()...)...)
+	}
+	for _, talk := range talks {
 		for i, cmd := range talk {
 			talk[i] = changing.ReplaceAllString(plain.Replace(cmd), "${1}n")
 		}

@@ -93,7 +93,10 @@ func (v *view) passwords(s *sender, parameter string) (table.Maps, error) {
 			return kept, nil
 		}
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("%s (%s): %w; let the user read it that aliasmx runs as, or start as root with mail_owner", parameter, s.cfg.Where(parameter), err)
+	case err != nil:
 		return nil, fmt.Errorf("%s (%s): %w", parameter, s.cfg.Where(parameter), err)
 	}
 	return maps, nil

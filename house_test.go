@@ -49,6 +49,7 @@ var arrows = map[string][]string{
 	"internal/inspect":   {"internal/mail", "internal/dns"},
 	"internal/verify":    {"internal/mail"},
 	"internal/login":     {"internal/mail", "internal/table"},
+	"internal/milter":    {"internal/mail"},
 	"integration":        nil,
 	"integration/peers":  {},
 	"integration/dialog": {},

@@ -15,16 +15,27 @@ func (c *conn) hello(name string, ehlo bool) reply {
 		}
 		return plain(501, "Syntax: HELO hostname")
 	}
+	proto := ""
+	if s := c.milters(); s != nil {
+		proto = s.proto()
+	}
 	if s, ok := c.sess.(HeloSession); ok {
 		if err := s.Helo(heloName(name), ehlo); err != nil {
 			return answer(err, reply{}) // and the transaction goes on
 		}
 	}
+	ended, refused := c.heloMilters(name, ehlo, proto)
+	if ended != nil {
+		return *ended
+	}
 	c.reset()
 	// Who has said EHLO once speaks ESMTP also after a HELO.
 	c.greeted, c.esmtp = true, c.esmtp || ehlo
 	r := plain(250, c.o.MyHostname)
-	if ehlo {
+	switch {
+	case ehlo && refused && !c.discards("ENHANCEDSTATUSCODES"):
+		r.more = []string{"ENHANCEDSTATUSCODES"}
+	case ehlo && !refused:
 		r.more = c.keywords()
 		c.logDiscarded()
 	}

@@ -89,6 +89,9 @@ func (s *session) BeforeData(verb string) error {
 			return s.refuse(verb, s.onlyRecipient(), refused)
 		}
 	}
+	if err := s.milterData(verb); err != nil {
+		return err
+	}
 	c := &s.tx.content
 	if c.reserved = s.srv.reserve(s.o); !c.reserved {
 		return s.refuse(verb, nil, status(452, mail.Code(4, 3, 1), "Error: too much mail under way, try again later"))
@@ -219,11 +222,24 @@ func (s *session) finish(done string) error {
 		return &smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: done}
 	}
 	s.add(s.tx.reverse.Last)
+	prepend, dropped, err := s.filterMessage()
+	if err != nil {
+		c.abort(s)
+		return err
+	}
+	if dropped {
+		c.abort(s)
+		return &smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: done}
+	}
 	if refused := s.redirected(); refused != nil {
 		c.abort(s)
 		return refused
 	}
-	if err := c.draft.Commit(s.ctx, s.envelope()); err != nil {
+	env := s.envelope()
+	if prepend != nil {
+		env.Prepend = prepend
+	}
+	if err := c.draft.Commit(s.ctx, env); err != nil {
 		err = s.queueRefusal("cannot commit it", err)
 		c.abort(s)
 		return err
@@ -242,38 +258,42 @@ func (s *session) logMessageIDs() {
 
 // needsUTF8 tells whether a next hop has to know SMTPUTF8 to get this message.
 func (s *session) needsUTF8() bool {
-	return s.tx.content.header.EightBit() || !isASCII(s.tx.reverse.Path) ||
+	return s.tx.content.header.EightBit() || s.filter.eightBit || !isASCII(s.tx.reverse.Path) ||
 		slices.ContainsFunc(s.tx.rcpts, func(r mail.Recipient) bool { return !isASCII(r.Final) })
+}
+
+// with is how the message came (RFC 3848).
+func (s *session) with() string {
+	with := s.proto()
+	if s.tx.opts.UTF8 {
+		with = "UTF8SMTP" // RFC 6531 section 3.7.3
+	}
+	if s.tls != nil && with != "SMTP" {
+		with += "S"
+	}
+	if s.login.username != "" && s.proto() == "ESMTP" {
+		with += "A" // of ESMTP only
+	}
+	return with
+}
+
+// trace is what our Received field says.
+func (s *session) trace() *trace {
+	t := &trace{
+		helo: s.helo, peer: s.peer, hostname: s.o.MyHostname, mailName: s.o.MailName,
+		protocol: s.with(), id: s.tx.id, only: s.onlyRecipient(), time: s.tx.arrived,
+	}
+	if s.tls != nil && s.o.TLS != nil && s.o.TLS.ReceivedHeader {
+		t.tls = securedBy(s.tls, s.o.TLS.Config.ClientAuth != tls.NoClientCert)
+	}
+	if s.o.AuthenticatedHeader {
+		t.login = s.login.username
+	}
+	return t
 }
 
 // envelope is what is kept with the message.
 func (s *session) envelope() *mail.Envelope {
-	utf8 := s.tx.opts.UTF8
-	with := s.proto()
-	if utf8 {
-		with = "UTF8SMTP" // RFC 6531 section 3.7.3
-	}
-	secured := ""
-	if s.tls != nil {
-		if with != "SMTP" {
-			with += "S" // RFC 3848
-		}
-		if s.o.TLS != nil && s.o.TLS.ReceivedHeader {
-			secured = securedBy(s.tls, s.o.TLS.Config.ClientAuth != tls.NoClientCert)
-		}
-	}
-	if s.login.username != "" && s.proto() == "ESMTP" {
-		with += "A" // RFC 3848, of ESMTP only
-	}
-	login := ""
-	if s.o.AuthenticatedHeader {
-		login = s.login.username
-	}
-	t := trace{
-		login: login,
-		helo:  s.helo, peer: s.peer, hostname: s.o.MyHostname, mailName: s.o.MailName,
-		protocol: with, tls: secured, id: s.tx.id, only: s.onlyRecipient(), time: s.tx.arrived,
-	}
 	env := &mail.Envelope{
 		ID:      s.tx.id,
 		Arrived: s.tx.arrived,
@@ -281,9 +301,9 @@ func (s *session) envelope() *mail.Envelope {
 		EnvID:   s.tx.opts.EnvelopeID,
 		Ret:     string(s.tx.opts.Return),
 		Client: mail.Client{
-			Name: s.peer.Name, Addr: s.peer.Addr, Port: s.peer.Port, Helo: s.helo, Protocol: with, UID: s.peer.UID,
+			Name: s.peer.Name, Addr: s.peer.Addr, Port: s.peer.Port, Helo: s.helo, Protocol: s.with(), UID: s.peer.UID,
 		},
-		Prepend: append(s.tx.prepended(), t.received()...),
+		Prepend: append(s.tx.prepended(), s.trace().received()...),
 		Rcpts:   s.tx.rcpts,
 	}
 	switch s.tx.opts.Body {
@@ -292,7 +312,7 @@ func (s *session) envelope() *mail.Envelope {
 	case smtp.Body7Bit:
 		env.Flags |= mail.FlagBody7Bit
 	}
-	if utf8 || s.o.SMTPUTF8Autodetect && s.needsUTF8() {
+	if s.tx.opts.UTF8 || s.o.SMTPUTF8Autodetect && s.needsUTF8() {
 		env.Flags |= mail.FlagSMTPUTF8
 	}
 	if s.peer.Local {
@@ -300,6 +320,9 @@ func (s *session) envelope() *mail.Envelope {
 	}
 	if s.tx.hold {
 		env.Flags |= mail.FlagHold
+	}
+	if s.filter.eightBit {
+		env.Flags |= mail.FlagEightBit
 	}
 	return env
 }

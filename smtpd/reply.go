@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"bufio"
+	"errors"
 	"strconv"
 	"unicode/utf8"
 
@@ -34,6 +35,9 @@ func plain(code int, text string) reply { return reply{code: code, text: text} }
 func answer(err error, done reply) reply {
 	if err == nil {
 		return done
+	}
+	if m, ok := errors.AsType[*milterRefusal](err); ok {
+		return m.reply()
 	}
 	s, ok := statusIn(err)
 	if !ok || s.Code < 200 || s.Code > 599 {

@@ -34,6 +34,7 @@ type session struct {
 	protocol string   // instead, as XCLIENT said
 	improper bool     // has pipelined what it may not
 	original original // of XFORWARD
+	filter   filtering
 
 	started      time.Time
 	asker        uint64 // which of all sessions it is, for policy servers
@@ -178,7 +179,7 @@ func (s *session) MailAddress(from mail.Address, opts *smtp.MailOptions) error {
 	}
 	err := s.tooMuch("Message delivery request", s.o.ClientMessageRate, s.srv.clients.message, "too much mail")
 	if err == nil {
-		err = s.refuse("MAIL", nil, s.mayBegin())
+		err = s.mayBegin()
 	}
 	if err != nil {
 		s.tx = transaction{}
@@ -200,18 +201,21 @@ func (s *session) tooMuch(what string, limit int, count func(*Options, netip.Add
 	return status(450, mail.Code(4, 7, 1), "Error: "+text+" from "+s.peer.Addr.String())
 }
 
-func (s *session) mayBegin() *mail.Status {
+func (s *session) mayBegin() error {
 	if !s.peer.Local && !s.o.DelayReject {
 		s.begin("MAIL", nil)
 		if refused := s.askSender(s.lookup()); refused != nil {
-			return refused
+			return s.refuse("MAIL", nil, refused)
 		}
 	}
+	if err := s.milterMail(); err != nil {
+		return err
+	}
 	if limit := s.o.MessageSizeLimit; limit > 0 && s.tx.opts.Size > limit {
-		return status(552, mail.Code(5, 3, 4), "Message size exceeds fixed limit")
+		return s.refuse("MAIL", nil, status(552, mail.Code(5, 3, 4), "Message size exceeds fixed limit"))
 	}
 	if err := s.o.Queue.Admit(s.tx.opts.Size); err != nil {
-		return s.queueRefusal("admission", err)
+		return s.refuse("MAIL", nil, s.queueRefusal("admission", err))
 	}
 	return nil
 }
@@ -237,11 +241,11 @@ func (s *session) RcptAddress(to mail.Address, opts *smtp.RcptOptions) error {
 	if !s.peer.Local && !own {
 		s.begin("RCPT", &to)
 		if refused := s.mayReceive(ctx, to); refused != nil {
-			return s.refuse("RCPT", &to, refused)
+			return s.refuseRcpt(&to, refused)
 		}
 	}
 	if rev.refused != nil {
-		return s.refuse("RCPT", &to, about(to, rev.refused))
+		return s.refuseRcpt(&to, about(to, rev.refused))
 	}
 	if s.tx.discard {
 		s.accept(to, nil) // nobody gets it
@@ -257,7 +261,10 @@ func (s *session) RcptAddress(to mail.Address, opts *smtp.RcptOptions) error {
 		refused = status(452, mail.Code(4, 5, 3), "Error: too many recipients")
 	}
 	if refused != nil {
-		return s.refuse("RCPT", &to, refused)
+		return s.refuseRcpt(&to, refused)
+	}
+	if err := s.milterRcpt(&to, nil); err != nil {
+		return err
 	}
 	s.accept(to, rcpts)
 	return nil
@@ -287,6 +294,7 @@ func (s *session) accept(to mail.Address, rcpts []mail.Recipient) {
 		s.logClient()
 	}
 	s.tx.accepted++
+	s.tookRcpt(to)
 	if s.tx.accepted == 1 {
 		s.add(s.tx.reverse.First)
 	}
@@ -384,6 +392,7 @@ func (s *session) Data(r io.Reader) error {
 
 // Reset ends the transaction.
 func (s *session) Reset() {
+	s.endTransaction()
 	s.tx.content.abort(s)
 	s.tx = transaction{}
 	s.original = original{}
@@ -391,6 +400,7 @@ func (s *session) Reset() {
 
 // Logout ends the session.
 func (s *session) Logout() error {
+	s.closeMilters()
 	s.Reset()
 	s.endLookup()
 	return nil

@@ -22,11 +22,7 @@ func NewDuplicates(limit int, byOriginal bool) *Duplicates {
 // difference. Once the limit is reached nothing more is remembered: a recipient may
 // then get a message twice, but none is lost.
 func (d *Duplicates) Seen(r *Recipient) bool {
-	key := r.Final.Internal()
-	if d.byOriginal {
-		key = r.ORcpt + "\n" + string('0'+rune(r.Notify&^NotifyExpanded)) + "\n" + r.Orig.Internal() + "\n" + key
-	}
-	key = strings.ToLower(key)
+	key := d.key(r)
 	if _, ok := d.seen[key]; ok {
 		return true
 	}
@@ -37,4 +33,15 @@ func (d *Duplicates) Seen(r *Recipient) bool {
 		d.seen[key] = struct{}{}
 	}
 	return false
+}
+
+// Forget makes a recipient one that has not come.
+func (d *Duplicates) Forget(r *Recipient) { delete(d.seen, d.key(r)) }
+
+func (d *Duplicates) key(r *Recipient) string {
+	key := r.Final.Internal()
+	if d.byOriginal {
+		key = r.ORcpt + "\n" + string('0'+rune(r.Notify&^NotifyExpanded)) + "\n" + r.Orig.Internal() + "\n" + key
+	}
+	return strings.ToLower(key)
 }

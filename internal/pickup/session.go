@@ -202,6 +202,11 @@ func (s *session) finish(given []mail.Address) Reply {
 		return *refusal
 	}
 	env := s.envelope(rcpts)
+	if s.Milters != nil {
+		if reply, over := s.filter(env, given); over {
+			return reply
+		}
+	}
 
 	// Before the commit: after it the queue manager's lines may be faster.
 	id := slog.String(mail.KeyQueueID, s.id.String())

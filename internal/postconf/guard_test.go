@@ -15,11 +15,10 @@ func TestGuards(t *testing.T) {
 	}
 	const smtp = "smtp inet n - n - - smtpd\n"
 	for _, tc := range []struct{ name, main, master, want string }{
-		{"milter", "smtpd_milters = inet:localhost:8891", "", unsupported("smtpd_milters", "inet:localhost:8891")},
-		{"no milter", "smtpd_milters =", "", ""},
-		{"milter by a macro", "smtpd_milters = $m\nm = unix:/x", "", unsupported("smtpd_milters", "unix:/x")},
-		{"no milter by a macro", "smtpd_milters = $m\nm =", "", ""},
-		{"milter settings alone", "milter_default_action = accept\nmilter_protocol = 6", "", ""},
+		{"milter", "smtpd_milters = inet:localhost:8891", "", ""},
+		{"checks of milters", "milter_header_checks = pcre:/x", "", unsupported("milter_header_checks", "pcre:/x")},
+		{"filter by a macro", "content_filter = $m\nm = smtp:x", "", unsupported("content_filter", "smtp:x")},
+		{"no filter by a macro", "content_filter = $m\nm =", "", ""},
 		{"restriction classes", "smtpd_restriction_classes = strict\nstrict = reject", "", ""},
 		{"no restriction class", "smtpd_restriction_classes = other\nstrict = reject", "", "/etc/test/main.cf, line 2: unknown parameter strict, whose name says that it restricts something; correct the name, or remove the line"},
 		{"header checks", "header_checks = regexp:/etc/x", "", unsupported("header_checks", "regexp:/etc/x")},
@@ -49,8 +48,8 @@ func TestGuards(t *testing.T) {
 		{"postscreen enforces", "postscreen_greet_action = enforce", "smtp inet n - n - 1 postscreen\n",
 			unsupported("postscreen_greet_action", "enforce")},
 
-		{"service", "", smtp + "smtps inet n - n - - smtpd -o milter_default_action=accept -o smtpd_milters=unix:/x\n",
-			"/etc/test/master.cf, line 2: smtpd_milters = unix:/x is not supported, and something would go unprotected; " + remove},
+		{"service", "", smtp + "smtps inet n - n - - smtpd -o milter_default_action=accept -o content_filter=x:\n",
+			"/etc/test/master.cf, line 2: content_filter = x: is not supported, and something would go unprotected; " + remove},
 		{"another service", "", smtp + "cleanup unix n - - - 0 cleanup\n -o header_checks=pcre:/x\n",
 			"/etc/test/master.cf, line 2: header_checks = pcre:/x is not supported, and something would go unprotected; " + remove},
 		{"external command", "", smtp + "x unix - n n - - pipe -o header_checks=x argv=/bin/x\n", ""},
@@ -65,8 +64,8 @@ func TestGuards(t *testing.T) {
 }
 
 func TestGuardInEnvironment(t *testing.T) {
-	_, err := Load(optionsOf("", "", "POSTFIX_smtpd_milters=inet:x:1"))
-	const want = "environment: smtpd_milters = inet:x:1 is not supported, and something would go unprotected; remove the line if the mail system may run without"
+	_, err := Load(optionsOf("", "", "POSTFIX_content_filter=inet:x:1"))
+	const want = "environment: content_filter = inet:x:1 is not supported, and something would go unprotected; remove the line if the mail system may run without"
 	if errorText(err) != want {
 		t.Errorf("got %v", err)
 	}

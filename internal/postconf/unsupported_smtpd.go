@@ -12,8 +12,6 @@ var unsupportedSMTPD = []plain{
 	{"smtpd_forbid_bare_newline_exclusions", "$mynetworks"},
 	{"smtpd_forbid_bare_newline_reject_code", "550"},
 	{"smtpd_hide_client_session", "no"},
-	{"smtpd_milter_maps", ""},
-	{"smtpd_milters", ""},
 	{"smtpd_per_record_deadline", ""},
 	{"smtpd_per_request_deadline", "${smtpd_per_record_deadline?{$smtpd_per_record_deadline}:{${stress?{yes}:{no}}}}"},
 	{"smtpd_proxy_ehlo", "$myhostname"},

@@ -15,9 +15,9 @@ func (c *conn) hello(name string, ehlo bool) reply {
 		}
 		return plain(501, "Syntax: HELO hostname")
 	}
-	proto := ""
+	proto, before := "", ""
 	if s := c.milters(); s != nil {
-		proto = s.proto()
+		proto, before = s.proto(), s.helo
 	}
 	if s, ok := c.sess.(HeloSession); ok {
 		if err := s.Helo(heloName(name), ehlo); err != nil {
@@ -26,6 +26,7 @@ func (c *conn) hello(name string, ehlo bool) reply {
 	}
 	ended, refused := c.heloMilters(name, ehlo, proto)
 	if ended != nil {
+		c.milters().helo = before
 		return *ended
 	}
 	c.reset()

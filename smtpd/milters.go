@@ -204,7 +204,7 @@ func (s *session) endTransaction() {
 	if s.filter.aborts {
 		s.filter.session.Abort()
 	}
-	s.filter.aborts, s.filter.args, s.filter.submitted, s.filter.eightBit = false, nil, nil, false
+	s.filter.aborts, s.filter.submitted, s.filter.eightBit = false, nil, false
 }
 
 func (s *session) closeMilters() {

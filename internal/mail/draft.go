@@ -11,8 +11,8 @@ import (
 type Draft interface {
 	io.Writer
 
-	// Body is what was written so far. It can be read until Commit or Abort; what is
-	// written later is not in it.
+	// Body is what was written so far. It can be read until the next Write, Commit or
+	// Abort.
 	Body() (Body, error)
 
 	// Commit makes the message durable. The envelope is taken as it is at this

@@ -29,7 +29,7 @@ func atEnd(replies ...string) peers.MilterScript {
 }
 
 func milterCases() []milterCase {
-	return append(append(append(milterActions(), milterEdits()...), milterTrouble()...), milterSessions()...)
+	return append(append(append(milterActions(), milterEdits()...), milterTrouble()...), append(milterSessions(), milterSubmissions()...)...)
 }
 
 // milterActions: each action at each event.

@@ -59,6 +59,8 @@ func milterTrouble() []milterCase {
 	return cases
 }
 
+const xclient = "smtpd_authorized_xclient_hosts = 127.0.0.1\nsmtpd_discard_ehlo_keywords = xclient, silent-discard"
+
 const both = "smtpd_milters = {m1}, {m2}"
 
 // milterSessions: how milters follow a session, several of them, and other ways for mail to
@@ -96,7 +98,7 @@ func milterSessions() []milterCase {
 		{name: "tempfail-helo-others", m: replies("H", "t"), send: []string{"EHLO client.example", "VRFY <info@alias.example>", "STARTTLS", mail, "HELO client.example", "QUIT"}},
 		{name: "null-sender", send: []string{"EHLO client.example", "MAIL FROM:<>", rcpt, "QUIT"}},
 		{name: "parameters", send: []string{"EHLO client.example", "MAIL FROM:<sender@client.example> SIZE=100 BODY=8BITMIME RET=HDRS ENVID=x", "RCPT TO:<info@alias.example> NOTIFY=NEVER ORCPT=rfc822;a@b.example", "QUIT"}},
-		{name: "addresses", send: []string{"EHLO client.example", "MAIL FROM: sender@client.example", `RCPT TO:<"info"@alias.example>`, "RCPT TO:<Info@Alias.Example>", "RCPT TO:postmaster", "QUIT"}},
+		{name: "addresses", send: []string{"EHLO client.example", "MAIL FROM: sender@client.example", `RCPT TO:<"info"@alias.example>`, "RCPT TO:<Team@Alias.Example>", "RCPT TO:postmaster", "QUIT"}},
 		{name: "bad-addresses", send: []string{"EHLO client.example", "MAIL FROM:<sender@client.example", mail + " FOO=1", mail, "RCPT TO:<a b@alias.example>", "QUIT"}},
 		{name: "size", cf: "message_size_limit = 1000", send: []string{"EHLO client.example", mail + " SIZE=2000", "QUIT"}},
 		{name: "no-recipients", send: []string{"EHLO client.example", mail, "DATA", "QUIT"}},
@@ -119,14 +121,46 @@ func milterSessions() []milterCase {
 		{name: "maps-nobody", cf: "smtpd_milter_maps = inline:{192.0.2.1=DISABLE}", send: usual},
 		{name: "disable", cf: "smtpd_milters = DISABLE", send: usual},
 		{name: "bcc", cf: "always_bcc = copy@dest.example\nsender_bcc_maps = inline:{new@client.example=watch@dest.example}", m: atEnd(`e<new@client.example>\0`, `-<copy@dest.example>\0`), send: usual},
-		{name: "one-per-target", cf: "enable_original_recipient = no", m: atEnd(`-<target@dest.example>\0`, `+<target@dest.example>\0`), send: usual},
-		{name: "xclient", cf: "smtpd_authorized_xclient_hosts = 127.0.0.1", send: append([]string{"EHLO proxy.example", "XCLIENT NAME=far.example ADDR=192.0.2.9 PORT=1234"}, usual...)},
-		{name: "xclient-helo", cf: "smtpd_authorized_xclient_hosts = 127.0.0.1", send: append([]string{"EHLO proxy.example", "XCLIENT NAME=[UNAVAILABLE] ADDR=IPv6:2001:db8::9 HELO=far.example PROTO=ESMTP"}, usual[1:]...)},
+		{name: "one-per-target", cf: "enable_original_recipient = no", m: atEnd(`+<other@dest.example>\0`, `-<target@dest.example>\0`), send: usual},
+		{name: "xclient", cf: xclient, send: append([]string{"EHLO proxy.example", "XCLIENT NAME=far.example ADDR=192.0.2.9 PORT=1234"}, usual...)},
+		{name: "xclient-helo", cf: xclient, send: append([]string{"EHLO proxy.example", "XCLIENT NAME=[UNAVAILABLE] ADDR=192.0.2.10 HELO=far.example PROTO=ESMTP"}, usual[1:]...)},
 		{name: "prepend", cf: "smtpd_recipient_restrictions = check_recipient_access inline:{{info@alias.example = PREPEND X-Pre: pended}}", m: atEnd(`i<0>X-A\0a\0`, `i<2>X-B\0b\0`, `m<1>X-Pre\0changed\0`), send: usual},
 		{name: "access-discard", cf: "smtpd_recipient_restrictions = check_recipient_access inline:{{info@alias.example = DISCARD}}", send: usual},
 		{name: "access-hold", cf: "smtpd_recipient_restrictions = check_recipient_access inline:{{info@alias.example = HOLD}}", m: atEnd(`qodd\0`), send: usual},
 		{name: "end-of-data-reject", cf: "smtpd_end_of_data_restrictions = reject", send: usual},
 	}
+}
+
+// milterSubmissions: mail of the sendmail command.
+func milterSubmissions() []milterCase {
+	const cf = "non_smtpd_milters = {m1}\nsmtpd_milters ="
+	to := []string{"-i", "-f", "sender@client.example", "info@alias.example"}
+	letter := []string{"~From: Sender <sender@client.example>\r\nSubject: local\r\nMessage-ID: <1@client.example>\r\nDate: Mon, 1 Jan 2024 00:00:00 +0000\r\n\r\nbody\r\n"}
+	var cases []milterCase
+	add := func(name, cf string, m peers.MilterScript, args ...string) {
+		cases = append(cases, milterCase{name: "submit-" + name, cf: cf, m: m, args: args, send: letter})
+	}
+	add("continue", cf, peers.MilterScript{}, to...)
+	add("two-rcpts", cf, peers.MilterScript{}, append(to, "team@alias.example")...)
+	add("null-sender", cf, peers.MilterScript{}, "-i", "-f", "", "info@alias.example")
+	add("edit", cf, atEnd(`i<0>X-A\0a\0`, `i<1>X-B\0b\0`, `hX-C\0c\0`, `bnew\r\n`, `e<new@client.example>\0`, `+<other@dest.example>\0`, `-<info@alias.example>\0`), to...)
+	add("quarantine", cf, atEnd(`qodd\0`), to...)
+	add("accept-connect", cf, replies("C", "a"), to...)
+	add("accept-mail", cf, replies("M", "a"), to...)
+	add("discard-mail", cf, replies("M", "d"), to...)
+	add("discard-end", cf, replies("E", "d"), to...)
+	add("macros", cf+"\nmilter_connect_macros = j _ {client_addr} {client_name} {client_ptr} {client_port} {client_resolve} {daemon_addr} {daemon_port}\nmilter_rcpt_macros = {rcpt_addr} {rcpt_host} {mail_addr} i\nmilter_end_of_data_macros = {rcpt_addr} {mail_addr} i {client_addr}", peers.MilterScript{}, to...)
+	add("away-accept", "non_smtpd_milters = {away}\nsmtpd_milters =\nmilter_default_action = accept", peers.MilterScript{}, to...)
+	add("away-quarantine", "non_smtpd_milters = {away}\nsmtpd_milters =\nmilter_default_action = quarantine", peers.MilterScript{}, to...)
+	add("two", "non_smtpd_milters = {m1} {m2}\nsmtpd_milters =", atEnd(`hX-A\0a\0`), to...)
+	// In Postfix the user has gone when these are decided: he gets a report, or the message
+	// is tried again later. Here he is told at once.
+	add("reject-mail", cf, replies("M", "r"), to...)
+	add("reject-rcpt", cf, replies("R", "r"), to...)
+	add("reject-data", cf, replies("T", "r"), to...)
+	add("reply-end", cf, replies("E", `y554 5.7.1 not you\0`), to...)
+	add("tempfail-end", cf, replies("E", "t"), to...)
+	return cases
 }
 
 func largeBody() string {

@@ -98,6 +98,7 @@ func (s *session) rcptMacro(part string) (string, bool) {
 	switch {
 	case s.filter.rcpt != nil && s.filter.refused != nil:
 		code, text := s.filter.refused.Enhanced.String(), s.filter.refused.Text
+		_, text, _ = strings.Cut(text, " ") // without the address
 		return map[string]string{"mailer": "error", "host": code, "addr": text}[part], true
 	case s.filter.rcpt != nil:
 		return s.routeMacro(s.o.Recipients.Complete(*s.filter.rcpt), part)
@@ -110,7 +111,7 @@ func (s *session) rcptMacro(part string) (string, bool) {
 // routeMacro is an address, or where mail to it would go.
 func (s *session) routeMacro(a mail.Address, part string) (string, bool) {
 	if part == "addr" {
-		return a.String(), true
+		return strings.ToLower(a.String()), true // as the address resolver's cache has it
 	}
 	if s.o.Route == nil {
 		return "", false

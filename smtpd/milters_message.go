@@ -102,11 +102,7 @@ func (s *session) change(changes []mail.EnvelopeChange) *mail.Status {
 			}
 		case mail.DeleteRecipient:
 			s.tx.rcpts = slices.DeleteFunc(s.tx.rcpts, func(r mail.Recipient) bool {
-				from := r.Orig
-				if s.o.OneDeliveryPerTarget { // nobody remembers another one
-					from = r.Final
-				}
-				if from != c.Addr {
+				if r.Orig != c.Addr {
 					return false
 				}
 				s.tx.seen.Forget(&r)

@@ -208,16 +208,13 @@ func (s *session) mayBegin() error {
 			return s.refuse("MAIL", nil, refused)
 		}
 	}
-	if err := s.milterMail(); err != nil {
-		return err
-	}
 	if limit := s.o.MessageSizeLimit; limit > 0 && s.tx.opts.Size > limit {
 		return s.refuse("MAIL", nil, status(552, mail.Code(5, 3, 4), "Message size exceeds fixed limit"))
 	}
 	if err := s.o.Queue.Admit(s.tx.opts.Size); err != nil {
 		return s.refuse("MAIL", nil, s.queueRefusal("admission", err))
 	}
-	return nil
+	return s.milterMail()
 }
 
 // Rcpt takes a recipient from an engine that knows addresses only as strings.

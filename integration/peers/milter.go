@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,7 +32,7 @@ type Milter struct {
 
 	mu      sync.Mutex // guards what follows
 	script  MilterScript
-	packets []string
+	packets [][]string // of each connection
 	open    map[net.Conn]struct{}
 	ln      net.Listener
 	wg      sync.WaitGroup
@@ -65,7 +66,7 @@ func (m *Milter) Behave(script MilterScript) {
 func (m *Milter) Packets() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return append([]string(nil), m.packets...)
+	return slices.Concat(m.packets...)
 }
 
 // Open is how many connections there are.
@@ -91,12 +92,13 @@ func (m *Milter) accept() {
 		}
 		m.mu.Lock()
 		m.open[c] = struct{}{}
-		script := m.script
+		conn := &milterConn{m: m, c: c, n: len(m.packets), script: m.script, count: map[byte]int{}}
+		m.packets = append(m.packets, nil)
 		m.mu.Unlock()
 		m.wg.Add(1)
 		go func() {
 			defer m.wg.Done()
-			(&milterConn{m: m, c: c, script: script, count: map[byte]int{}}).serve()
+			conn.serve()
 			c.Close()
 			m.mu.Lock()
 			delete(m.open, c)
@@ -108,6 +110,7 @@ func (m *Milter) accept() {
 type milterConn struct {
 	m      *Milter
 	c      net.Conn
+	n      int // which connection of the script
 	script MilterScript
 	events uint32 // what was negotiated
 	count  map[byte]int
@@ -115,7 +118,9 @@ type milterConn struct {
 
 func (c *milterConn) record(line string) {
 	c.m.mu.Lock()
-	c.m.packets = append(c.m.packets, line)
+	if c.n < len(c.m.packets) { // one of before the script is of no interest
+		c.m.packets[c.n] = append(c.m.packets[c.n], line)
+	}
 	c.m.mu.Unlock()
 }
 

@@ -33,6 +33,7 @@ type client struct {
 	unwanted uint32           // events that the milter does not want, and the rest it has asked for
 	absent   uint32           // events that its version of the protocol does not have
 	skipping byte             // the event of which it wants no more of the same kind
+	holds    bool             // it has quarantined a message at an event of the envelope
 	lists    [numMacroLists][]string
 }
 
@@ -95,6 +96,7 @@ func (c *client) flush() mail.MilterReply {
 // await reads replies until one decides.
 func (c *client) await(e event, edits *editor) mail.MilterReply {
 	end := c.cfg.now().Add(maxSteps * c.limit(e.content))
+	c.holds = false
 	for {
 		c.arm(e.content, end)
 		code, n, err := readHead(c.r, e.cmd)
@@ -102,6 +104,9 @@ func (c *client) await(e event, edits *editor) mail.MilterReply {
 			return c.broken(err.Error())
 		}
 		if r, decided := c.reply(e, code, n, edits); decided {
+			if c.holds && r.Action == mail.MilterContinue {
+				r.Action = mail.MilterHold
+			}
 			return r
 		}
 	}
@@ -162,7 +167,7 @@ func (c *client) reply(e event, code byte, n int, edits *editor) (r mail.MilterR
 			edits.hold(strings.TrimRight(string(data), "\x00"))
 			return r, false
 		}
-		c.standing = mail.MilterReply{Action: mail.MilterHold}
+		c.holds = true // there is no message yet, but it can only mean the next one
 		return r, false
 	default:
 		if e.cmd != cmdEnd || edits == nil || !edits.knows(code) {
@@ -234,7 +239,18 @@ func (c *client) hangUp(s state) {
 	c.state = s
 }
 
-func (c *client) warn(what string) { c.log.Warn("milter " + c.Name + ": " + what) }
+// warn says what is wrong with the milter, in Postfix's words, some of which begin with the
+// name of a function of its own.
+func (c *client) warn(what string) {
+	switch {
+	case what == errNoNUL.Error():
+		c.log.Warn("milter8_read_data: milter " + c.Name + ": " + what)
+	case strings.HasPrefix(what, "milter8_"):
+		c.log.Warn(what)
+	default:
+		c.log.Warn("milter " + c.Name + ": " + what)
+	}
+}
 
 func (c *client) limit(content bool) time.Duration {
 	if content {
@@ -297,7 +313,7 @@ func reason(err error) string {
 	errno, ok := errors.AsType[syscall.Errno](err)
 	switch {
 	case err == io.EOF || err == io.ErrUnexpectedEOF:
-		return "Success"
+		return "Application error"
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		return "Connection timed out"
 	case ok:

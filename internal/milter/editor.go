@@ -115,9 +115,6 @@ func (c *client) edit(code byte, data []byte, e *editor) (r mail.MilterReply, de
 	}
 	switch code {
 	case replyChangeHeader:
-		if int32(index) < 0 {
-			return c.misconfigured("bad change header index: " + itoa(int(int32(index)))), true
-		}
 		if words[0] == "" {
 			return c.misconfigured("null change header name"), true
 		}
@@ -125,9 +122,6 @@ func (c *client) edit(code byte, data []byte, e *editor) (r mail.MilterReply, de
 			return c.misconfigured("bad header name: " + printable(words[0])), true
 		}
 	case replyInsertHeader:
-		if int32(index) < 0 {
-			return c.misconfigured("bad insert header index: " + itoa(int(int32(index)))), true
-		}
 		if !e.insert(int(index), words[0], space, words[1]) {
 			return c.misconfigured("bad header name: " + printable(words[0])), true
 		}

@@ -22,7 +22,7 @@ func (e *editor) address(s, what string) (a mail.Address, ok bool) {
 		if path, rest, err = mail.ParsePath(first, false); err != nil || rest != "" {
 			return a, false
 		}
-		e.m.Log.Warn(e.m.ID.String() + ": Milter request to " + what + `: "` + printable(s) + `"`)
+		e.m.Log.Warn(e.m.ID.String() + ": Milter " + what + `: "` + printable(s) + `"`)
 	}
 	return path.Address, !path.IsNull()
 }
@@ -47,7 +47,7 @@ func (e *editor) changeFrom(from, args string) {
 			e.m.Log.Warn(`Ignoring bad ESMTP parameter "` + printable(arg) + `" in SMFI_CHGFROM request`)
 		}
 	}
-	c.Addr, _ = e.address(from, "add multi-sender")
+	c.Addr, _ = e.address(from, "request to add multi-sender")
 	e.m.Changes = append(e.m.Changes, c)
 }
 
@@ -78,7 +78,7 @@ func (e *editor) addRcpt(to, args string) {
 		}
 	}
 	var ok bool
-	if c.Addr, ok = e.address(to, "add multi-recipient"); !ok {
+	if c.Addr, ok = e.address(to, "or header/body_checks request to add multi-recipient"); !ok {
 		e.m.Log.Warn(id + ": ignoring attempt from Milter to add null recipient")
 		return
 	}
@@ -86,7 +86,7 @@ func (e *editor) addRcpt(to, args string) {
 }
 
 func (e *editor) delRcpt(to string) {
-	if a, ok := e.address(to, "drop multi-recipient"); ok {
+	if a, ok := e.address(to, "request to drop multi-recipient"); ok {
 		e.m.Changes = append(e.m.Changes, mail.EnvelopeChange{Kind: mail.DeleteRecipient, Addr: a})
 	}
 }

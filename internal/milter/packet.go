@@ -13,7 +13,7 @@ import (
 
 var (
 	errShortString = errors.New("packet too short for string")
-	errNoNUL       = errors.New("missing string null terminator")
+	errNoNUL       = errors.New("missing string null termimator")
 	errShortLong   = errors.New("input packet too short for network long")
 )
 
@@ -108,7 +108,7 @@ func cutStrings(b []byte, wanted, optional int) ([]string, error) {
 		}
 	}
 	if len(b) > 0 {
-		return nil, fmt.Errorf("left-over data %d bytes", len(b))
+		return nil, fmt.Errorf("milter8_read_data: left-over data %d bytes", len(b))
 	}
 	return list, nil
 }

@@ -98,9 +98,6 @@ func (s *session) change(env *mail.Envelope, c mail.EnvelopeChange) *Reply {
 		}
 	case mail.DeleteRecipient:
 		env.Rcpts = slices.DeleteFunc(env.Rcpts, func(r mail.Recipient) bool {
-			if !s.EnableOriginalRecipient {
-				return r.Final == c.Addr
-			}
 			return r.Orig == c.Addr || s.Recipients.Complete(r.Orig) == c.Addr
 		})
 	}

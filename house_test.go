@@ -51,6 +51,7 @@ var arrows = map[string][]string{
 	"internal/verify":    {"internal/mail"},
 	"internal/login":     {"internal/mail", "internal/table", "internal/mechanism"},
 	"internal/mechanism": {},
+	"internal/milter":    {"internal/mail"},
 	"integration":        nil,
 	"integration/peers":  {},
 	"integration/dialog": {},

@@ -53,6 +53,15 @@ func (d *draft) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// Body implements mail.Draft. An error is a *mail.Status.
+func (d *draft) Body() (mail.Body, error) {
+	b, err := d.staged.Body()
+	if err != nil {
+		return nil, d.q.refusal("read a message", err)
+	}
+	return b, nil
+}
+
 // Commit implements mail.Draft. An error is a *mail.Status.
 func (d *draft) Commit(ctx context.Context, env *mail.Envelope) error {
 	jobs, err := d.staged.Commit(ctx, env)

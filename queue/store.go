@@ -135,6 +135,7 @@ type Route func(sender mail.Address, r mail.Recipient) []mail.Recipient
 // no jobs until Unhold.
 type Staged interface {
 	Write(p []byte) (int, error)
+	Body() (mail.Body, error)
 	Commit(ctx context.Context, env *mail.Envelope) ([]Job, error)
 	Abort()
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"runtime"
@@ -21,6 +22,7 @@ func (b *bin) NewID() mail.QueueID                       { b.id++; return mail.Q
 func (b *bin) Stage(context.Context) (mail.Draft, error) { return b, nil }
 func (b *bin) Write(p []byte) (int, error)               { return len(p), nil }
 func (b *bin) Abort()                                    {}
+func (b *bin) Body() (mail.Body, error)                  { return nil, errors.New("nobody reads it back") }
 func (b *bin) Commit(context.Context, *mail.Envelope) error {
 	return nil
 }

@@ -43,6 +43,7 @@ type conn struct {
 	improper bool   // has pipelined what it may not
 	where    string // the last command, for the log
 	tally    tally
+	open     int // connections of the client, when this one came
 	errors   int // refused commands since the last message
 	junk     int // commands that did nothing, since the last message
 
@@ -163,7 +164,7 @@ func (c *conn) command(line string) reply {
 	case c.denied && v != verbQuit:
 		r = say(503, mail.Code(5, 7, 0), "Error: access denied for "+c.peer.String())
 	case v == verbUnknown:
-		r = say(500, mail.Code(5, 5, 2), "Error: command not recognized")
+		r = c.unknown(word)
 	case c.pipelined(v):
 		r = say(554, mail.Code(5, 5, 0), "Error: SMTP protocol synchronization")
 		r.close = true

@@ -33,7 +33,15 @@ func (c *conn) connect() bool {
 	}
 	s := c.srv.newSession(c.o, c.peer)
 	s.exempt = exempt
-	c.say(c.greet(s))
+	r := c.greet(s)
+	c.say(r)
+	if r.close {
+		c.flush()
+		return false
+	}
+	if !r.ok() && !c.denied {
+		c.errors++
+	}
 	return true
 }
 
@@ -63,6 +71,9 @@ func (c *conn) greet(s *session) reply {
 		r := answer(err, reply{})
 		r.close = false
 		return r
+	}
+	if r := c.greetMilters(s); r != nil {
+		return *r
 	}
 	return plain(220, c.o.Banner)
 }
@@ -104,6 +115,7 @@ func (c *conn) countedOut(verb string) *reply {
 // tooMany counts the connection.
 func (c *conn) tooMany() bool {
 	open, begun := c.srv.clients.connect(c.o, c.peer.Addr)
+	c.open = open
 	c.counted = c.o
 	switch {
 	case over(open, c.o.ClientConnectionLimit):

@@ -58,6 +58,9 @@ func statusIn(err error) (*mail.Status, bool) {
 
 // smtpError is a refusal in go-smtp's words; other errors stay what they are.
 func smtpError(err error) error {
+	if _, ok := errors.AsType[*milterRefusal](err); ok {
+		return err
+	}
 	if s, ok := errors.AsType[*mail.Status](err); ok {
 		return s.SMTPError()
 	}

@@ -188,6 +188,14 @@ func (d *draft) Write(p []byte) (int, error) {
 	return d.body.Write(p)
 }
 
+func (d *draft) Body() (mail.Body, error) { return staged(d.body.String()), nil }
+
+// staged is the body of a draft.
+type staged string
+
+func (s staged) Size() int64                  { return int64(len(s)) }
+func (s staged) Open() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(string(s))), nil }
+
 func (d *draft) Commit(_ context.Context, env *mail.Envelope) error {
 	if d.s.onCommit != nil {
 		d.s.onCommit()

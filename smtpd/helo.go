@@ -15,10 +15,19 @@ func (c *conn) hello(name string, ehlo bool) reply {
 		}
 		return plain(501, "Syntax: HELO hostname")
 	}
+	proto, before := "", ""
+	if s := c.milters(); s != nil {
+		proto, before = s.proto(), s.helo
+	}
 	if s, ok := c.sess.(HeloSession); ok {
 		if err := s.Helo(heloName(name), ehlo); err != nil {
 			return answer(err, reply{}) // and the transaction goes on
 		}
+	}
+	ended, refused := c.heloMilters(name, ehlo, proto)
+	if ended != nil {
+		c.milters().helo = before
+		return *ended
 	}
 	c.reset()
 	if ehlo && c.unclear {
@@ -28,7 +37,10 @@ func (c *conn) hello(name string, ehlo bool) reply {
 	// Who has said EHLO once speaks ESMTP also after a HELO.
 	c.greeted, c.esmtp = true, c.esmtp || ehlo
 	r := plain(250, c.o.MyHostname)
-	if ehlo {
+	switch {
+	case ehlo && refused && !c.discards("ENHANCEDSTATUSCODES"):
+		r.more = []string{"ENHANCEDSTATUSCODES"}
+	case ehlo && !refused:
 		r.more = c.keywords()
 		c.logDiscarded()
 	}

@@ -89,6 +89,9 @@ func (s *session) BeforeData(verb string) error {
 			return s.refuse(verb, s.onlyRecipient(), refused)
 		}
 	}
+	if err := s.milterData(verb); err != nil {
+		return err
+	}
 	c := &s.tx.content
 	if c.reserved = s.srv.room.reserve(s.o); c.reserved == 0 {
 		return s.refuse(verb, nil, status(452, mail.Code(4, 3, 1), "Error: too much mail under way, try again later"))
@@ -222,6 +225,7 @@ func (s *session) finish(done string) error {
 			return s.refuse("END-OF-MESSAGE", s.onlyRecipient(), refused)
 		}
 	}
+	var prepend []byte
 	switch {
 	case rejected != nil && (!s.peer.Local || rejected.Temporary()):
 		c.abort(s)
@@ -237,12 +241,25 @@ func (s *session) finish(done string) error {
 			return s.accepted(done)
 		}
 		s.add(s.tx.reverse.Last)
+		var dropped bool
+		var err error
+		if prepend, dropped, err = s.filterMessage(); err != nil || dropped {
+			c.abort(s)
+			if dropped {
+				err = s.accepted(done)
+			}
+			return err
+		}
 		if refused := s.route(); refused != nil {
 			c.abort(s)
 			return refused
 		}
 	}
-	if err := c.draft.Commit(s.ctx, s.envelope()); err != nil {
+	env := s.envelope()
+	if prepend != nil {
+		env.Prepend = prepend
+	}
+	if err := c.draft.Commit(s.ctx, env); err != nil {
 		err = s.queueRefusal("cannot commit it", err)
 		c.abort(s)
 		return err
@@ -264,13 +281,12 @@ func (s *session) accepted(text string) error {
 
 // needsUTF8 tells whether a next hop has to know SMTPUTF8 to get this message.
 func (s *session) needsUTF8() bool {
-	return s.tx.content.header.EightBit() || !isASCII(s.tx.reverse.Path) ||
+	return s.tx.content.header.EightBit() || s.filter.eightBit || !isASCII(s.tx.reverse.Path) ||
 		slices.ContainsFunc(s.tx.rcpts, func(r mail.Recipient) bool { return !isASCII(r.Final) })
 }
 
 // envelope is what is kept with the message.
 func (s *session) envelope() *mail.Envelope {
-	utf8 := s.tx.opts.UTF8
 	env := &mail.Envelope{
 		ID:      s.tx.id,
 		Arrived: s.tx.arrived,
@@ -292,7 +308,7 @@ func (s *session) envelope() *mail.Envelope {
 	case smtp.Body7Bit:
 		env.Flags |= mail.FlagBody7Bit
 	}
-	if utf8 || s.o.SMTPUTF8Autodetect && s.needsUTF8() {
+	if s.tx.opts.UTF8 || s.o.SMTPUTF8Autodetect && s.needsUTF8() {
 		env.Flags |= mail.FlagSMTPUTF8
 	}
 	if s.tx.opts.RequireTLS {
@@ -303,6 +319,9 @@ func (s *session) envelope() *mail.Envelope {
 	}
 	if s.tx.Hold {
 		env.Flags |= mail.FlagHold
+	}
+	if s.filter.eightBit {
+		env.Flags |= mail.FlagEightBit
 	}
 	return env
 }

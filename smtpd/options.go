@@ -67,16 +67,22 @@ type Options struct {
 	// StripExtension takes the extension off a local part (recipient_delimiter); nil: it
 	// has none.
 	StripExtension          func(local string) string
-	AccessMatchesSubdomains bool    // parent_domain_matches_subdomains has smtpd_access_maps
-	AllowUntrustedRouting   bool    // allow_untrusted_routing
-	NullAccessLookupKey     string  // smtpd_null_access_lookup_key (<>)
-	LogPermit               Words   // smtpd_log_access_permit_actions; nil: none
-	RBLReplyMaps            []Table // rbl_reply_maps
-	RelayClientCerts        []Table // relay_clientcerts
-	DefaultRBLReply         string  // default_rbl_reply
-	RejectFooter            string  // smtpd_reject_footer
-	RejectFooterMaps        []Table // smtpd_reject_footer_maps
-	Stress                  string  // stress
+	AccessMatchesSubdomains bool          // parent_domain_matches_subdomains has smtpd_access_maps
+	AllowUntrustedRouting   bool          // allow_untrusted_routing
+	NullAccessLookupKey     string        // smtpd_null_access_lookup_key (<>)
+	LogPermit               Words         // smtpd_log_access_permit_actions; nil: none
+	RBLReplyMaps            []Table       // rbl_reply_maps
+	RelayClientCerts        []Table       // relay_clientcerts
+	DefaultRBLReply         string        // default_rbl_reply
+	Milters                 OpenMilters   // smtpd_milters, smtpd_milter_maps; nil: none
+	Submitted               SubmitMilters // non_smtpd_milters, for local users; nil: none
+	// Route says where mail to an address goes, for macros of milters; nil: they have no
+	// such macros.
+	Route func(mail.Address) mail.Dest
+
+	RejectFooter     string  // smtpd_reject_footer
+	RejectFooterMaps []Table // smtpd_reject_footer_maps
+	Stress           string  // stress
 
 	TLS *TLS // nil: none
 

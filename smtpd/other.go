@@ -27,6 +27,9 @@ func (c *conn) vrfy(arg string) reply {
 	case arg == "":
 		return say(501, mail.Code(5, 5, 4), "Syntax: VRFY address [SMTPUTF8]")
 	}
+	if r := c.standing(); r != nil {
+		return *r
+	}
 	utf8 := false
 	if i := strings.LastIndexAny(arg, " \t"); i >= 0 && strings.EqualFold(arg[i+1:], "SMTPUTF8") {
 		arg, utf8 = strings.TrimRight(arg[:i], " \t"), c.o.SMTPUTF8Enable
@@ -54,6 +57,11 @@ func (c *conn) etrn(arg string) reply {
 	switch {
 	case c.o.HeloRequired && !c.greeted:
 		return plain(503, "Error: send HELO/EHLO first")
+	}
+	if r := c.standing(); r != nil {
+		return *r
+	}
+	switch {
 	case c.mail:
 		return plain(503, "Error: MAIL transaction in progress")
 	case arg == "" || strings.ContainsAny(arg, " \t"):

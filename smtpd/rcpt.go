@@ -48,6 +48,7 @@ func (c *conn) rcptTo(arg string) reply {
 		// RFC 3461 section 4.2: what the sender wrote, when he has not said it himself.
 		opts.OriginalRecipientType, opts.OriginalRecipient = "rfc822", path.Raw
 	}
+	c.tellMilters(arg, rest)
 	if s, ok := c.sess.(AddressSession); ok {
 		err = s.RcptAddress(path.Address, opts)
 	} else {

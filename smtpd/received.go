@@ -70,19 +70,23 @@ func (t *trace) end(b []byte) []byte {
 
 // above are the fields that stand above the message: those of actions, and ours.
 func (s *session) above() []byte {
-	secured, login := "", ""
+	t := s.trace()
+	return t.received(s.prepended())
+}
+
+// trace is what our Received field says.
+func (s *session) trace() trace {
+	t := trace{
+		helo: s.helo, peer: s.peer, hostname: s.o.MyHostname, mailName: s.o.MailName, hidden: s.o.HideClientSession,
+		protocol: s.with(), id: s.tx.id, only: s.onlyRecipient(), time: s.tx.arrived,
+	}
 	if s.tls != nil && s.o.TLS != nil && s.o.TLS.ReceivedHeader {
-		secured = securedBy(s.tls, s.o.TLS.Config.ClientAuth != tls.NoClientCert)
+		t.tls = securedBy(s.tls, s.o.TLS.Config.ClientAuth != tls.NoClientCert)
 	}
 	if s.o.AuthenticatedHeader {
-		login = s.login.username
+		t.login = s.login.username
 	}
-	t := trace{
-		login: login, hidden: s.o.HideClientSession,
-		helo: s.helo, peer: s.peer, hostname: s.o.MyHostname, mailName: s.o.MailName,
-		protocol: s.with(), tls: secured, id: s.tx.id, only: s.onlyRecipient(), time: s.tx.arrived,
-	}
-	return t.received(s.prepended())
+	return t
 }
 
 // with is the protocol as a Received field names it.

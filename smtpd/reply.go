@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"bufio"
+	"errors"
 	"strconv"
 	"unicode"
 	"unicode/utf8"
@@ -40,6 +41,9 @@ func answer(err error, done reply) reply {
 	}
 	if e, ok := err.(*smtp.SMTPError); ok && e.Code == 250 { // the usual end of a message
 		return reply{code: 250, enhanced: mail.Code(2, 0, 0), text: e.Message}
+	}
+	if m, ok := errors.AsType[*milterRefusal](err); ok {
+		return m.reply()
 	}
 	s, ok := statusIn(err)
 	if !ok || s.Code < 200 || s.Code > 599 {

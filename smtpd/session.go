@@ -35,6 +35,7 @@ type session struct {
 	protocol string   // instead, as XCLIENT said
 	improper bool     // has pipelined what it may not
 	original original // of XFORWARD
+	filter   filtering
 
 	started      time.Time
 	asker        uint64 // which of all sessions it is, for policy servers
@@ -179,7 +180,7 @@ func (s *session) MailAddress(from mail.Address, opts *smtp.MailOptions) error {
 	if opts != nil {
 		s.tx.opts = *opts
 	}
-	err := s.refuse("MAIL", nil, s.mayBegin())
+	err := s.mayBegin()
 	if err != nil {
 		s.tx = transaction{}
 	}
@@ -212,20 +213,20 @@ func (s *session) tooMuch(o *Options, what string, limit int, count func(*Option
 	return status(450, mail.Code(4, 7, 1), "Error: "+text+" from "+addrOr(s.peer.Addr))
 }
 
-func (s *session) mayBegin() *mail.Status {
+func (s *session) mayBegin() error {
 	if !s.peer.Local && !s.o.DelayReject {
 		s.begin("MAIL", nil)
 		if refused := s.askSender(s.lookup()); refused != nil {
-			return refused
+			return s.refuse("MAIL", nil, refused)
 		}
 	}
 	if limit := s.o.MessageSizeLimit; limit > 0 && s.tx.opts.Size > limit {
-		return status(552, mail.Code(5, 3, 4), "Message size exceeds fixed limit")
+		return s.refuse("MAIL", nil, status(552, mail.Code(5, 3, 4), "Message size exceeds fixed limit"))
 	}
 	if err := s.o.Queue.Admit(s.tx.opts.Size); err != nil {
-		return s.queueRefusal("admission", err)
+		return s.refuse("MAIL", nil, s.queueRefusal("admission", err))
 	}
-	return nil
+	return s.milterMail()
 }
 
 // Rcpt takes a recipient from an engine that knows addresses only as strings.
@@ -249,11 +250,11 @@ func (s *session) RcptAddress(to mail.Address, opts *smtp.RcptOptions) error {
 	if !s.peer.Local && !own {
 		s.begin("RCPT", &to)
 		if refused := s.mayReceive(ctx, to); refused != nil {
-			return s.refuse("RCPT", &to, refused)
+			return s.refuseRcpt(&to, refused)
 		}
 	}
 	if rev.refused != nil {
-		return s.refuse("RCPT", &to, about(to, rev.refused))
+		return s.refuseRcpt(&to, about(to, rev.refused))
 	}
 	if s.tx.Discard {
 		s.accept(to, nil) // nobody gets it
@@ -269,7 +270,10 @@ func (s *session) RcptAddress(to mail.Address, opts *smtp.RcptOptions) error {
 		refused = status(452, mail.Code(4, 5, 3), "Error: too many recipients")
 	}
 	if refused != nil {
-		return s.refuse("RCPT", &to, refused)
+		return s.refuseRcpt(&to, refused)
+	}
+	if err := s.milterRcpt(&to, nil); err != nil {
+		return err
 	}
 	s.accept(to, rcpts)
 	return nil
@@ -301,6 +305,7 @@ func (s *session) accept(to mail.Address, rcpts []mail.Recipient) {
 	}
 	s.tx.last = to
 	s.tx.accepted++
+	s.tookRcpt(to)
 	if s.tx.accepted == 1 {
 		s.add(s.tx.reverse.First)
 	}
@@ -398,6 +403,7 @@ func (s *session) Data(r io.Reader) error {
 
 // Reset ends the transaction.
 func (s *session) Reset() {
+	s.endTransaction()
 	s.tx.content.abort(s)
 	s.tx = transaction{}
 	s.original = original{}
@@ -405,6 +411,7 @@ func (s *session) Reset() {
 
 // Logout ends the session.
 func (s *session) Logout() error {
+	s.closeMilters()
 	s.Reset()
 	s.endLookup()
 	return nil

@@ -44,6 +44,14 @@ func (c *conn) startTLS(arg string) reply {
 	switch {
 	case arg != "":
 		return say(501, mail.Code(5, 5, 4), "Syntax: STARTTLS")
+	}
+	if r := c.standing(); r != nil {
+		if r.code/100 == 4 { // as in Sendmail
+			return say(454, mail.Code(4, 3, 0), "Try again later")
+		}
+		return *r
+	}
+	switch {
 	case c.tls != nil:
 		return say(554, mail.Code(5, 5, 1), "Error: TLS already active")
 	case c.o.TLS == nil || c.discards("STARTTLS"):
@@ -54,6 +62,9 @@ func (c *conn) startTLS(arg string) reply {
 	c.say(say(220, mail.Code(2, 0, 0), "Ready to start TLS"))
 	if !c.flush() {
 		return reply{silent: true}
+	}
+	if s := c.milters(); s != nil && c.greeted {
+		s.filter.session.Abort()
 	}
 	c.reset()
 	c.greeted, c.esmtp, c.authenticated = false, false, false

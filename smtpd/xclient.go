@@ -42,6 +42,9 @@ func (c *conn) xclient(arg string) reply {
 		return *refused
 	}
 	c.reset()
+	if s := c.milters(); s != nil && d.helo != "" {
+		s.helo = "" // the greeting goes on: milters hear of no end of it
+	}
 	c.sess.Logout()
 	if c.counted != nil {
 		c.srv.clients.disconnect(c.counted, c.peer.Addr)

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -110,7 +111,8 @@ func (d *localDraft) Commit(_ context.Context, env *mail.Envelope) error {
 	return nil
 }
 
-func (d *localDraft) Abort() {}
+func (d *localDraft) Abort()                   {}
+func (d *localDraft) Body() (mail.Body, error) { return nil, errors.New("nobody reads it back") }
 
 func (m *machine) startPickup(t *testing.T, change func(*pickup.Options)) *localMail {
 	t.Helper()

@@ -14,6 +14,7 @@ import (
 	"aliasmx/internal/checks"
 	"aliasmx/internal/dns"
 	"aliasmx/internal/local"
+	"aliasmx/internal/milter"
 	"aliasmx/internal/pickup"
 	"aliasmx/internal/postconf"
 	"aliasmx/internal/table"
@@ -36,6 +37,7 @@ type view struct {
 	pickup    pickup.Options
 	verify    verify.Params
 	local     smtpd.Options            // for sendmail -bs
+	nonSMTPD  *milter.Set              // non_smtpd_milters; nil: none
 	aliases   *local.Options           // local delivery; nil: there is none
 	checks    map[string]*checks.Rules // by the name of a cleanup service
 }
@@ -101,6 +103,9 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 		if err := v.logins(&o, &tables{cfg: l.Config, opts: v.tables.opts}, log); err != nil {
 			return nil, err
 		}
+		if err := v.milters(&o, &tables{cfg: l.Config, opts: v.tables.opts}); err != nil {
+			return nil, err
+		}
 		if err := neverOpenRelay(l.Config, l.Where, &o); err != nil {
 			return nil, err
 		}
@@ -121,6 +126,11 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 	}
 	if err := v.contentOptions(&v.local, picked); err != nil {
 		return nil, err
+	}
+	if set, err := milterSet(cfg, "non_smtpd_milters"); err != nil {
+		return nil, err
+	} else if set != nil {
+		v.local.Submitted, v.nonSMTPD = set, set
 	}
 	v.local.SMTPUTF8Autodetect = smtputf8Autodetect(cfg, "sendmail")
 	v.queue = queueParams(cfg)
@@ -190,6 +200,9 @@ func (v *view) pickupOptions(log *slog.Logger) error {
 		SMTPUTF8Autodetect:      smtputf8Autodetect(cfg, "sendmail"),
 		Authorized:              submit,
 		Log:                     log,
+	}
+	if v.nonSMTPD != nil { // a nil set must stay a nil interface
+		v.pickup.Milters = v.nonSMTPD
 	}
 	return nil
 }

@@ -202,7 +202,8 @@ type fakeDraft struct {
 	q *fakeQueue
 }
 
-func (d *fakeDraft) Abort() {}
+func (d *fakeDraft) Abort()                   {}
+func (d *fakeDraft) Body() (mail.Body, error) { return nil, errors.New("nobody reads it back") }
 func (d *fakeDraft) Commit(_ context.Context, env *mail.Envelope) error {
 	d.q.mu.Lock()
 	defer d.q.mu.Unlock()

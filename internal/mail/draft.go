@@ -11,6 +11,10 @@ import (
 type Draft interface {
 	io.Writer
 
+	// Body is what was written so far. It can be read until the next Write, Commit or
+	// Abort.
+	Body() (Body, error)
+
 	// Commit makes the message durable. The envelope is taken as it is at this
 	// moment, but for Size and CRC, which the queue fills in. A nil error means that
 	// the message is on stable storage: only then may a client be told 250. After any

@@ -46,6 +46,19 @@ func (d *Duplicates) Seen(r *Recipient) bool {
 	return false
 }
 
+// Forget makes a recipient one that has not come.
+func (d *Duplicates) Forget(r *Recipient) {
+	d.makeKey(r)
+	if d.seen != nil {
+		delete(d.seen, string(d.key))
+		return
+	}
+	gone := string(d.key)
+	if d.makeKey(&d.first); d.any && string(d.key) == gone {
+		d.any = false
+	}
+}
+
 // makeKey makes what two recipients have in common that are the same.
 func (d *Duplicates) makeKey(r *Recipient) {
 	b := d.key[:0]

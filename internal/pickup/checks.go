@@ -57,6 +57,11 @@ func (s *session) hops() int {
 	return s.checks.Hops()
 }
 
+// goesOn tells whether checks have let the message pass.
+func (s *session) goesOn() bool {
+	return s.checks == nil || s.checks.Refused() == nil && !s.checks.Handling().Discard
+}
+
 // handle makes the message go where actions want it. drop tells that nobody gets it.
 func (s *session) handle(env *mail.Envelope) (drop bool, err error) {
 	var wanted mail.Handling

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -123,6 +124,14 @@ func (d *fakeDraft) Write(p []byte) (int, error) {
 	}
 	return d.b.Write(p)
 }
+
+func (d *fakeDraft) Body() (mail.Body, error) { return staged(d.b.String()), nil }
+
+// staged is the body of a draft.
+type staged string
+
+func (s staged) Size() int64                  { return int64(len(s)) }
+func (s staged) Open() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(string(s))), nil }
 
 func (d *fakeDraft) Commit(_ context.Context, env *mail.Envelope) error {
 	d.Abort()

@@ -44,6 +44,13 @@ type Queue interface {
 	Stage(ctx context.Context) (mail.Draft, error)
 }
 
+// Milters look at messages (MILTER_README). What is decided is logged by them. An error is
+// the queue's, or a *mail.Status. It is safe for concurrent use, and lasts no longer than
+// ctx or the milters' time limits.
+type Milters interface {
+	Submit(context.Context, mail.MilterSubmission, *mail.MilterMessage) (mail.MilterReply, error)
+}
+
 // Options of a Server. Recipients and Queue are required.
 type Options struct {
 	Recipients Recipients
@@ -75,6 +82,9 @@ type Options struct {
 	// SMTPUTF8Autodetect: smtputf8_enable is on and smtputf8_autodetect_classes has
 	// sendmail. An address or a header that needs SMTPUTF8 then asks for it.
 	SMTPUTF8Autodetect bool
+
+	// Milters are non_smtpd_milters. Nil: none.
+	Milters Milters
 
 	// RecipientLimit is how many recipients a message may have, default 10000.
 	// ExpandedLimit is how many they may lead to, default 100000. Postfix's sendmail has

@@ -210,6 +210,11 @@ func (s *session) finish(given []mail.Address) Reply {
 		return *refusal
 	}
 	env := s.envelope(rcpts)
+	if s.Milters != nil && !s.NoMilters && s.goesOn() {
+		if reply, over := s.filter(env, given); over {
+			return reply
+		}
+	}
 	dropped, err := s.handle(env)
 	if err != nil {
 		return s.refuse("", err)

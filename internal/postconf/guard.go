@@ -45,12 +45,6 @@ var guards = []struct {
 var harmless = []string{
 	// How a refusal looks, not whether there is one.
 	"postscreen_reject_footer", "postscreen_reject_footer_maps",
-	// How to talk to a milter: smtpd_milters and non_smtpd_milters say whether.
-	"milter_command_timeout", "milter_connect_macros", "milter_connect_timeout",
-	"milter_content_timeout", "milter_data_macros", "milter_default_action",
-	"milter_end_of_data_macros", "milter_end_of_header_macros", "milter_helo_macros",
-	"milter_macro_daemon_name", "milter_macro_defaults", "milter_macro_v", "milter_mail_macros",
-	"milter_protocol", "milter_rcpt_macros", "milter_unknown_command_macros",
 	// How postscreen asks and weighs: postscreen_dnsbl_sites says whether.
 	"postscreen_dnsbl_action", "postscreen_dnsbl_allowlist_threshold", "postscreen_dnsbl_max_ttl",
 	"postscreen_dnsbl_min_ttl", "postscreen_dnsbl_reply_map", "postscreen_dnsbl_threshold",

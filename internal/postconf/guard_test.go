@@ -15,15 +15,13 @@ func TestGuards(t *testing.T) {
 	}
 	const smtp = "smtp inet n - n - - smtpd\n"
 	for _, tc := range []struct{ name, main, master, want string }{
-		{"milter", "smtpd_milters = inet:localhost:8891", "", unsupported("smtpd_milters", "inet:localhost:8891")},
-		{"no milter", "smtpd_milters =", "", ""},
-		{"milter by a macro", "smtpd_milters = $m\nm = unix:/x", "", unsupported("smtpd_milters", "unix:/x")},
-		{"no milter by a macro", "smtpd_milters = $m\nm =", "", ""},
-		{"milter settings alone", "milter_default_action = accept\nmilter_protocol = 6", "", ""},
+		{"milter", "smtpd_milters = inet:localhost:8891", "", ""},
+		{"checks by a macro", "milter_header_checks = $m\nm = pcre:/x", "", unsupported("milter_header_checks", "pcre:/x")},
+		{"no checks by a macro", "milter_header_checks = $m\nm =", "", ""},
 		{"restriction classes", "smtpd_restriction_classes = strict\nstrict = reject", "", ""},
 		{"no restriction class", "smtpd_restriction_classes = other\nstrict = reject", "", "/etc/test/main.cf, line 2: unknown parameter strict, whose name says that it restricts something; correct the name, or remove the line"},
 		{"header checks", "header_checks = regexp:/etc/x", "", ""},
-		{"checks of what is sent", "milter_header_checks = regexp:/etc/x", "", unsupported("milter_header_checks", "regexp:/etc/x")},
+		{"checks of milters", "milter_header_checks = regexp:/etc/x", "", unsupported("milter_header_checks", "regexp:/etc/x")},
 		{"a long value is cut", "milter_header_checks = regexp:/a/very/long/name/of/a/file/which/does/not/fit/into/one/line", "",
 			unsupported("milter_header_checks", "regexp:/a/very/long/name/of/a/file/which/does/not/fit/into/o...")},
 		{"content filter", "content_filter = smtp:127.0.0.1:10025", "", ""},
@@ -50,10 +48,10 @@ func TestGuards(t *testing.T) {
 		{"postscreen enforces", "postscreen_greet_action = enforce", "smtp inet n - n - 1 postscreen\n",
 			unsupported("postscreen_greet_action", "enforce")},
 
-		{"service", "", smtp + "smtps inet n - n - - smtpd -o milter_default_action=accept -o smtpd_milters=unix:/x\n",
-			"/etc/test/master.cf, line 2: smtpd_milters = unix:/x is not supported, and something would go unprotected; " + remove},
-		{"another service", "", smtp + "cleanup unix n - - - 0 cleanup\n -o smtpd_milters=unix:/x\n",
-			"/etc/test/master.cf, line 2: smtpd_milters = unix:/x is not supported, and something would go unprotected; " + remove},
+		{"service", "", smtp + "smtps inet n - n - - smtpd -o milter_default_action=accept -o milter_header_checks=pcre:/x\n",
+			"/etc/test/master.cf, line 2: milter_header_checks = pcre:/x is not supported, and something would go unprotected; " + remove},
+		{"another service", "", smtp + "cleanup unix n - - - 0 cleanup\n -o milter_header_checks=pcre:/x\n",
+			"/etc/test/master.cf, line 2: milter_header_checks = pcre:/x is not supported, and something would go unprotected; " + remove},
 		{"checks of one transport", "", smtp + "relay unix - - n - - smtp -o smtp_header_checks=pcre:/x\n",
 			"/etc/test/master.cf, line 2: -o smtp_header_checks of service relay/unix is not supported, and something would stay in what is sent; set it in main.cf, for all services"},
 		{"no checks of one transport", "", smtp + "relay unix - - n - - smtp -o smtp_header_checks=\n", ""},
@@ -69,8 +67,8 @@ func TestGuards(t *testing.T) {
 }
 
 func TestGuardInEnvironment(t *testing.T) {
-	_, err := Load(optionsOf("", "", "POSTFIX_smtpd_milters=inet:x:1"))
-	const want = "environment: smtpd_milters = inet:x:1 is not supported, and something would go unprotected; remove the line if the mail system may run without"
+	_, err := Load(optionsOf("", "", "POSTFIX_milter_header_checks=pcre:/x"))
+	const want = "environment: milter_header_checks = pcre:/x is not supported, and something would go unprotected; remove the line if the mail system may run without"
 	if errorText(err) != want {
 		t.Errorf("got %v", err)
 	}

@@ -5,8 +5,6 @@ var unsupportedSMTPD = []plain{
 	{"smtpd_authorized_verp_clients", "$authorized_verp_clients"},
 	{"smtpd_dns_reply_filter", ""},
 	{"smtpd_expansion_filter", "\\t\\40!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"},
-	{"smtpd_milter_maps", ""},
-	{"smtpd_milters", ""},
 	{"smtpd_proxy_ehlo", "$myhostname"},
 	{"smtpd_proxy_filter", ""},
 	{"smtpd_proxy_options", ""},

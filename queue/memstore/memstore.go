@@ -125,6 +125,13 @@ func (d *staged) Write(p []byte) (int, error) {
 	return d.body.Write(p)
 }
 
+func (d *staged) Body() (mail.Body, error) {
+	if d.ended {
+		return nil, fmt.Errorf("read of a message that was committed or aborted")
+	}
+	return body(slices.Clone(d.body.Bytes())), nil
+}
+
 func (d *staged) Abort() { d.ended = true }
 
 func (d *staged) Commit(ctx context.Context, env *mail.Envelope) ([]queue.Job, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -84,6 +85,25 @@ func (d *staged) write(p []byte) error {
 	d.store.space.wrote(n)
 	_, err := d.file.Write(p)
 	return err
+}
+
+// Body implements queue.Staged.
+func (d *staged) Body() (mail.Body, error) {
+	switch {
+	case d.ended:
+		return nil, errEnded
+	case d.err != nil:
+		return nil, d.err
+	case d.file == nil:
+		// Chunks only ever grow behind what stands in them.
+		return &memBody{chunks: slices.Clone(d.body.chunks), size: d.body.size}, nil
+	}
+	if d.err = d.file.flush(); d.err != nil {
+		return nil, d.err
+	}
+	var env mail.Envelope
+	d.scan.Fill(&env)
+	return &fileBody{fs: d.store.spool.fs, path: d.file.path, size: env.Size, crc: env.CRC}, nil
 }
 
 // ask looks for room on the disk, once for spaceStep bytes.

@@ -44,6 +44,46 @@ func testCommit(f *fixture) {
 	f.wantMessage(null, nil)
 }
 
+// What is staged can be read back while it is written, and is committed as if nobody had.
+func testReadBack(f *fixture) {
+	rng := rand.New(rand.NewPCG(9, 9))
+	for _, size := range []int{0, 10, 5000, 200_000, 600_000} {
+		body := make([]byte, size)
+		for i := range body {
+			body[i] = byte(rng.Uint32())
+		}
+		d, err := f.store.Stage(f.Context())
+		if err != nil {
+			f.Fatal(err)
+		}
+		for at := 0; at < size; at += 1000 {
+			if _, err := d.Body(); err != nil {
+				f.Fatal(err)
+			}
+			if _, err := d.Write(body[at:min(at+1000, size)]); err != nil {
+				f.Fatal(err)
+			}
+		}
+		for range 2 {
+			b, err := d.Body()
+			if err != nil {
+				f.Fatal(err)
+			}
+			if got, err := io.ReadAll(reader(f, b)); err != nil || b.Size() != int64(size) || !bytes.Equal(got, body) {
+				f.Errorf("body of %d bytes, read back: %d bytes, %v", size, len(got), err)
+			}
+		}
+		env := Envelope(f.store.IDs().Next(), f.clock.Now(), "smtp:a.example")
+		if _, err := d.Commit(f.Context(), env); err != nil {
+			f.Fatal(err)
+		}
+		f.wantMessage(env, body)
+		if _, err := d.Body(); err == nil {
+			f.Error("a draft was read after its commit")
+		}
+	}
+}
+
 func testBodies(f *fixture) {
 	rng := rand.New(rand.NewPCG(7, 7))
 	for _, size := range []int{0, 1, 4095, 4096, 4097, 70_000, 128 << 10, 128<<10 + 1, 300_000, 3 << 20} {

@@ -43,6 +43,7 @@ func Run(t *testing.T, open Opener) {
 		{"body flags", testFlags},
 		{"commit refused", testCommitRefused},
 		{"abort", testAbort},
+		{"read back", testReadBack},
 		{"jobs", testJobs},
 		{"ids", testIDs},
 		{"delivered", testDelivered},

@@ -2,7 +2,10 @@ package integration
 
 import (
 	"bufio"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"net"
 	"os"
@@ -76,15 +79,39 @@ func milterSettings(t testing.TB, sink *peers.Sink, cf, m1, m2 string) map[strin
 		main[name] = value
 	}
 	closed := freeAddr(t)
+	certificate := ""
+	if strings.Contains(cf, "{certificate}") {
+		certificate = certificateFile(t)
+	}
 	for line := range strings.SplitSeq(cf, "\n") {
 		if name, value, ok := strings.Cut(line, " = "); ok {
 			main[name] = value
 		}
 	}
 	for name, value := range main {
-		main[name] = strings.NewReplacer("{m1}", "inet:"+m1, "{m2}", "unix:"+m2, "{away}", "inet:"+closed).Replace(value)
+		main[name] = strings.NewReplacer("{m1}", "inet:"+m1, "{m2}", "unix:"+m2, "{away}", "inet:"+closed, "{certificate}", certificate).Replace(value)
 	}
 	return main
+}
+
+// certificateFile is a key with a certificate.
+func certificateFile(t testing.TB) string {
+	t.Helper()
+	config, err := peers.SelfSigned("mx.alias.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(config.Certificates[0].PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := append(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}),
+		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: config.Certificates[0].Certificate[0]})...)
+	file := filepath.Join(t.TempDir(), "chain.pem")
+	if err := os.WriteFile(file, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 // newMilterHouse starts a mail system of ours or, with postfix, Debian's.
@@ -313,6 +340,16 @@ func playClient(t testing.TB, addr string, send []string) []string {
 		}
 		last = reply()
 		replies = append(replies, last)
+		if s == "STARTTLS" && strings.HasPrefix(last, "220") {
+			// A cipher that both systems have, by the same name.
+			secured := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12,
+				CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}})
+			if err := secured.Handshake(); err != nil {
+				return append(replies, err.Error())
+			}
+			conn = secured
+			r.Reset(conn)
+		}
 	}
 	return replies
 }

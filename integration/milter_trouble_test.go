@@ -61,6 +61,8 @@ func milterTrouble() []milterCase {
 
 const xclient = "smtpd_authorized_xclient_hosts = 127.0.0.1\nsmtpd_discard_ehlo_keywords = xclient, silent-discard"
 
+const starttls = "smtpd_tls_security_level = may\nsmtpd_tls_chain_files = {certificate}"
+
 const both = "smtpd_milters = {m1}, {m2}"
 
 // milterSessions: how milters follow a session, several of them, and other ways for mail to
@@ -124,6 +126,9 @@ func milterSessions() []milterCase {
 		{name: "one-per-target", cf: "enable_original_recipient = no", m: atEnd(`+<other@dest.example>\0`, `-<target@dest.example>\0`), send: usual},
 		{name: "xclient", cf: xclient, send: append([]string{"EHLO proxy.example", "XCLIENT NAME=far.example ADDR=192.0.2.9 PORT=1234"}, usual...)},
 		{name: "xclient-helo", cf: xclient, send: append([]string{"EHLO proxy.example", "XCLIENT NAME=[UNAVAILABLE] ADDR=192.0.2.10 HELO=far.example PROTO=ESMTP"}, usual[1:]...)},
+		{name: "starttls", cf: starttls, send: append([]string{"EHLO client.example", "STARTTLS"}, usual...)},
+		{name: "starttls-tempfail-helo", cf: starttls, m: replies("H", "t"), send: []string{"EHLO client.example", "STARTTLS", "QUIT"}},
+		{name: "starttls-no-greeting", cf: starttls, m: replies("H", "t"), send: []string{"STARTTLS", "EHLO client.example", "MAIL FROM:<sender@client.example>", "QUIT"}},
 		{name: "prepend", cf: "smtpd_recipient_restrictions = check_recipient_access inline:{{info@alias.example = PREPEND X-Pre: pended}}", m: atEnd(`i<0>X-A\0a\0`, `i<2>X-B\0b\0`, `m<1>X-Pre\0changed\0`), send: usual},
 		{name: "access-discard", cf: "smtpd_recipient_restrictions = check_recipient_access inline:{{info@alias.example = DISCARD}}", send: usual},
 		{name: "access-hold", cf: "smtpd_recipient_restrictions = check_recipient_access inline:{{info@alias.example = HOLD}}", m: atEnd(`qodd\0`), send: usual},

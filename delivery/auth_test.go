@@ -254,6 +254,7 @@ func TestOfferInTheClearDoesNotCount(t *testing.T) {
 	s := newSetup(t, map[string]any{"192.0.2.1:25": p}, Options{
 		TLSLevel: "encrypt", SASL: &SASL{Passwords: passwords(map[string]string{"192.0.2.1": "joe:x"}), Delimiter: ":"},
 	})
+	s.net.tcp = true
 	if got := fates(s.send("smtp:[192.0.2.1]", letter("r@dest.example")).results[0]); !strings.HasPrefix(got, "sent") {
 		t.Error(got)
 	}

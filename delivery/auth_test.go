@@ -238,3 +238,28 @@ func TestNoPlaintextWherePasswordsAre(t *testing.T) {
 		}
 	}
 }
+
+// What a server offers in the clear is forgotten with TLS: anybody may have said it.
+func TestOfferInTheClearDoesNotCount(t *testing.T) {
+	cert, _ := selfSigned(t, "sink.example")
+	hellos := 0
+	p := &peer{cert: cert, on: func(_ int, cmd string) string {
+		if strings.HasPrefix(cmd, "EHLO") {
+			if hellos++; hellos == 1 {
+				return "250-sink\n250-AUTH PLAIN\n250 STARTTLS"
+			}
+		}
+		return ""
+	}}
+	s := newSetup(t, map[string]any{"192.0.2.1:25": p}, Options{
+		TLSLevel: "encrypt", SASL: &SASL{Passwords: passwords(map[string]string{"192.0.2.1": "joe:x"}), Delimiter: ":"},
+	})
+	s.net.tcp = true
+	if got := fates(s.send("smtp:[192.0.2.1]", letter("r@dest.example")).results[0]); !strings.HasPrefix(got, "sent") {
+		t.Error(got)
+	}
+	s.net.wait()
+	if got := strings.Join(p.commands(1), "/"); strings.Contains(got, "AUTH") || hellos != 2 {
+		t.Errorf("%d times EHLO, %s", hellos, got)
+	}
+}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"aliasmx/internal/mail"
 )
@@ -88,4 +90,18 @@ func TestLMTPOverUnixSocket(t *testing.T) {
 	c.Close()
 	l.Close()
 	serving.Wait()
+}
+
+// A server that says 354 although it has accepted nobody gives no reply to the dot, one for
+// each recipient being none: nothing is waited for.
+func TestLMTPDotForNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &peer{lmtp: true, keywords: allKeywords, on: script(map[string]string{"RCPT": "550 5.1.1 unknown", "DATA": "354 go on"})}
+		s := newSetup(t, map[string]any{"192.0.2.1:24": p}, Options{})
+		start := time.Now()
+		got := fates(s.send("lmtp:[192.0.2.1]", letter("r@dest.example")).results[0])
+		if took := time.Since(start); took > time.Second || !strings.HasPrefix(got, "bounced 5.1.1") {
+			t.Errorf("%s, after %v", got, took)
+		}
+	})
 }

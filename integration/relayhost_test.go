@@ -290,7 +290,7 @@ func TestProviderConfigurationThatCannotWork(t *testing.T) {
 			mustMatch(t, "error", out, `(?m)^aliasmx: fatal: `+c.want)
 		})
 	}
-	r := viaProvider(t, "127.0.0.1:587", map[string]string{
+	r := viaProvider(t, "127.0.0.1:465", map[string]string{
 		"smtp_sasl_password_maps": "inline:{x=y:z}", "smtp_tls_security_level": "may", "smtp_sasl_tls_security_options": "noplaintext",
 	})
 	out, code := r.run("check", "-c", r.dir)
@@ -298,5 +298,6 @@ func TestProviderConfigurationThatCannotWork(t *testing.T) {
 		t.Errorf("check: exit status %d\n%s", code, out)
 	}
 	mustMatch(t, "check", out, `warning: smtp_tls_security_level \(.*\): passwords may go out in the clear; set it to encrypt`)
+	mustMatch(t, "check", out, `warning: relayhost \(.*\): port 465 wants TLS from the first byte: set smtp_tls_wrappermode = yes`)
 	mustMatch(t, "check", out, `warning: smtp_sasl_tls_security_options \(.*\): noplaintext forbids PLAIN and LOGIN`)
 }

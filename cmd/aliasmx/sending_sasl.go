@@ -148,11 +148,15 @@ func (k *keyring) keptTables(list []string, warn func(string)) table.Maps {
 // sendingWarnings are what works, but gives passwords away, or keeps everybody from
 // logging in.
 func sendingWarnings(cfg *postconf.Config) (list []string) {
-	if !cfg.Bool("smtp_sasl_auth_enable") {
-		return nil
-	}
 	add := func(parameter, text string) {
 		list = append(list, fmt.Sprintf("%s (%s): %s", parameter, cfg.Where(parameter), text))
+	}
+	_, port, _ := strings.Cut(cfg.Get("relayhost")[strings.LastIndexByte(cfg.Get("relayhost"), ']')+1:], ":")
+	if slices.Contains([]string{"465", "smtps", "submissions"}, port) && !cfg.Bool("smtp_tls_wrappermode") {
+		add("relayhost", "port 465 wants TLS from the first byte: set smtp_tls_wrappermode = yes, and smtp_tls_security_level = encrypt")
+	}
+	if !cfg.Bool("smtp_sasl_auth_enable") {
+		return list
 	}
 	forbidden := func(parameter string) bool {
 		return slices.ContainsFunc(cfg.List(parameter), func(w string) bool { return strings.EqualFold(w, "noplaintext") })

@@ -47,6 +47,7 @@ var arrows = map[string][]string{
 	"internal/postconf":  {},
 	"internal/sock":      {},
 	"internal/inspect":   {"internal/mail", "internal/dns"},
+	"internal/screen":    {"internal/mail", "internal/inspect"},
 	"internal/verify":    {"internal/mail"},
 	"internal/login":     {"internal/mail", "internal/table"},
 	"integration":        nil,

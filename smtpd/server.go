@@ -22,6 +22,9 @@ type Server struct {
 	cancel  context.CancelFunc
 	closing chan struct{} // closed when a shutdown begins
 
+	open    context.Context // ends then too
+	shutOut context.CancelFunc
+
 	instances atomic.Uint64 // sessions that have asked policy servers
 	inMemory  atomic.Int64  // reserved for messages under way
 
@@ -44,6 +47,7 @@ func NewServer(o Options) *Server {
 		freed:     make(chan struct{}, 1),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.open, s.shutOut = context.WithCancel(context.Background())
 	s.Update(o)
 	s.clients.now = func() time.Time { return s.options.Load().Now() }
 	return s
@@ -65,6 +69,10 @@ func (s *Server) Serve(l net.Listener) error {
 		switch {
 		case err == nil:
 			delay = 0
+			if door := s.options.Load().Door; door != nil {
+				s.throughDoor(door, nc, peerOf(nc))
+				continue
+			}
 			if !s.acquire() {
 				nc.Close()
 				return nil
@@ -145,6 +153,7 @@ func (s *Server) beginShutdown() {
 	}
 	s.shut = true
 	close(s.closing)
+	s.shutOut()
 	for l := range s.listeners {
 		l.Close()
 	}
@@ -213,6 +222,7 @@ func (s *Server) acquire() bool {
 		}
 		s.mu.Unlock()
 		if free {
+			s.wakeNext()
 			return true
 		}
 		select {
@@ -227,10 +237,7 @@ func (s *Server) releaseSlot() {
 	s.mu.Lock()
 	s.slots--
 	s.mu.Unlock()
-	select {
-	case s.freed <- struct{}{}:
-	default:
-	}
+	s.wakeNext()
 	s.running.Done()
 }
 

@@ -1,0 +1,169 @@
+package smtpd
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-smtp"
+)
+
+// gate is a Door that is opened by a test.
+type gate struct {
+	here    chan knock   // clients that have come
+	waiting atomic.Int32 // let in, and not taken yet
+}
+
+type knock struct {
+	client netip.AddrPort
+	open   chan bool // whether to let it in
+}
+
+func newGate() *gate { return &gate{here: make(chan knock, 10)} }
+
+func (g *gate) Admit(ctx context.Context, nc net.Conn, client, _ netip.AddrPort) (net.Conn, func()) {
+	k := knock{client, make(chan bool, 1)}
+	g.here <- k
+	select {
+	case in := <-k.open:
+		if in {
+			g.waiting.Add(1)
+			return nc, func() { g.waiting.Add(-1) }
+		}
+	case <-ctx.Done():
+		io.WriteString(nc, "421 the door is closed\r\n")
+	}
+	nc.Close()
+	return nil, nil
+}
+
+func dialLine(t *testing.T, addr string) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(time.Minute))
+	return c, bufio.NewReader(c)
+}
+
+// A client at the door is not counted, has no session and takes nobody's place.
+func TestDoor(t *testing.T) {
+	w, g := usual(t), newGate()
+	w.o.Door, w.o.MaxConnections, w.o.ClientConnectionLimit = g, 1, 1
+	addr := listen(t, w)
+	first, _ := dialLine(t, addr)
+	k := <-g.here
+	if k.client.String() != first.LocalAddr().String() {
+		t.Errorf("the door sees %v, not %v", k.client, first.LocalAddr())
+	}
+	second := smtp.NewClient(dialGreeted(t, addr, g))
+	if err := second.Noop(); err != nil {
+		t.Fatalf("the second is not served while the first is at the door: %v", err)
+	}
+	k.open <- false
+	if n, err := first.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the first: %d bytes, %v", n, err)
+	}
+	// Two more are let in and wait for the one place.
+	_, third := dialLine(t, addr)
+	(<-g.here).open <- true
+	_, fourth := dialLine(t, addr)
+	(<-g.here).open <- true
+	for end := time.Now().Add(time.Minute); g.waiting.Load() != 2; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d wait", g.waiting.Load())
+		}
+	}
+	if err := second.Quit(); err != nil {
+		t.Fatal(err)
+	}
+	greeted := make(chan string, 2)
+	for _, r := range []*bufio.Reader{third, fourth} {
+		go func() {
+			line, _ := r.ReadString('\n')
+			greeted <- line
+		}()
+	}
+	if line := <-greeted; !strings.HasPrefix(line, "220 ") {
+		t.Errorf("heard %q", line)
+	}
+}
+
+// dialGreeted comes through the door.
+func dialGreeted(t *testing.T, addr string, g *gate) net.Conn {
+	c, _ := dialLine(t, addr)
+	(<-g.here).open <- true
+	return c
+}
+
+// When places become free at the same time, everybody who waits gets one.
+func TestManyWait(t *testing.T) {
+	w, g := usual(t), newGate()
+	w.o.Door, w.o.MaxConnections = g, 3
+	addr := listen(t, w)
+	var served []*smtp.Client
+	for range 3 {
+		c := smtp.NewClient(dialGreeted(t, addr, g))
+		if err := c.Noop(); err != nil {
+			t.Fatal(err)
+		}
+		served = append(served, c)
+	}
+	var waiting []*bufio.Reader
+	for range 3 {
+		_, r := dialLine(t, addr)
+		(<-g.here).open <- true
+		waiting = append(waiting, r)
+	}
+	for _, c := range served {
+		go c.Close()
+	}
+	for _, r := range waiting {
+		if line, err := r.ReadString('\n'); !strings.HasPrefix(line, "220 ") {
+			t.Errorf("heard %q, %v", line, err)
+		}
+	}
+}
+
+// A shutdown is told to who is at the door, and to who waits behind it.
+func TestDoorShutdown(t *testing.T) {
+	w, g := usual(t), newGate()
+	w.o.Door, w.o.MaxConnections = g, 1
+	addr := listen(t, w)
+	inside := smtp.NewClient(dialGreeted(t, addr, g))
+	if err := inside.Noop(); err != nil {
+		t.Fatal(err)
+	}
+	_, behind := dialLine(t, addr)
+	(<-g.here).open <- true
+	_, before := dialLine(t, addr)
+	<-g.here
+	for end := time.Now().Add(time.Minute); g.waiting.Load() != 1; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it does not wait")
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := w.srv.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+	for r, want := range map[*bufio.Reader]string{
+		before: "421 the door is closed\r\n", behind: "421 4.3.2 mx.example.com Service shutting down\r\n",
+	} {
+		if line, err := r.ReadString('\n'); line != want {
+			t.Errorf("heard %q, %v; want %q", line, err, want)
+		}
+	}
+	if n := g.waiting.Load(); n != 0 {
+		t.Errorf("%d were not taken", n)
+	}
+}

@@ -19,6 +19,7 @@ import (
 	"aliasmx/internal/mail"
 	"aliasmx/internal/pickup"
 	"aliasmx/internal/postconf"
+	"aliasmx/internal/screen"
 	"aliasmx/internal/sock"
 	"aliasmx/internal/verify"
 	"aliasmx/queue"
@@ -51,6 +52,7 @@ type daemon struct {
 	carriers *transports // delivery, and local delivery
 	reports  *reports
 	verify   *verify.Verifier
+	clients  *screen.Clients // of all doors
 	pickup   *pickup.Server
 	local    *smtpd.Server // sendmail -bs
 	admin    *admin.Server
@@ -165,6 +167,7 @@ func (d *daemon) diskFailed(err error) {
 
 // openDoors makes the servers and their local sockets.
 func (d *daemon) openDoors(cfg *postconf.Config) (err error) {
+	d.clients = d.newClients(cfg)
 	wanted := d.view.wanted()
 	for addr, p := range d.ports {
 		p.server = smtpd.NewServer(d.withQueue(wanted[addr]))
@@ -185,6 +188,9 @@ func (d *daemon) openDoors(cfg *postconf.Config) (err error) {
 
 func (d *daemon) withQueue(o smtpd.Options) smtpd.Options {
 	o.Queue, o.Verifier, o.ProbeSender = d.queue, d.verify, d.verify.ProbeSender
+	if door, ok := o.Door.(*screen.Door); ok {
+		door.Join(d.clients)
+	}
 	return o
 }
 
@@ -264,6 +270,7 @@ func (d *daemon) shutdown(queueDone <-chan error) {
 	d.wg.Wait()
 	d.carriers.close()
 	d.verify.Close()
+	d.clients.Close()
 	os.Remove(pidFile(d.view.cfg))
 	if err := d.store.Close(); err != nil {
 		d.log.Error("close queue: " + err.Error())
@@ -290,6 +297,9 @@ func (d *daemon) undo() {
 	}
 	if d.verify != nil {
 		d.verify.Close()
+	}
+	if d.clients != nil {
+		d.clients.Close()
 	}
 	if d.store != nil {
 		d.store.Close()

@@ -37,30 +37,18 @@ var guards = []struct {
 	{"lmtp_tls_security_level", []string{"none", "may"}},
 	{"lmtp_tls_policy_maps", nil},
 	{"local_login_sender_maps", nil},
-	{"postscreen_denylist_action", []string{"ignore"}},
-	{"postscreen_blacklist_action", []string{"ignore"}},
-	{"postscreen_greet_action", []string{"ignore"}},
-	{"postscreen_pipelining_enable", nil},
-	{"postscreen_non_smtp_command_enable", nil},
-	{"postscreen_bare_newline_enable", nil},
-	{"postscreen_tls_security_level", []string{"none", "may"}},
 }
 
 // harmless names have a restricting word in them and restrict nothing by themselves.
 var harmless = []string{
 	// How a refusal looks, not whether there is one.
 	"smtpd_forbid_bare_newline_reject_code", "smtpd_forbid_bare_newline_exclusions", "smtpd_reject_filter_maps",
-	"postscreen_reject_footer", "postscreen_reject_footer_maps",
 	// How to talk to a milter: smtpd_milters and non_smtpd_milters say whether.
 	"milter_command_timeout", "milter_connect_macros", "milter_connect_timeout",
 	"milter_content_timeout", "milter_data_macros", "milter_default_action",
 	"milter_end_of_data_macros", "milter_end_of_header_macros", "milter_helo_macros",
 	"milter_macro_daemon_name", "milter_macro_defaults", "milter_macro_v", "milter_mail_macros",
 	"milter_protocol", "milter_rcpt_macros", "milter_unknown_command_macros",
-	// How postscreen asks and weighs: postscreen_dnsbl_sites says whether.
-	"postscreen_dnsbl_action", "postscreen_dnsbl_allowlist_threshold", "postscreen_dnsbl_max_ttl",
-	"postscreen_dnsbl_min_ttl", "postscreen_dnsbl_reply_map", "postscreen_dnsbl_threshold",
-	"postscreen_dnsbl_timeout", "postscreen_dnsbl_ttl", "postscreen_dnsbl_whitelist_threshold",
 	// What there is nothing of: local delivery, ETRN, TLS input kept from before TLS.
 	"require_home_directory", "smtp_tls_block_early_mail_reply",
 	"lmtp_tls_block_early_mail_reply", "requiretls_esmtp_header", "requiretls_redact_dsn",
@@ -80,9 +68,6 @@ func (c *Config) restricts(name, value string) bool {
 	if p == nil {
 		return hasRestrictingWord(name)
 	}
-	if strings.HasPrefix(name, "postscreen_") && !c.runsPostscreen() {
-		return false
-	}
 	if def, err := c.expander().text(p.Default); err == nil && value == def {
 		return false
 	}
@@ -98,8 +83,4 @@ func hasRestrictingWord(name string) bool {
 	return slices.ContainsFunc(restrictingWords, func(word string) bool {
 		return strings.Contains(name, word)
 	})
-}
-
-func (c *Config) runsPostscreen() bool {
-	return slices.ContainsFunc(c.services, func(s Service) bool { return s.Command == "postscreen" })
 }

@@ -71,7 +71,7 @@ func newParams() params {
 	t := make(params, 1000)
 	for _, part := range [][]entry{
 		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsRoute, paramsSMTPD, paramsRestrictions, paramsAccess,
-		paramsMessage, paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsSASL, paramsTLS, paramsLog,
+		paramsMessage, paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsScreen, paramsSASL, paramsTLS, paramsLog,
 	} {
 		t.add(part, Postfix)
 	}

@@ -19,7 +19,7 @@ func TestEveryParameterOnce(t *testing.T) {
 	}
 	for _, part := range [][]entry{
 		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsRoute, paramsSMTPD, paramsRestrictions, paramsAccess, paramsMessage,
-		paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsSASL, paramsTLS, paramsLog, paramsOurs, paramsPlumbing, paramsCiphers,
+		paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsScreen, paramsSASL, paramsTLS, paramsLog, paramsOurs, paramsPlumbing, paramsCiphers,
 	} {
 		for _, e := range part {
 			add(e.name)

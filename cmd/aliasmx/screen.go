@@ -115,7 +115,7 @@ func screenOptions(cfg *postconf.Config, t *tables) (screen.Options, error) {
 		SoftBounce:        cfg.Bool("soft_bounce"),
 		RejectFooter:      cfg.Get("postscreen_reject_footer"),
 	}
-	if o.RejectFooter == "$smtpd_reject_footer" {
+	if o.RejectFooter == "$smtpd_reject_footer" || o.RejectFooter == "${smtpd_reject_footer}" {
 		o.RejectFooter = cfg.Get("smtpd_reject_footer")
 	}
 	for parameter, action := range map[string]*screen.Action{

@@ -119,10 +119,7 @@ func (c *Clients) enter(addr netip.Addr, d *Door) *client {
 	}
 	cl := c.byAddr[addr]
 	if cl == nil {
-		cl = &client{}
-		for t := range cl.stamps {
-			cl.stamps[t] = -1 // nobody has looked yet
-		}
+		cl = &client{stamps: unseen()}
 		c.byAddr[addr] = cl
 	}
 	cl.open++

@@ -138,6 +138,26 @@ func TestStress(t *testing.T) {
 	})
 }
 
+// A client that nobody had to look at at one door is tested at another, and what is
+// remembered of it can be read again.
+func TestTwoDoors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "postscreen_cache")
+		log := newLines()
+		c := NewClients(ClientsOptions{Log: slog.New(log), File: file})
+		free, strict := &place{t: t, log: log, lists: newFakeLists()}, &place{t: t, log: log, lists: newFakeLists()}
+		free.open(c, func(o *Options) { o.Access = []Rule{{word: "permit"}} })
+		strict.open(c, nil)
+		v := free.enter("192.0.2.1")
+		expect(t, "at the other door", strict.come(), "6s ALLOWLISTED C|PASS OLD C")
+		v.leave()
+		c.Close()
+		if lines, _, err := readFile(file); err != nil || len(lines) != 1 || lines[0].stamps[dnsbl] != stampNone {
+			t.Errorf("the file has %v, %v", lines, err)
+		}
+	})
+}
+
 // The allow list outlives a restart, and a file that is damaged is as good as none.
 func TestKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -55,10 +55,14 @@ func (s *stamps) isNew() bool {
 	return false
 }
 
+// unseen are the stamps of a client that nobody has looked at yet.
+func unseen() stamps { return stamps{-1, -1, -1, -1, -1} }
+
 // kept is what goes into the allow list: a test that is disabled now must not make the
 // client a new one when it is enabled later.
 func (s stamps) kept(enabled tests) stamps {
 	for t := range numTests {
+		s[t] = max(s[t], stampNew)
 		if !enabled.has(t) && s[t] == stampNew {
 			s[t] = stampNone
 		}

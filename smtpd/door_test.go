@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -104,33 +105,38 @@ func dialGreeted(t *testing.T, addr string, g *gate) net.Conn {
 	return c
 }
 
-// When places become free at the same time, everybody who waits gets one.
+// When places become free at the same time, everybody who waits gets one, even if only one
+// of them is woken.
 func TestManyWait(t *testing.T) {
-	w, g := usual(t), newGate()
-	w.o.Door, w.o.MaxConnections = g, 3
-	addr := listen(t, w)
-	var served []*smtp.Client
-	for range 3 {
-		c := smtp.NewClient(dialGreeted(t, addr, g))
-		if err := c.Noop(); err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		w := usual(t)
+		w.o.MaxConnections = 3
+		srv := w.start().srv
+		for range 3 {
+			srv.acquire()
 		}
-		served = append(served, c)
-	}
-	var waiting []*bufio.Reader
-	for range 3 {
-		_, r := dialLine(t, addr)
-		(<-g.here).open <- true
-		waiting = append(waiting, r)
-	}
-	for _, c := range served {
-		go c.Close()
-	}
-	for _, r := range waiting {
-		if line, err := r.ReadString('\n'); !strings.HasPrefix(line, "220 ") {
-			t.Errorf("heard %q, %v", line, err)
+		var got atomic.Int32
+		for range 3 {
+			go func() {
+				if srv.acquire() {
+					got.Add(1)
+				}
+			}()
 		}
-	}
+		synctest.Wait()
+		if n := got.Load(); n != 0 {
+			t.Errorf("%d more than may be", n)
+		}
+		srv.mu.Lock()
+		srv.slots = 0
+		srv.mu.Unlock()
+		srv.wakeNext()
+		synctest.Wait()
+		if n := got.Load(); n != 3 {
+			t.Errorf("%d of 3 were woken", n)
+			srv.beginShutdown()
+		}
+	})
 }
 
 // A shutdown is told to who is at the door, and to who waits behind it.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,6 +67,21 @@ func TestTTL(t *testing.T) {
 	})
 }
 
+// What is ignored has not been passed, and takes nothing else away.
+func TestIgnored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t, func(o *Options) { o.Sites = sites(t, "bl.example") })
+		v := p.enter("192.0.2.1")
+		v.say("x")
+		v.leave()
+		expect(t, "it talks", p.tell(), "PREGREET 1 after 0 from C: x")
+		expect(t, "the next time", p.come(), "6s PASS NEW C")
+		if n := p.lists.asked["bl.example"]; n != 1 {
+			t.Errorf("the lists were asked %d times", n)
+		}
+	})
+}
+
 // Connections at a time do not profit from each other's allow list, and one is new.
 func TestParallel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -73,13 +89,14 @@ func TestParallel(t *testing.T) {
 		a := p.enter("192.0.2.1")
 		time.Sleep(time.Second)
 		b := p.enter("192.0.2.1")
-		a.end()
+		<-a.done // and it waits for smtpd
 		expect(t, "one", p.tell(), "PASS NEW C")
 		b.leave()
 		expect(t, "the other", p.tell(), "PASS OLD C")
 		if b.after != 6*time.Second {
 			t.Errorf("the other waited %v", b.after)
 		}
+		expect(t, "while one is open", p.come(), "0s ")
 		a.leave()
 		expect(t, "a third", p.come(), "0s PASS OLD C")
 	})
@@ -119,6 +136,42 @@ func TestLimits(t *testing.T) {
 		}
 		if len(p.d.clients.byAddr) != 1 || p.d.clients.check != 2 {
 			t.Errorf("%d clients, %d connections are left", len(p.d.clients.byAddr), p.d.clients.check)
+		}
+	})
+}
+
+// Who waits for smtpd is not tested any more.
+func TestWaitForServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t, func(o *Options) { o.PreQueueLimit = 11 })
+		for i := range 10 {
+			p.enter(fmt.Sprintf("198.51.100.%d", i))
+		}
+		time.Sleep(6 * time.Second)
+		synctest.Wait()
+		if v := p.enter("192.0.2.1"); !v.leave() {
+			t.Errorf("heard %q", v.words())
+		}
+	})
+}
+
+// Lookups are bounded, and none is forgotten.
+func TestLookups(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l lookups
+		var asked atomic.Int32
+		for range 2 {
+			for range 2*maxLookups + 10 {
+				l.add(func() {
+					time.Sleep(time.Second)
+					asked.Add(1)
+				})
+			}
+			begun := time.Now()
+			l.wait()
+			if n := asked.Swap(0); n != 2*maxLookups+10 || time.Since(begun) != 3*time.Second {
+				t.Errorf("%d were asked in %v", n, time.Since(begun))
+			}
 		}
 	})
 }

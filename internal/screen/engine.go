@@ -168,7 +168,6 @@ func token(s string) (word, rest string) {
 // Failing a deep test. The test is over for this session.
 func (e *engine) fail(t test, deep Deep, drop, enforce string) ending {
 	e.failedAt.add(t)
-	e.passed.drop(t)
 	e.stamp(t, stampNone)
 	e.done.add(t)
 	switch deep.Action {

@@ -66,6 +66,9 @@ func (f *fakeLists) Answers(ctx context.Context, domain string, client netip.Add
 	f.mu.Lock()
 	f.asked[domain]++
 	delay, answer, ttl := f.delay[domain], f.answers[domain], f.ttl[domain]
+	if client.Is6() {
+		answer = "" // those are on no list
+	}
 	f.mu.Unlock()
 	select {
 	case <-time.After(delay):

@@ -48,6 +48,7 @@ var arrows = map[string][]string{
 	"internal/postconf":  {},
 	"internal/sock":      {},
 	"internal/inspect":   {"internal/mail", "internal/dns"},
+	"internal/screen":    {"internal/mail", "internal/inspect"},
 	"internal/verify":    {"internal/mail"},
 	"internal/login":     {"internal/mail", "internal/table", "internal/mechanism"},
 	"internal/mechanism": {},

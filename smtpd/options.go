@@ -85,6 +85,8 @@ type Options struct {
 	Stress           string  // stress
 
 	TLS *TLS // nil: none
+	// Door decides which clients get a session at all (postscreen(8)); nil: all of them.
+	Door Door
 
 	Logins          Logins   // smtpd_sasl_auth_enable; nil: nobody can log in
 	TLSAuthOnly     bool     // smtpd_tls_auth_only

@@ -23,6 +23,9 @@ type Server struct {
 	cancel  context.CancelFunc
 	closing chan struct{} // closed when a shutdown begins
 
+	open    context.Context // ends then too
+	shutOut context.CancelFunc
+
 	instances atomic.Uint64 // sessions that have asked policy servers
 
 	mu        sync.Mutex // guards what follows
@@ -50,6 +53,7 @@ func NewServer(o Options) *Server {
 		s.room = new(Capacity)
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.open, s.shutOut = context.WithCancel(context.Background())
 	s.Update(o)
 	return s
 }
@@ -99,13 +103,18 @@ func (s *Server) Serve(l net.Listener) error {
 
 // ServeConn serves one connection and returns when it is closed. A peer without a name is
 // looked up (Options.ClientName). It is not asked whether there is room.
-func (s *Server) ServeConn(nc net.Conn, p Peer) { s.serve(nc, p, s.options.Load()) }
+func (s *Server) ServeConn(nc net.Conn, p Peer) { s.serve(nc, p, s.options.Load(), true) }
 
-func (s *Server) serve(nc net.Conn, p Peer, o *Options) {
-	known := true
-	if o.Upstream != nil && !p.Local {
-		p, known = s.proxied(o, nc, p)
+// peer is who is at the other end of a connection, or of the proxy there. known is false
+// when the proxy has not said it.
+func (s *Server) peer(o *Options, nc net.Conn) (p Peer, known bool) {
+	if p = peerOf(nc); o.Upstream != nil {
+		return s.proxied(o, nc, p)
 	}
+	return p, true
+}
+
+func (s *Server) serve(nc net.Conn, p Peer, o *Options, known bool) {
 	if known && p.Name == "" && !p.Local && o.ClientName != nil {
 		ctx, cancel := context.WithTimeout(s.ctx, lookupTimeout)
 		p = p.named(o.ClientName(ctx, p.Addr))
@@ -163,6 +172,7 @@ func (s *Server) beginShutdown() {
 	}
 	s.shut = true
 	close(s.closing)
+	s.shutOut()
 	for l := range s.listeners {
 		l.Close()
 	}
@@ -226,6 +236,13 @@ func (s *Server) accept(nc net.Conn) bool {
 	s.running.Add(1)
 	s.mu.Unlock()
 	o := s.options.Load()
+	if o.Door != nil {
+		go func() {
+			defer s.running.Done()
+			s.throughDoor(o, nc)
+		}()
+		return true
+	}
 	stressed, refused := s.room.admit(o)
 	if refused != "" {
 		s.turnAway(o, nc, refused)
@@ -238,7 +255,8 @@ func (s *Server) accept(nc net.Conn) bool {
 	go func() {
 		defer s.running.Done()
 		defer s.room.leave()
-		s.serve(nc, peerOf(nc), o)
+		p, known := s.peer(o, nc)
+		s.serve(nc, p, o, known)
 	}()
 	return true
 }

@@ -19,6 +19,7 @@ import (
 	"aliasmx/internal/mail"
 	"aliasmx/internal/pickup"
 	"aliasmx/internal/postconf"
+	"aliasmx/internal/screen"
 	"aliasmx/internal/sock"
 	"aliasmx/internal/verify"
 	"aliasmx/queue"
@@ -53,6 +54,7 @@ type daemon struct {
 	carriers *transports // delivery, and local delivery
 	reports  *reports
 	verify   *verify.Verifier
+	clients  *screen.Clients // of all doors
 	pickup   *pickup.Server
 	local    *smtpd.Server // sendmail -bs
 	admin    *admin.Server
@@ -168,6 +170,7 @@ func (d *daemon) diskFailed(err error) {
 
 // openDoors makes the servers and their local sockets.
 func (d *daemon) openDoors(cfg *postconf.Config) (err error) {
+	d.clients = d.newClients(cfg)
 	wanted := d.view.wanted()
 	for addr, p := range d.ports {
 		p.server = smtpd.NewServer(d.withQueue(wanted[addr]))
@@ -189,6 +192,9 @@ func (d *daemon) openDoors(cfg *postconf.Config) (err error) {
 func (d *daemon) withQueue(o smtpd.Options) smtpd.Options {
 	o.Queue, o.Verifier, o.ProbeSender = d.queue, d.verify, d.verify.ProbeSender
 	o.Capacity, o.Anvil = &d.room, &d.anvil
+	if door, ok := o.Door.(*screen.Door); ok {
+		door.Join(d.clients)
+	}
 	if o.UnderStress != nil {
 		stressed := d.withQueue(*o.UnderStress)
 		o.UnderStress = &stressed
@@ -272,6 +278,7 @@ func (d *daemon) shutdown(queueDone <-chan error) {
 	d.wg.Wait()
 	d.carriers.close()
 	d.verify.Close()
+	d.clients.Close()
 	os.Remove(pidFile(d.view.cfg))
 	if err := d.store.Close(); err != nil {
 		d.log.Error("close queue: " + err.Error())
@@ -298,6 +305,9 @@ func (d *daemon) undo() {
 	}
 	if d.verify != nil {
 		d.verify.Close()
+	}
+	if d.clients != nil {
+		d.clients.Close()
 	}
 	if d.store != nil {
 		d.store.Close()

@@ -37,7 +37,7 @@ func (d *daemon) tryReload() error {
 	d.mu.Lock()
 	inForce := d.view.cfg
 	d.mu.Unlock()
-	for _, fixed := range []string{"queue_directory", "mail_owner", "maillog_file", "queue_node", "address_verify_map"} {
+	for _, fixed := range []string{"queue_directory", "mail_owner", "maillog_file", "queue_node", "address_verify_map", "postscreen_cache_map"} {
 		if cfg.Get(fixed) != inForce.Get(fixed) {
 			return fmt.Errorf("%s (%s) has changed, which takes a restart", fixed, cfg.Where(fixed))
 		}
@@ -81,6 +81,7 @@ func (d *daemon) tryReload() error {
 	}
 	d.queue.Update(v.queue)
 	d.verify.Update(v.verify)
+	d.clients.Update(screenCache(v.cfg))
 	d.reports.current.Store(v.bounce)
 	if d.old != nil {
 		d.old.close()

@@ -74,7 +74,9 @@ func prepareSpool(cfg *postconf.Config, as account) error {
 // keeps its owner: it may be another program's as well.
 func prepareData(cfg *postconf.Config, as account) error {
 	dir := cfg.Get("data_directory")
-	if file, _ := verifyFile(cfg); file == "" || filepath.Dir(file) != dir || !verifies(cfg) {
+	verify, _ := verifyFile(cfg)
+	screen, _ := screenFile(cfg)
+	if !(filepath.Dir(verify) == dir && verifies(cfg)) && !(filepath.Dir(screen) == dir && screens(cfg)) {
 		return nil
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {

@@ -74,13 +74,13 @@ func (v *view) frontDoors(listeners []postconf.Listener, all twins, log *slog.Lo
 		twin, lv := all.of[i], made[next]
 		next++
 		t := &tables{cfg: l.Config, opts: v.tables.opts}
-		if l.Screen != nil {
-			t.cfg = l.Screen
+		if l.Postscreen != nil {
+			t.cfg = l.Postscreen
 			if l.Config.Get("smtpd_upstream_proxy_protocol") != "" {
 				log.Warn("ignoring non-empty smtpd_upstream_proxy_protocol setting behind postscreen")
 			}
 		}
-		proxies, err := upstream(t, l.Screen != nil)
+		proxies, err := upstream(t, l.Postscreen != nil)
 		v.tables.opened = append(v.tables.opened, t.opened...)
 		if err != nil {
 			return err
@@ -89,11 +89,12 @@ func (v *view) frontDoors(listeners []postconf.Listener, all twins, log *slog.Lo
 		switch {
 		case twin.at >= 0:
 			stressed := made[next].smtpd
-			stressed.Upstream, stressed.Service = proxies, l.Service
+			stressed.Upstream, stressed.Service, stressed.Door = proxies, l.Service, nil
 			lv.smtpd.UnderStress = &stressed
 			next++
 		case twin.cfg != nil:
 			stressed := lv.smtpd
+			stressed.Door = nil // one door for both
 			hurry(&stressed, twin.cfg)
 			lv.smtpd.UnderStress = &stressed
 		}

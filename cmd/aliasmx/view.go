@@ -100,6 +100,9 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 		if name, own := strings.CutPrefix(l.Config.Get("syslog_name"), cfg.Get("syslog_name")+"/"); own {
 			o.LogName = name + "/smtpd"
 		}
+		if o.Door, err = v.door(&l, &o, names, log); err != nil {
+			return nil, err
+		}
 		if err := v.logins(&o, &tables{cfg: l.Config, opts: v.tables.opts}, log); err != nil {
 			return nil, err
 		}

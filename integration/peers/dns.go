@@ -21,12 +21,15 @@ type DNS struct {
 }
 
 // NewDNS serves the records of a zone file's text ("dest.example. MX 10 mx.dest.example.").
-func NewDNS(zone string) (*DNS, error) {
+func NewDNS(zone string) (*DNS, error) { return NewDNSAt("127.0.0.1:0", zone) }
+
+// NewDNSAt is NewDNS at an address: a resolver that knows no other port needs one of 53.
+func NewDNSAt(addr, zone string) (*DNS, error) {
 	d := &DNS{records: map[string][]dns.RR{}, fail: map[string]bool{}}
 	if err := d.Set(zone); err != nil {
 		return nil, err
 	}
-	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	udp, err := net.ListenPacket("udp", addr)
 	if err != nil {
 		return nil, err
 	}

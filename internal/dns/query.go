@@ -21,14 +21,22 @@ const (
 // Lookup returns the records of one type that a name has, itself or through CNAMEs.
 // A name may be given in Unicode.
 func (r *Resolver) Lookup(ctx context.Context, name string, qtype uint16) ([]dns.RR, error) {
+	rrs, _, err := r.LookupTTL(ctx, name, qtype)
+	return rrs, err
+}
+
+// LookupTTL is Lookup, and tells how long what it says will hold, also where there is no
+// such record; 0: nobody knows.
+func (r *Resolver) LookupTTL(ctx context.Context, name string, qtype uint16) ([]dns.RR, time.Duration, error) {
 	ascii, ok := queryName(name)
 	if !ok {
-		return nil, &Error{Name: name, Type: dns.TypeToString[qtype], Kind: BadName}
+		return nil, 0, &Error{Name: name, Type: dns.TypeToString[qtype], Kind: BadName}
 	}
 	key := cacheKey{strings.ToLower(ascii), qtype}
 	for {
 		if a, ok := r.cache.get(key); ok {
-			return a.result(name, qtype)
+			rrs, err := a.result(name, qtype)
+			return rrs, a.expires.Sub(r.o.Now()), err
 		}
 		a, shared, err := r.flight.do(ctx, key, func() answer {
 			a := r.ask(ctx, ascii, qtype)
@@ -37,11 +45,12 @@ func (r *Resolver) Lookup(ctx context.Context, name string, qtype uint16) ([]dns
 		})
 		switch {
 		case err != nil:
-			return nil, &Error{Name: name, Type: dns.TypeToString[qtype], Cause: err}
+			return nil, 0, &Error{Name: name, Type: dns.TypeToString[qtype], Cause: err}
 		case shared && errors.As(a.cause, new(*gaveUp)) && ctx.Err() == nil:
 			continue // whoever asked had no more time; we have
 		}
-		return a.result(name, qtype)
+		rrs, err := a.result(name, qtype)
+		return rrs, a.ttl, err
 	}
 }
 

@@ -16,7 +16,7 @@ type List struct {
 	names  *dns.Resolver
 	name   string
 	domain string
-	answer *pattern // nil: all
+	answer *Pattern // nil: all
 }
 
 // NewList makes a list of what restrictions name: domain, or domain=pattern.
@@ -28,7 +28,7 @@ func NewList(names *dns.Resolver, spec string) (*List, error) {
 		return nil, fmt.Errorf("%q is not the domain of a list; write one such as zen.example.org", domain)
 	}
 	if filtered {
-		p, err := parsePattern(text)
+		p, err := ParsePattern(text)
 		if err != nil {
 			return nil, err
 		}
@@ -62,7 +62,7 @@ func (l *List) ask(ctx context.Context, query string) (listed bool, text string,
 		return false, "", err
 	}
 	for _, a := range addrs {
-		listed = listed || l.answer == nil || l.answer.matches(a)
+		listed = listed || l.answer == nil || l.answer.Matches(a)
 	}
 	if !listed {
 		return false, "", nil

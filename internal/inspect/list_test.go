@@ -84,9 +84,9 @@ func FuzzPattern(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		p, err := parsePattern(s)
+		p, err := ParsePattern(s)
 		a, aerr := netip.ParseAddr(s)
-		if aerr == nil && a.Is4() && (err != nil || !p.matches(a)) {
+		if aerr == nil && a.Is4() && (err != nil || !p.Matches(a)) {
 			t.Errorf("%q does not match itself: %v", s, err)
 		}
 	})

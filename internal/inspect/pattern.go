@@ -7,18 +7,18 @@ import (
 	"strings"
 )
 
-// pattern is which IPv4 addresses count: four fields, each a number or [a;b..c]
+// Pattern is which IPv4 addresses count: four fields, each a number or [a;b..c]
 // (postconf(5): reject_rbl_client).
-type pattern [4][]span
+type Pattern [4][]span
 
 // span is the numbers from low to high.
 type span struct{ low, high uint8 }
 
-// parsePattern reads a pattern such as 127.0.[0;1].[2..4;10].
-func parsePattern(s string) (pattern, error) {
-	var p pattern
-	bad := func(why string) (pattern, error) {
-		return pattern{}, fmt.Errorf("bad address pattern %q: %s; write one such as 127.0.0.[2..4]", s, why)
+// ParsePattern reads a pattern such as 127.0.[0;1].[2..4;10].
+func ParsePattern(s string) (Pattern, error) {
+	var p Pattern
+	bad := func(why string) (Pattern, error) {
+		return Pattern{}, fmt.Errorf("bad address pattern %q: %s; write one such as 127.0.0.[2..4]", s, why)
 	}
 	rest := s
 	for i := range p {
@@ -82,8 +82,8 @@ func number(s string) int {
 	return n
 }
 
-// matches tells whether an address counts.
-func (p *pattern) matches(a netip.Addr) bool {
+// Matches tells whether an address counts.
+func (p *Pattern) Matches(a netip.Addr) bool {
 	if !a.Is4() {
 		return false
 	}

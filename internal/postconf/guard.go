@@ -32,23 +32,11 @@ var guards = []struct {
 	{"smtp_tls_per_site", nil},
 	{"lmtp_tls_policy_maps", nil},
 	{"local_login_sender_maps", nil},
-	{"postscreen_denylist_action", []string{"ignore"}},
-	{"postscreen_blacklist_action", []string{"ignore"}},
-	{"postscreen_greet_action", []string{"ignore"}},
-	{"postscreen_pipelining_enable", nil},
-	{"postscreen_non_smtp_command_enable", nil},
-	{"postscreen_bare_newline_enable", nil},
-	{"postscreen_tls_security_level", []string{"none", "may"}},
 }
 
 // harmless names have a restricting word in them and restrict nothing by themselves.
 var harmless = []string{
 	// How a refusal looks, not whether there is one.
-	"postscreen_reject_footer", "postscreen_reject_footer_maps",
-	// How postscreen asks and weighs: postscreen_dnsbl_sites says whether.
-	"postscreen_dnsbl_action", "postscreen_dnsbl_allowlist_threshold", "postscreen_dnsbl_max_ttl",
-	"postscreen_dnsbl_min_ttl", "postscreen_dnsbl_reply_map", "postscreen_dnsbl_threshold",
-	"postscreen_dnsbl_timeout", "postscreen_dnsbl_ttl", "postscreen_dnsbl_whitelist_threshold",
 	// What there is nothing of: local delivery, ETRN, TLS input kept from before TLS.
 	"require_home_directory", "smtp_tls_block_early_mail_reply",
 	"lmtp_tls_block_early_mail_reply", "requiretls_esmtp_header", "requiretls_redact_dsn",
@@ -66,9 +54,6 @@ func (c *Config) restricts(name, value string) bool {
 	if p == nil {
 		return hasRestrictingWord(name)
 	}
-	if strings.HasPrefix(name, "postscreen_") && !c.runsPostscreen() {
-		return false
-	}
 	if def, err := c.expander().text(p.Default); err == nil && value == def {
 		return false
 	}
@@ -84,8 +69,4 @@ func hasRestrictingWord(name string) bool {
 	return slices.ContainsFunc(restrictingWords, func(word string) bool {
 		return strings.Contains(name, word)
 	})
-}
-
-func (c *Config) runsPostscreen() bool {
-	return slices.ContainsFunc(c.services, func(s Service) bool { return s.Command == "postscreen" })
 }

@@ -41,12 +41,7 @@ func TestGuards(t *testing.T) {
 		{"macro that nobody uses", "my_reject_list = x\nother = $my_reject_list", "", unknown("my_reject_list")},
 		{"macro of a service", "mua_restrictions = reject", smtp + " -o smtpd_client_restrictions=$mua_restrictions\n", ""},
 
-		{"postscreen does not run", "postscreen_dnsbl_sites = bl.example", smtp, ""},
-		{"postscreen runs", "postscreen_dnsbl_sites = bl.example", "smtp inet n - n - 1 postscreen\n",
-			unsupported("postscreen_dnsbl_sites", "bl.example")},
-		{"postscreen ignores", "postscreen_greet_action = ignore", "smtp inet n - n - 1 postscreen\n", ""},
-		{"postscreen enforces", "postscreen_greet_action = enforce", "smtp inet n - n - 1 postscreen\n",
-			unsupported("postscreen_greet_action", "enforce")},
+		{"postscreen enforces", "postscreen_greet_action = enforce", "smtp inet n - n - 1 postscreen\n", ""},
 
 		{"service", "", smtp + "smtps inet n - n - - smtpd -o milter_default_action=accept -o milter_header_checks=pcre:/x\n",
 			"/etc/test/master.cf, line 2: milter_header_checks = pcre:/x is not supported, and something would go unprotected; " + remove},

@@ -18,7 +18,11 @@ type Listener struct {
 	// an address; 0.0.0.0 and [::] are all of their family.
 	Addrs  []string
 	Config *Config
-	// Screen is the configuration of postscreen, when that has the port; else nil.
+	// Postscreen is the configuration of the postscreen service that has the port; nil: smtpd
+	// has it.
+	Postscreen *Config
+	// Screen is the configuration of the tests before smtpd, nil where there are none. It
+	// differs from Config where master.cf has a postscreen and an "smtpd pass" service.
 	Screen *Config
 	// ProcessLimit is the maxproc field, in Postfix the number of clients at a time; 0
 	// where it is 0 or "-".
@@ -35,8 +39,7 @@ func Network(addr string) string {
 	return "tcp4"
 }
 
-// listens tells whether a service is a listener. postscreen hands its clients to smtpd;
-// here they go to smtpd at once.
+// listens tells whether a service is a listener. postscreen hands its clients to smtpd.
 func (s Service) listens() bool {
 	return s.Type == "inet" && (s.Command == "smtpd" || s.Command == "postscreen")
 }
@@ -90,15 +93,34 @@ func (c *Config) listener(s Service) (Listener, error) {
 		l.ProcessLimit, _ = strconv.Atoi(s.ProcessLimit) // "-" is 0
 		l.Config = c.forService(c.serverOf(s))
 		if s.Command == "postscreen" {
-			l.Screen = c.forService(s)
+			l.Postscreen = c.forService(s)
 		}
 		if err := l.Config.checkValues(); err != nil {
 			return l, err
 		}
 	}
+	if err := c.screen(&l, s); err != nil {
+		return l, err
+	}
 	var err error
 	l.Addrs, err = c.bindAddrs(s)
 	return l, err
+}
+
+// screen finds out whether clients are tested before they get to smtpd, and how: by
+// postscreen_enable if that is set, and else where master.cf runs postscreen.
+func (c *Config) screen(l *Listener, s Service) error {
+	tests, own := l.Config, l.Postscreen != nil
+	if own {
+		tests = l.Postscreen
+		if err := tests.checkValues(); err != nil {
+			return err
+		}
+	}
+	if tests.Bool("postscreen_enable") || own && !tests.Set("postscreen_enable") {
+		l.Screen = tests
+	}
+	return nil
 }
 
 // serverOf is the service whose -o hold for clients: behind postscreen that is the

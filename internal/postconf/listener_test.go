@@ -1,6 +1,7 @@
 package postconf
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 )
@@ -131,6 +132,34 @@ func TestPostscreen(t *testing.T) {
 	list, err = readBoth(t, "", "smtp inet n - n - 1 postscreen\n").Listeners()
 	if err != nil || len(list) != 1 {
 		t.Errorf("without a pass service: got %+v, %v", list, err)
+	}
+}
+
+func TestScreen(t *testing.T) {
+	const smtpd, postscreen = "25 inet n - n - - smtpd", "25 inet n - n - 1 postscreen"
+	for _, c := range []struct{ main, master, wait string }{
+		{"", smtpd, ""},
+		{"", postscreen, "6"},
+		{"postscreen_enable = yes", smtpd, "6"},
+		{"postscreen_enable = yes", smtpd + " -o postscreen_enable=no", ""},
+		{"", smtpd + " -o postscreen_enable=yes -o postscreen_greet_wait=3", "3"},
+		{"postscreen_enable = no", postscreen, ""},
+		{"", postscreen + " -o postscreen_greet_wait=4\nsmtpd pass - - n - - smtpd -o postscreen_greet_wait=5", "4"},
+	} {
+		list, err := readBoth(t, c.main, c.master+"\n").Listeners()
+		if err != nil || len(list) != 1 {
+			t.Fatalf("%q, %q: got %+v, %v", c.main, c.master, list, err)
+		}
+		got := ""
+		if list[0].Screen != nil {
+			got = fmt.Sprint(list[0].Screen.Duration("postscreen_greet_wait").Seconds())
+		}
+		if got != c.wait {
+			t.Errorf("%q, %q: waits %q, want %q", c.main, c.master, got, c.wait)
+		}
+	}
+	if _, err := readBoth(t, "", postscreen+" -o postscreen_greet_action=kill\n").Listeners(); err == nil {
+		t.Error("an action that is none is taken")
 	}
 }
 

@@ -71,7 +71,7 @@ func newParams() params {
 	t := make(params, 1000)
 	for _, part := range [][]entry{
 		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsRoute, paramsSMTPD, paramsLimits, paramsRestrictions, paramsAccess,
-		paramsMessage, paramsChecks, paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsMilter, paramsSASL, paramsTLS, paramsLog,
+		paramsMessage, paramsChecks, paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsMilter, paramsScreen, paramsSASL, paramsTLS, paramsLog,
 		paramsSASLOut, paramsSession, paramsLMTP,
 	} {
 		t.add(part, Postfix)

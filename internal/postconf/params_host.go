@@ -33,6 +33,7 @@ var paramsHost = []entry{
 var paramsOurs = []entry{
 	{"dns_servers", formOf(formResolver), "", "name servers to ask, IP or IP:port; empty: those of /etc/resolv.conf"},
 	{"maillog_format", choice("postfix", "json"), "postfix", "form of the log: Postfix's lines, or one JSON object a line"},
+	{"postscreen_enable", yesno(), "no", "test clients before they get to smtpd; on by itself where master.cf runs postscreen"},
 	{"queue_inline_limit", number(0, 16<<20), "131072", "bytes up to which a body is kept in the store rather than in a file"},
 	{"queue_node", number(0, 1023), "0", "number of this node in queue IDs; differs between nodes that share mail"},
 	{"smtpd_client_limit_total", number(0, 0), "10000", "connections from all clients together; 0: no limit"},

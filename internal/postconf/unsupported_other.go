@@ -72,7 +72,6 @@ var unsupportedOther = []plain{
 	{"resolve_dequoted_address", "yes"},
 	{"resolve_null_domain", "no"},
 	{"resolve_numeric_domain", "no"},
-	{"respectful_logging", "${{$compatibility_level} <level {3.6} ? {no} : {yes}}"},
 	{"sendmail_fix_line_endings", "always"},
 	{"socketmap_max_query_size", "10000"},
 	{"socketmap_max_reply_size", "100000"},

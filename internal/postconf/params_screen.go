@@ -1,0 +1,56 @@
+package postconf
+
+// paramsScreen are about clients before they get to smtpd: postscreen(8).
+var paramsScreen = []entry{
+	{"respectful_logging", yesno(), "${{$compatibility_level} <level {3.6} ? {no} : {yes}}", "allow and deny, not white and black, in the log"},
+	{"postscreen_access_list", list(), "permit_mynetworks", "permanent list of clients that are let in or kept out: permit_mynetworks, permit, reject, tables"},
+	{"postscreen_denylist_action", choice("ignore", "enforce", "drop", "continue"), "${postscreen_blacklist_action?{$postscreen_blacklist_action}:{ignore}}", "what becomes of clients that postscreen_access_list rejects"},
+	{"postscreen_blacklist_action", text(), "", "old name of postscreen_denylist_action"},
+	{"postscreen_allowlist_interfaces", list(), "${postscreen_whitelist_interfaces?{$postscreen_whitelist_interfaces}:{static:all}}", "addresses of ours where clients can get onto the allow list"},
+	{"postscreen_whitelist_interfaces", list(), "", "old name of postscreen_allowlist_interfaces"},
+
+	{"postscreen_greet_banner", text(), "$smtpd_banner", "first line of the greeting, to tempt clients; empty: they may talk at once"},
+	{"postscreen_greet_wait", seconds(1, 0), "${stress?{2}:{6}}s", "how long clients must wait for their greeting"},
+	{"postscreen_greet_action", choice("ignore", "enforce", "drop", "continue"), "ignore", "what becomes of clients that talk before their turn"},
+	{"postscreen_greet_ttl", seconds(1, 0), "1d", "how long a client that has waited need not wait again"},
+
+	{"postscreen_dnsbl_sites", list(), "", "lists in the DNS that are asked about clients: domain=filter*weight"},
+	{"postscreen_dnsbl_reply_map", text(), "", "table of names that clients are told instead of a list's domain"},
+	{"postscreen_dnsbl_threshold", number(1, 0), "1", "rank from which a client is blocked"},
+	{"postscreen_dnsbl_allowlist_threshold", number(-1<<31, 0), "${postscreen_dnsbl_whitelist_threshold?{$postscreen_dnsbl_whitelist_threshold}:{0}}", "rank, below 0, that spares a client the other tests; 0: none"},
+	{"postscreen_dnsbl_whitelist_threshold", text(), "", "old name of postscreen_dnsbl_allowlist_threshold"},
+	{"postscreen_dnsbl_action", choice("ignore", "enforce", "drop", "continue"), "ignore", "what becomes of clients that are blocked"},
+	{"postscreen_dnsbl_min_ttl", seconds(1, 0), "60s", "how long a client of a low rank is not looked up again, at least"},
+	{"postscreen_dnsbl_max_ttl", seconds(1, 0), "${postscreen_dnsbl_ttl?{$postscreen_dnsbl_ttl}:{1}}h", "and at most"},
+	{"postscreen_dnsbl_ttl", text(), "", "old name of postscreen_dnsbl_max_ttl"},
+	{"postscreen_dnsbl_timeout", seconds(1, 0), "10s", "how long a list may take"},
+
+	{"postscreen_pipelining_enable", yesno(), "no", "test for commands sent before the reply to the last; a client that passes has to come back"},
+	{"postscreen_pipelining_action", choice("ignore", "enforce", "drop", "continue"), "enforce", "what becomes of clients that fail it"},
+	{"postscreen_pipelining_ttl", seconds(1, 0), "30d", "how long a client that passes is not tested again"},
+	{"postscreen_non_smtp_command_enable", yesno(), "no", "test for commands of other protocols; a client that passes has to come back"},
+	{"postscreen_non_smtp_command_action", choice("ignore", "enforce", "drop", "continue"), "drop", "what becomes of clients that fail it"},
+	{"postscreen_non_smtp_command_ttl", seconds(1, 0), "30d", "how long a client that passes is not tested again"},
+	{"postscreen_bare_newline_enable", yesno(), "no", "test for newlines without carriage return; a client that passes has to come back"},
+	{"postscreen_bare_newline_action", choice("ignore", "enforce", "drop", "continue"), "ignore", "what becomes of clients that fail it"},
+	{"postscreen_bare_newline_ttl", seconds(1, 0), "30d", "how long a client that passes is not tested again"},
+
+	{"postscreen_cache_map", text(), "btree:$data_directory/postscreen_cache", "file that keeps the allow list; empty: in memory only"},
+	{"postscreen_cache_retention_time", seconds(1, 0), "7d", "how long a client is remembered after its tests have expired"},
+	{"postscreen_cache_cleanup_interval", seconds(0, 0), "12h", "how often to forget those; 0: never"},
+	{"postscreen_pre_queue_limit", number(10, 0), "$default_process_limit", "clients that are tested at a time"},
+	{"postscreen_post_queue_limit", number(5, 0), "$default_process_limit", "clients that have passed and wait for smtpd"},
+	{"postscreen_client_connection_count_limit", number(0, 0), "$smtpd_client_connection_count_limit", "connections of one client at a time; 0: no limit"},
+
+	{"postscreen_command_time_limit", seconds(1, 0), "${stress?{10}:{300}}s", "how long a client that is not handed on may take for a command"},
+	{"postscreen_command_count_limit", number(1, 0), "20", "and how many it may send"},
+	{"postscreen_disable_vrfy_command", yesno(), "$disable_vrfy_command", "disable_vrfy_command for these clients"},
+	{"postscreen_helo_required", yesno(), "$smtpd_helo_required", "smtpd_helo_required for these clients"},
+	{"postscreen_discard_ehlo_keywords", list(), "$smtpd_discard_ehlo_keywords", "smtpd_discard_ehlo_keywords for these clients"},
+	{"postscreen_forbidden_commands", list(), "$smtpd_forbidden_commands", "commands that are not SMTP"},
+	{"postscreen_reject_footer", text(), "$smtpd_reject_footer", "text behind every refusal"},
+	{"postscreen_reject_footer_maps", list(), "$smtpd_reject_footer_maps", "tables of such texts, by refusal"},
+	{"postscreen_tls_security_level", choice("", "none", "may", "encrypt"), "$smtpd_tls_security_level", "whether clients that are not handed on may, or must, use TLS"},
+	{"postscreen_use_tls", yesno(), "$smtpd_use_tls", "old name for postscreen_tls_security_level = may"},
+	{"postscreen_enforce_tls", yesno(), "$smtpd_enforce_tls", "old name for postscreen_tls_security_level = encrypt"},
+}

@@ -37,7 +37,8 @@ func TestRequireTLS(t *testing.T) {
 			}
 			client.expect("MAIL FROM:<s@example.net> REQUIRETLS=yes", "555 5.5.4 Unsupported option: REQUIRETLS=yes")
 			if !c.offered {
-				client.expect("MAIL FROM:<s@example.net> REQUIRETLS", unsupported, "QUIT", "221")
+				client.expect("MAIL FROM:<s@example.net> REQUIRETLS", unsupported)
+				client.hangUp()
 				return
 			}
 			for _, param := range []string{" RequireTLS", ""} {
@@ -47,7 +48,7 @@ func TestRequireTLS(t *testing.T) {
 					t.Fatal(got)
 				}
 			}
-			client.expect("QUIT", "221")
+			client.hangUp()
 			w.conns.Wait()
 			for i, want := range []mail.Flags{mail.FlagRequireTLS, 0} {
 				if got := w.store.messages[i].env.Flags & mail.FlagRequireTLS; got != want {

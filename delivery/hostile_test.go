@@ -1,11 +1,13 @@
 package delivery
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"io"
 	"net"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,31 +15,35 @@ import (
 	"aliasmx/internal/mail"
 )
 
-// deaf is a server that says what it has to say at once, or in packets as long as cuts
-// says in turn, and never listens.
+// deaf is a server that says what it has to say, a line whenever somebody reads, or in
+// packets as long as cuts says in turn, and never listens.
 type deaf struct {
 	net.Conn
-	says io.Reader
-	cuts []byte
-	n    int
-	told bytes.Buffer
+	says  io.Reader
+	cuts  []byte
+	n     int
+	lines *bufio.Reader // of says
+	rest  []byte        // of a line
+	told  bytes.Buffer
 }
 
 func (d *deaf) Read(p []byte) (int, error) {
+	if d.lines == nil {
+		d.lines = bufio.NewReader(d.says)
+	}
+	if len(d.rest) == 0 {
+		var err error
+		if d.rest, err = d.lines.ReadSlice('\n'); len(d.rest) == 0 {
+			return 0, err
+		}
+	}
 	if len(d.cuts) > 0 {
 		p = p[:min(len(p), int(d.cuts[d.n%len(d.cuts)])+1)]
 		d.n++
 	}
-	return d.says.Read(p)
-}
-
-// patient is what a server says whose reply to the content does not come before it.
-func patient(says string) io.Reader {
-	const before = "354 go\r\n"
-	if i := strings.Index(says, before); i >= 0 {
-		return io.MultiReader(strings.NewReader(says[:i+len(before)]), strings.NewReader(says[i+len(before):]))
-	}
-	return strings.NewReader(says)
+	n := copy(p, d.rest)
+	d.rest = d.rest[n:]
+	return n, nil
 }
 
 func (d *deaf) Write(p []byte) (int, error)      { return d.told.Write(p) }
@@ -47,9 +53,9 @@ func (d *deaf) SetReadDeadline(time.Time) error  { return nil }
 func (d *deaf) SetWriteDeadline(time.Time) error { return nil }
 
 // FuzzServer: whatever a server says, in whatever packets, each recipient gets one result,
-// nobody is taken for delivered before the server has had the final dot and said 2xx, and
-// nothing that it says can make us write anything but our commands, and content only
-// where it has said 3xx.
+// nobody is taken for delivered before the server has had the end of the content and said
+// 2xx, and nothing that it says can make us write anything but our commands, and content
+// only where it has said 3xx or takes it in chunks.
 func FuzzServer(f *testing.F) {
 	for _, s := range []string{
 		"220 x\r\n250-x\r\n250 PIPELINING\r\n250 ok\r\n250 ok\r\n550 no\r\n354 go\r\n250 done\r\n",
@@ -57,6 +63,9 @@ func FuzzServer(f *testing.F) {
 		"554 no\r\n", "220-\r\n220\r\n502\r\n250\r\n250\r\n250\r\n250\r\n354\r\n250\r\n221\r\n",
 		"220 x\r\n250 x\r\n250\r\n450\r\n450\r\n250\r\n", "junk\r\n220 x\r\n421 bye\r\n",
 		"220 x\r\n250-x\r\n250 PIPELINING\r\n250\r\n550\r\n550\r\n354\r\n250\r\n250\r\n250\r\n250\r\n250\r\n354\r\n250 ok\r\n",
+		"220 x\r\n250-x\r\n250-PIPELINING\r\n250 CHUNKING\r\n250 ok\r\n250 ok\r\n550 no\r\n250 done\r\n250\r\n250\r\n250 ok\r\n",
+		"220 x\r\n250-x\r\n250-PIPELINING\r\n250 CHUNKING\r\n250 ok\r\n250 ok\r\n250 ok\r\n502 what\r\n221\r\n",
+		"220 x\r\n250-x\r\n250-LIMITS RCPTMAX=1 MAILMAX=1\r\n250 CHUNKING\r\n250 ok\r\n250 ok\r\n250 done\r\n",
 	} {
 		f.Add([]byte(s), false, []byte(nil))
 		f.Add([]byte(s), true, []byte{0})
@@ -84,7 +93,7 @@ func FuzzServer(f *testing.F) {
 			if i := strings.Index(told, "\x16\x03"); i >= 0 {
 				told = told[:i] // it is TLS from here
 			}
-			dots += strings.Count(told, "\r\n.\r\n")
+			dots += strings.Count(told, "\r\n.\r\n") + strings.Count(told, " LAST\r\n")
 			if strings.ContainsAny(strings.ReplaceAll(told, "\r\n", ""), "\r\n") {
 				t.Fatalf("%q: wrote %q", says, told)
 			}
@@ -104,7 +113,7 @@ func FuzzServer(f *testing.F) {
 			}
 		}
 		if delivered > dots || delivered > 0 && !regexp.MustCompile(`(?m)^2\d\d`).Match(says) {
-			t.Fatalf("%q: %d messages delivered with %d final dots", says, delivered, dots)
+			t.Fatalf("%q: %d messages delivered with %d ends of content", says, delivered, dots)
 		}
 	})
 }
@@ -113,23 +122,32 @@ func FuzzServer(f *testing.F) {
 var ourCommands = regexp.MustCompile(`^(EHLO|HELO|LHLO) localhost$|^STARTTLS$|^MAIL FROM:<sender@example\.net>( SIZE=\d+)?$|` +
 	`^RCPT TO:<(one|two|three)@dest\.example>( ORCPT=rfc822;a@virt\.example)?$|^DATA$|^RSET$|^QUIT$|^$`)
 
-// onlyCommands tells whether what we said is commands, and content at most as often as a
-// server can have asked for it.
+// chunkCommand begins content of known length.
+var chunkCommand = regexp.MustCompile(`^BDAT (\d{1,9}) LAST$`)
+
+// onlyCommands tells whether what we said is commands, and content after DATA at most as
+// often as a server can have asked for it.
 func onlyCommands(told string, asked int) bool {
-	lines := strings.Split(told, "\r\n")
-	for i := 0; i < len(lines); i++ {
-		if strings.HasPrefix(lines[i], "Received: ") || lines[i] == "." {
+	for told != "" {
+		line, rest, _ := strings.Cut(told, "\r\n")
+		switch chunk := chunkCommand.FindStringSubmatch(line); {
+		case chunk != nil:
+			n, _ := strconv.Atoi(chunk[1])
+			if !strings.HasPrefix(rest, "Received: "[:min(len(rest), 10)]) {
+				return false
+			}
+			rest = rest[min(n, len(rest)):]
+		case strings.HasPrefix(line, "Received: ") || line == ".":
 			if asked--; asked < 0 {
 				return false
 			}
-			for i < len(lines) && lines[i] != "." {
-				i++
+			for line != "." && rest != "" {
+				line, rest, _ = strings.Cut(rest, "\r\n")
 			}
-			continue
-		}
-		if !ourCommands.MatchString(lines[i]) {
+		case !ourCommands.MatchString(line):
 			return false
 		}
+		told = rest
 	}
 	return true
 }

@@ -29,7 +29,7 @@ func harmful() []string {
 // conversationTo sends one message to a server that agrees to all, and returns our side.
 func conversationTo(t *testing.T, a *mail.Attempt, says string) (string, []mail.Result) {
 	t.Helper()
-	server := &deaf{says: patient(says)}
+	server := &deaf{says: strings.NewReader(says)}
 	c := New(Options{Dial: func(context.Context, string, string) (net.Conn, error) { return server, nil }})
 	defer c.Close()
 	src := &source{t: t, attempts: []*mail.Attempt{a}}
@@ -92,7 +92,7 @@ func TestRepliesAreMadeHarmless(t *testing.T) {
 			says := strings.ReplaceAll(strings.Join(steps, ""), "%", x)
 			var l logged
 			c := New(Options{TLSLevel: "may", Log: slog.New(l.handler()), Dial: func(context.Context, string, string) (net.Conn, error) {
-				return &deaf{says: patient(says)}, nil
+				return &deaf{says: strings.NewReader(says)}, nil
 			}})
 			src := &source{t: t, attempts: []*mail.Attempt{letter("one@dest.example")}}
 			c.Work(t.Context(), "smtp:[192.0.2.1]", src)

@@ -297,8 +297,9 @@ func (c *peerConn) keep(m message) {
 // so that a test can have its own time. resolver makes it a zone, too.
 type network struct {
 	t     testing.TB
-	tcp   bool       // real connections, on loopback: where both sides may write at once
-	mu    sync.Mutex // guards dials
+	wrap  func(net.Conn) net.Conn // what our end goes through, if anything
+	tcp   bool                    // real connections, on loopback: where both sides may write at once
+	mu    sync.Mutex              // guards dials
 	peers map[string]any
 	dials []string
 }
@@ -329,6 +330,9 @@ func (n *network) dial(ctx context.Context, _, address string) (net.Conn, error)
 			near, far = tcpPair(n.t)
 		}
 		p.serving.Go(func() { p.serve(far) })
+		if n.wrap != nil {
+			near = n.wrap(near)
+		}
 		return near, nil
 	case error:
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: p}

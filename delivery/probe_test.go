@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"net"
@@ -162,7 +163,7 @@ func FuzzProbe(f *testing.F) {
 	f.Fuzz(func(t *testing.T, says []byte, lmtp bool) {
 		var conns []*deaf
 		c := New(Options{TLSLevel: "none", Dial: func(context.Context, string, string) (net.Conn, error) {
-			conns = append(conns, &deaf{says: bytes.NewReader(says)})
+			conns = append(conns, &deaf{says: bufio.NewReader(bytes.NewReader(says))})
 			return conns[len(conns)-1], nil
 		}})
 		defer c.Close()

@@ -25,7 +25,7 @@ const agreeable = "220 x\r\n250-x\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE\
 // the given size, 0 is the whole.
 func sent(t *testing.T, message string, block int, o Options) string {
 	t.Helper()
-	server := &deaf{says: patient(agreeable)}
+	server := &deaf{says: strings.NewReader(agreeable)}
 	o.Dial = func(context.Context, string, string) (net.Conn, error) { return server, nil }
 	c := New(o)
 	defer c.Close()
@@ -107,7 +107,7 @@ func TestEveryShortSmuggling(t *testing.T) {
 // What we put on top goes the same way: a header field of ours cannot end a message.
 func TestSmugglingInPrepend(t *testing.T) {
 	for _, s := range smuggle.Own() {
-		server := &deaf{says: patient(agreeable)}
+		server := &deaf{says: strings.NewReader(agreeable)}
 		c := New(Options{Dial: func(context.Context, string, string) (net.Conn, error) { return server, nil }})
 		a := letter("one@dest.example")
 		a.Env.Prepend = []byte("Received: from x" + s.Bytes + "MAIL FROM:<evil@example.net>\r\n")

@@ -311,8 +311,11 @@ func (s *session) envelope() *mail.Envelope {
 	if s.tx.opts.UTF8 || s.o.SMTPUTF8Autodetect && s.needsUTF8() {
 		env.Flags |= mail.FlagSMTPUTF8
 	}
-	if s.tx.opts.RequireTLS {
+	switch {
+	case s.tx.opts.RequireTLS:
 		env.Flags |= mail.FlagRequireTLS
+	case s.tx.content.header.TLSOptional():
+		env.Flags |= mail.FlagTLSOptional
 	}
 	if s.peer.Local {
 		env.Flags |= mail.FlagSubmitted

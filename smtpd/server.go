@@ -103,7 +103,13 @@ func (s *Server) Serve(l net.Listener) error {
 
 // ServeConn serves one connection and returns when it is closed. A peer without a name is
 // looked up (Options.ClientName). It is not asked whether there is room.
-func (s *Server) ServeConn(nc net.Conn, p Peer) { s.serve(nc, p, s.options.Load(), true) }
+func (s *Server) ServeConn(nc net.Conn, p Peer) {
+	o, known := s.options.Load(), true
+	if o.Upstream != nil && !p.Local {
+		p, known = s.proxied(o, nc, p)
+	}
+	s.serve(nc, p, o, known)
+}
 
 // peer is who is at the other end of a connection, or of the proxy there. known is false
 // when the proxy has not said it.

@@ -106,6 +106,8 @@ func (w *Writer) beginField(name []byte) {
 	switch string(lower) {
 	case "received":
 		w.hops++
+	case "tls-required":
+		w.value, w.ofTLS = make([]byte, 0, 16), true
 	case "message-id":
 		w.seen |= hasMessageID
 		w.value, w.ofResent = w.valueBuf[:0], false
@@ -138,6 +140,11 @@ func (w *Writer) endField() {
 	}
 	_, value, _ := bytes.Cut(w.value, []byte{':'})
 	w.value = nil
+	if w.ofTLS {
+		w.ofTLS = false
+		w.tlsOptional = w.tlsOptional || strings.EqualFold(oneLine(value), "No")
+		return
+	}
 	w.addID(MessageID{Value: oneLine(value), Resent: w.ofResent})
 }
 

@@ -59,9 +59,10 @@ type Writer struct {
 	begin    bool   // at the beginning of a header line
 	dropping bool   // the field under way does not go on
 	start    []byte // of a line, as long as it is not clear what it is
-	value    []byte // of a Message-ID field, with its name; nil: not in one
+	value    []byte // of a Message-ID or TLS-Required field, with its name; nil: not in one
 	valueBuf [128]byte
 	ofResent bool // it is a Resent-Message-ID
+	ofTLS    bool // it is a TLS-Required
 	held     rewriter
 
 	ids      []MessageID
@@ -69,6 +70,8 @@ type Writer struct {
 	hops     int
 	seen     fields
 	eightBit bool
+
+	tlsOptional bool
 }
 
 type state uint8
@@ -140,6 +143,10 @@ func (w *Writer) Hops() int { return w.hops }
 // EightBit tells whether the header holds bytes above 127, which takes SMTPUTF8 to
 // carry (RFC 6531 section 3).
 func (w *Writer) EightBit() bool { return w.eightBit }
+
+// TLSOptional tells whether the header asks that policies about TLS be left aside
+// (TLS-Required: No, RFC 8689 section 3).
+func (w *Writer) TLSOptional() bool { return w.tlsOptional }
 
 // Done tells whether the whole header has passed.
 func (w *Writer) Done() bool { return w.state == inBody }

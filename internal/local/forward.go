@@ -98,7 +98,7 @@ func (d *delivery) send(f *forward) (mail.QueueID, error) {
 	old := d.a.Env
 	env := &mail.Envelope{
 		ID: id, Arrived: now, Sender: f.sender, EnvID: f.envID, Ret: f.ret, Client: old.Client,
-		Flags: old.Flags & (mail.FlagBody8BitMIME | mail.FlagBody7Bit | mail.FlagSMTPUTF8 | mail.FlagRequireTLS),
+		Flags: old.Flags & (mail.FlagBody8BitMIME | mail.FlagBody7Bit | mail.FlagSMTPUTF8 | mail.FlagRequireTLS | mail.FlagTLSOptional),
 		Rcpts: rcpts,
 		Prepend: fmt.Appendf(nil, "Received: by %s (%s)\r\n\tid %s; %s\r\n",
 			d.MyHostname, d.MailName, id, header.Date(now)),

@@ -88,6 +88,7 @@ const (
 	FlagHold                           // goes on hold as it comes in (access(5): HOLD)
 	FlagStrayEnds                      // holds a CR or LF that is no CRLF, or does not end in CRLF
 	FlagRequireTLS                     // MAIL said REQUIRETLS (RFC 8689)
+	FlagTLSOptional                    // the header says TLS-Required: No, and MAIL did not say REQUIRETLS
 )
 
 // Envelope is all that is kept with a message beside its body.

@@ -257,6 +257,9 @@ func (s *session) envelope(rcpts []mail.Recipient) *mail.Envelope {
 	if s.SMTPUTF8Autodetect && (s.header.EightBit() || s.internationalAddress(rcpts)) {
 		env.Flags |= mail.FlagSMTPUTF8
 	}
+	if s.header.TLSOptional() {
+		env.Flags |= mail.FlagTLSOptional
+	}
 	return env
 }
 

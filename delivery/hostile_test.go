@@ -48,6 +48,8 @@ func (d *deaf) Read(p []byte) (int, error) {
 
 func (d *deaf) Write(p []byte) (int, error)      { return d.told.Write(p) }
 func (d *deaf) Close() error                     { return nil }
+func (d *deaf) LocalAddr() net.Addr              { return &net.TCPAddr{} }
+func (d *deaf) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
 func (d *deaf) SetDeadline(time.Time) error      { return nil }
 func (d *deaf) SetReadDeadline(time.Time) error  { return nil }
 func (d *deaf) SetWriteDeadline(time.Time) error { return nil }
@@ -104,7 +106,7 @@ func FuzzServer(f *testing.F) {
 		delivered := 0
 		for _, results := range src.results {
 			for i, r := range results {
-				if r.Reason == "" || strings.ContainsAny(r.Reason+r.RemoteReply, "\r\n\x00") {
+				if r.Reason == "" || r.Reason == "internal error" || strings.ContainsAny(r.Reason+r.RemoteReply, "\r\n\x00") {
 					t.Fatalf("%q: reason %q", says, r.Reason)
 				}
 				if r.State == mail.Delivered && (i == 0 || results[0].State != mail.Delivered) {

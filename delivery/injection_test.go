@@ -199,3 +199,35 @@ func TestRepliesBehindSTARTTLS(t *testing.T) {
 		}
 	}
 }
+
+// A server whose TLS is garbage, or far too much of it, costs little and ends the attempt.
+func TestGarbageForTLS(t *testing.T) {
+	for name, again := range map[string]string{
+		"a record longer than there are": "\x16\x03\x03\xff\xff" + strings.Repeat("\x00", 0xffff),
+		"a handshake message of 16 MB":   "\x16\x03\x03\x40\x00\x02\xff\xff\xff" + strings.Repeat("\x00", 0x4000-4),
+		"empty records":                  "\x16\x03\x03\x00\x00",
+		"alerts":                         "\x15\x03\x03\x00\x02\x01\x5a",
+		"text":                           "250 ok\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			// The greeting and two replies come one by one: nothing is there behind the last.
+			server := &endless{begin: "220 x\r\n250-x\r\n250 STARTTLS\r\n220 go\r\n", again: again, left: 64 << 20}
+			c := New(Options{TLSLevel: "encrypt", Dial: func(context.Context, string, string) (net.Conn, error) { return server, nil }})
+			src := &source{t: t, attempts: []*mail.Attempt{letter("one@dest.example")}}
+			runtime.ReadMemStats(&before)
+			c.Work(t.Context(), "smtp:[192.0.2.1]", src)
+			runtime.ReadMemStats(&after)
+			c.Close()
+			if r := src.results[0][0]; r.State != mail.Deferred || !strings.Contains(r.Reason, "TLS") {
+				t.Errorf("%s", fate(r))
+			}
+			if told := server.told.String(); strings.Contains(told, "MAIL") || strings.Count(told, "\x16\x03\x01") != 1 {
+				t.Errorf("we said %q", told)
+			}
+			if took := after.TotalAlloc - before.TotalAlloc; took > 2<<20 {
+				t.Errorf("%d bytes were taken from the heap", took)
+			}
+		})
+	}
+}

@@ -42,6 +42,9 @@ func FuzzConnection(f *testing.F) {
 		if line := malformed(said); line != "" {
 			t.Errorf("reply line %q", line)
 		}
+		if strings.Contains(said, "internal error") {
+			t.Errorf("a panic: %q", w.log.all())
+		}
 		var got []string
 		for _, m := range w.kept() {
 			got = append(got, joined(m.body))

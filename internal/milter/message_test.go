@@ -31,7 +31,7 @@ func TestUnchanged(t *testing.T) {
 			if r, err := sn.Message(m); err != nil || r.Action != mail.MilterContinue {
 				t.Fatalf("%+v, %v; %s", r, err, log)
 			}
-			if m.Draft != first || s.open != 1 || !strings.HasSuffix(whole(m), letter) {
+			if m.Draft != first || s.open != 1 || !strings.HasSuffix(whole(m), letter) || !strings.Contains(string(m.Prepend), ownField) {
 				t.Errorf("another draft of %d, or changed:\n%s", s.open, whole(m))
 			}
 			if name == "put on top" && string(m.Prepend) != "A: a\r\n"+ownField+"B: b\r\n" {
@@ -212,7 +212,7 @@ func TestTimeLimits(t *testing.T) {
 			theirs := tick(c, stop)
 			defer theirs()
 			r := sn.Mail([]string{"<a@b.example>"})
-			if took := time.Since(began); took != maxSteps*7*time.Second || r.Action != mail.MilterRefuse {
+			if took := time.Since(began); took != 70*time.Second || r.Action != mail.MilterRefuse {
 				t.Errorf("%+v after %s; %s", r, took, log)
 			}
 		})

@@ -76,7 +76,7 @@ func (c *conn) next() bool {
 		c.readFailed(err)
 		return false
 	}
-	if line.Cut {
+	if line.Cut || len(line.Text) == c.o.LineLengthLimit { // the line end does not fit, either
 		c.log.Warn(c.peer.String() + ": request longer than " + itoa(c.o.LineLengthLimit) + ": " + echo(withoutSecret(line.Text), 30) + "...")
 	}
 	if line.BareLF && c.o.ForbidBareNewline == wire.BareLFReject {
@@ -150,7 +150,8 @@ func (c *conn) command(line string) reply {
 	default:
 		r = c.run(v, arg)
 	}
-	c.tally.count(v, r.ok())
+	// After XCLIENT the session begins anew, and Postfix never gets to count it as done.
+	c.tally.count(v, r.ok() && v != verbXclient)
 	if !r.ok() {
 		c.errors++
 	}

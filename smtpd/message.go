@@ -207,7 +207,9 @@ func (s *session) finish(done string) error {
 		c.abort(s)
 		return status(554, mail.Code(5, 4, 0), "Error: too many hops")
 	}
-	s.logMessageIDs()
+	if !s.tx.discard {
+		s.logMessageIDs()
+	}
 	if !s.peer.Local && len(s.o.EndOfData) > 0 {
 		if refused := s.askAbout("END-OF-MESSAGE", s.o.EndOfData, subject{class: classEndOfData, name: "END-OF-MESSAGE"}); refused != nil {
 			c.abort(s)

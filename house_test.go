@@ -42,21 +42,22 @@ var arrows = map[string][]string{
 	"internal/table/sqlitetable": {"internal/table", "internal/table/dbtable"},
 	"internal/table/ldaptable":   {"internal/table", "internal/table/dbtable"},
 
-	"internal/dns":       {},
-	"internal/certs":     {},
-	"internal/postconf":  {},
-	"internal/sock":      {},
-	"internal/inspect":   {"internal/mail", "internal/dns"},
-	"internal/verify":    {"internal/mail"},
-	"internal/login":     {"internal/mail", "internal/table"},
-	"integration":        nil,
-	"integration/peers":  {},
-	"integration/dialog": {},
-	"cmd/aliasmx":        nil,
+	"internal/dns":      {},
+	"internal/certs":    {},
+	"internal/postconf": {},
+	"internal/sock":     {},
+	"internal/inspect":  {"internal/mail", "internal/dns"},
+	"internal/verify":   {"internal/mail"},
+	"internal/login":    {"internal/mail", "internal/table"},
+	"integration":       nil,
+	"integration/peers": {},
+	"integration/talks": {},
+	"cmd/aliasmx":       nil,
 }
 
 // testOnly lists what a package's tests may import beside its own arrows.
 var testOnly = map[string][]string{
+	"smtpd":             {"alias", "internal/table", "integration/talks"},
 	"queue":             {"queue/memstore", "queue/pebblestore", "queue/storetest"},
 	"queue/pebblestore": {"queue/storetest", "queue/memstore"},
 	"queue/memstore":    {"queue/storetest"},

@@ -197,6 +197,21 @@ func (h *house) record(list []*talks.Conversation, addrs []string) {
 	}
 }
 
+// TestConversationsNameRules: who differs from Postfix says by which rule.
+func TestConversationsNameRules(t *testing.T) {
+	page, err := os.ReadFile("../docs/differences.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := talks.Rules(string(page))
+	all, _ := portableConversations(t, talks.Portable)
+	for _, c := range all {
+		if c.Differs != "" && !slices.Contains(rules, c.Differs) {
+			t.Errorf("%s: docs/differences.md has no rule %q", c.Name(), c.Differs)
+		}
+	}
+}
+
 // TestConversationsOfPostfix: what we expect is what Postfix does.
 func TestConversationsOfPostfix(t *testing.T) {
 	all, list := portableConversations(t, talks.Portable)

@@ -100,6 +100,18 @@ func concerns(of rune, isPostfix bool) bool {
 	return of == 0 || (of == postfix) == isPostfix
 }
 
+// Rules are those that a page in the form of docs/differences.md has: the first column of
+// its table.
+func Rules(page string) []string {
+	var rules []string
+	for line := range strings.Lines(page) {
+		if cells := strings.Split(line, " | "); len(cells) > 3 && strings.HasPrefix(line, "| ") {
+			rules = append(rules, strings.TrimPrefix(cells[0], "| "))
+		}
+	}
+	return rules
+}
+
 // lines are those expected of one side.
 func lines(list []Expected, isPostfix bool) []string {
 	out := []string{}
@@ -133,11 +145,11 @@ func (c *Conversation) CompareLog(got []string, queued int, isPostfix bool) stri
 	return c.compare("log", byDaemon(got), byDaemon(want))
 }
 
-var messageID = regexp.MustCompile(`^cleanup: Q(\d+): message-id=`)
+var ofCleanup = regexp.MustCompile(`^cleanup: (?:warning: )?Q(\d+): `)
 
 func withoutRefused(list []string, queued int) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(line string) bool {
-		m := messageID.FindStringSubmatch(line)
+		m := ofCleanup.FindStringSubmatch(line)
 		if m == nil {
 			return false
 		}

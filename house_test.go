@@ -55,7 +55,7 @@ var arrows = map[string][]string{
 	"internal/milter":    {"internal/mail"},
 	"integration":        nil,
 	"integration/peers":  {},
-	"integration/dialog": {},
+	"integration/talks":  {},
 	"cmd/aliasmx":        nil,
 
 	"integration/smuggle": {},
@@ -63,10 +63,10 @@ var arrows = map[string][]string{
 
 // testOnly lists what a package's tests may import beside its own arrows.
 var testOnly = map[string][]string{
+	"smtpd":             {"alias", "internal/table", "integration/talks", "integration/smuggle"},
 	"queue":             {"queue/memstore", "queue/pebblestore", "queue/storetest"},
 	"queue/pebblestore": {"queue/storetest", "queue/memstore"},
 	"queue/memstore":    {"queue/storetest"},
-	"smtpd":             {"integration/smuggle"},
 	"delivery":          {"integration/smuggle"},
 	"internal/wire":     {"integration/smuggle"},
 }

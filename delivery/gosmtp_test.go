@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,6 +31,7 @@ type received struct {
 	from string
 	opts smtp.MailOptions
 	to   []string
+	dsn  []smtp.RcptOptions
 	data string
 	tls  bool
 }
@@ -52,11 +54,11 @@ func (s *backendSession) Mail(from string, o *smtp.MailOptions) error {
 	return nil
 }
 
-func (s *backendSession) Rcpt(to string, _ *smtp.RcptOptions) error {
+func (s *backendSession) Rcpt(to string, o *smtp.RcptOptions) error {
 	if strings.HasPrefix(to, "bad") {
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "no such user"}
 	}
-	s.r.to = append(s.r.to, to)
+	s.r.to, s.r.dsn = append(s.r.to, to), append(s.r.dsn, *o)
 	return nil
 }
 
@@ -195,6 +197,38 @@ func TestDeliverToGoSMTP(t *testing.T) {
 		if two, last := src.results[1][0].ConnUse, src.results[3][0].ConnUse; two != 2 || last != 1 {
 			t.Errorf("conn_use %d and %d, want 2 and 1", two, last)
 		}
+	}
+}
+
+// Each extension that both sides know is used: SIZE, DSN with all of its parameters,
+// SMTPUTF8, 8BITMIME.
+func TestDeliverExtensionsToGoSMTP(t *testing.T) {
+	b := &backend{}
+	port := serveGoSMTP(t, b, nil)
+	ns := serveZone(t, "dest.example. 60 IN MX 10 mx.dest.example.", "mx.dest.example. 60 IN A 127.0.0.1")
+	client := New(Options{
+		MyHostname: "mx.example.com", DefaultPort: port, DNSEnabled: true,
+		Resolver: ourdns.New(ourdns.Options{Servers: []string{ns}}),
+	})
+	m := letter("jürgen@dest.example")
+	m.Env.Flags, m.Env.Ret, m.Env.EnvID = mail.FlagSMTPUTF8|mail.FlagBody8BitMIME, "FULL", "a=b c"
+	m.Env.Rcpts[0].Notify = mail.NotifySuccess | mail.NotifyFailure | mail.NotifyDelay
+	m.Env.Rcpts[0].ORcpt = "rfc822;one+two@orig.example"
+	src := &source{t: t, attempts: []*mail.Attempt{m}}
+	client.Work(t.Context(), "smtp:dest.example", src)
+	client.Close()
+	if got := fates(src.results[0]); !strings.HasPrefix(got, "sent 2.0.0 ") {
+		t.Fatal(got)
+	}
+	got := b.got[0]
+	size := int64(len(m.Env.Prepend) + len(testBody))
+	if o := got.opts; !o.UTF8 || o.Body != "8BITMIME" || o.Return != smtp.DSNReturnFull || o.EnvelopeID != "a=b c" || o.Size < size {
+		t.Errorf("MAIL %+v, want SIZE=%d at least", got.opts, size)
+	}
+	want := []smtp.DSNNotify{smtp.DSNNotifySuccess, smtp.DSNNotifyFailure, smtp.DSNNotifyDelayed}
+	if o := got.dsn[0]; got.to[0] != "jürgen@dest.example" || !slices.Equal(o.Notify, want) ||
+		o.OriginalRecipientType != smtp.DSNAddressTypeRFC822 || o.OriginalRecipient != "one+two@orig.example" {
+		t.Errorf("RCPT %q %+v", got.to, got.dsn)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -72,7 +71,7 @@ func (l *attempt) check(name, password string) error {
 	l.name = name
 	switch {
 	case name == "trouble":
-		return errors.New("disk is broken")
+		return status(454, mail.Code(4, 7, 0), "(reason unavailable)")
 	case name == "away":
 		return status(454, mail.Code(4, 7, 0), "Connection lost to authentication server")
 	case password != "secret":

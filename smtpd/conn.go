@@ -85,7 +85,7 @@ func (c *conn) next() bool {
 		c.readFailed(err)
 		return false
 	}
-	if line.Cut {
+	if line.Cut || len(line.Text) == c.o.LineLengthLimit { // the line end does not fit, either
 		c.log.Warn(c.peer.String() + ": request longer than " + itoa(c.o.LineLengthLimit) + ": " + echo(withoutSecret(line.Text), 30) + "...")
 	}
 	if line.BareLF && c.o.bareLF(c.bareLF) == wire.BareLFReject {
@@ -177,7 +177,7 @@ func (c *conn) command(line string) reply {
 	if refused && v == verbBdat {
 		r = c.refuseChunk(arg, r)
 	}
-	// XCLIENT begins everything anew, in Postfix before its success is counted.
+	// After XCLIENT the session begins anew, and Postfix never gets to count it as done.
 	c.tally.count(v, r.ok() && v != verbXclient)
 	if !r.ok() {
 		c.errors++

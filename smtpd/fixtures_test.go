@@ -261,6 +261,9 @@ func (j *journal) Handle(_ context.Context, r slog.Record) error {
 				line += ", " + key + "=" + v[key]
 			}
 		}
+		if from := v["orig_queue_id"]; from != "" {
+			line += ", orig_queue_id=" + from
+		}
 		if from := v["orig_client"]; from != "" {
 			line += ", orig_client=" + from
 		}

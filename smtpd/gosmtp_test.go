@@ -2,13 +2,16 @@ package smtpd
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 
 	"aliasmx/internal/mail"
@@ -98,6 +101,56 @@ func TestGoSMTPClient(t *testing.T) {
 	if got := m.env; got.ID != want.ID || got.Sender != want.Sender || got.EnvID != want.EnvID || got.Ret != want.Ret ||
 		got.Flags != want.Flags || got.Client != want.Client || !got.Arrived.Equal(want.Arrived) {
 		t.Errorf("envelope\n got %+v\nwant %+v", got, want)
+	}
+}
+
+// Each extension that go-smtp's client knows, through us: STARTTLS, AUTH, SMTPUTF8,
+// 8BITMIME, SIZE, ENHANCEDSTATUSCODES, and the verbs that move no mail.
+func TestGoSMTPClientExtensions(t *testing.T) {
+	w := usual(t)
+	w.o.LocalClients, w.o.MyNetworks = nil, nil
+	w.o.TLS = &TLS{Config: testCertificate(t), Timeout: patience}
+	w.o.Logins, w.o.TLSAuthOnly = &accounts{mechanisms: "PLAIN LOGIN"}, true
+	w.o.Relay = restrict("permit_sasl_authenticated", "reject_unauth_destination")
+	c, err := smtp.DialStartTLS(listen(t, w), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, ok := c.TLSConnectionState(); !ok || !c.SupportsAuth("PLAIN") || !c.SupportsAuth("LOGIN") {
+		t.Error("AUTH is not offered over TLS")
+	}
+	if ok, _ := c.Extension("STARTTLS"); ok {
+		t.Error("STARTTLS is offered within TLS")
+	}
+	for _, step := range []struct {
+		what string
+		err  error
+	}{
+		{"AUTH", c.Auth(sasl.NewPlainClient("", "joe", "secret"))},
+		{"NOOP", c.Noop()},
+		{"MAIL", c.Mail("jürgen@example.net", &smtp.MailOptions{UTF8: true, Body: smtp.Body8BitMIME, Size: 30})},
+		{"RSET", c.Reset()},
+		{"MAIL after RSET", c.Mail("jürgen@example.net", &smtp.MailOptions{UTF8: true, Body: smtp.Body8BitMIME, Size: 30})},
+		{"RCPT", c.Rcpt("ä@elsewhere.example", &smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyNever}})},
+	} {
+		if step.err != nil {
+			t.Fatalf("%s: %v", step.what, step.err)
+		}
+	}
+	d, err := c.Data()
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(d, "Subject: ü\r\n\r\nx\r\n")
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.Quit()
+	m := &w.store.messages[0]
+	if l := letterOf(m); l.From != "<jürgen@example.net> BODY=8BITMIME SMTPUTF8" || m.env.Rcpts[0].Notify != mail.NotifyNever ||
+		m.env.Rcpts[0].Final.String() != "ä@elsewhere.example" || !strings.Contains(l.Data, "with UTF8SMTPSA id ") {
+		t.Errorf("got %+v", l)
 	}
 }
 

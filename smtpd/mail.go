@@ -32,6 +32,9 @@ func (c *conn) mailFrom(arg string) reply {
 		return *refused
 	}
 	path, rest, err := c.parsePath(arg)
+	if err == nil && badDomain(path, asksForUTF8(rest)) {
+		err = mail.ErrPathSyntax
+	}
 	if err != nil {
 		c.logBadPath(err, "MAIL", arg, rest)
 		return say(501, mail.Code(5, 1, 7), "Bad sender address syntax")
@@ -66,6 +69,9 @@ func (c *conn) mailFrom(arg string) reply {
 // could be taken for an option where it is given to a command (allow_min_user).
 func (c *conn) parsePath(arg string) (path mail.Path, rest string, err error) {
 	path, rest, err = mail.ParsePath(arg, c.o.StrictEnvelopes)
+	if a := mail.SplitAddress(path.Local); err == nil && path.Domain == "" && mail.ValidHostname(a.Domain) {
+		path.Address = a // "user@domain" in quotes and nothing else: Postfix forgets the quotes
+	}
 	if err == nil && !c.o.AllowMinUser && strings.HasPrefix(path.Local, "-") {
 		err = mail.ErrPathSyntax
 	}
@@ -135,6 +141,22 @@ func (c *conn) logBadPath(err error, verb, arg, rest string) {
 
 func (c *conn) warnIllegal(verb, address string) {
 	c.log.Warn("Illegal address syntax from " + c.peer.String() + " in " + verb + " command: " + echo(address, maxEchoedAddress))
+}
+
+// badDomain tells that a domain is none because it is not ASCII and nobody has said
+// SMTPUTF8.
+func badDomain(path mail.Path, utf8 bool) bool {
+	return !utf8 && strings.ContainsFunc(path.Domain, isEightBit)
+}
+
+// asksForUTF8 tells whether SMTPUTF8 is among the parameters.
+func asksForUTF8(parameters string) bool {
+	for _, p := range params(parameters) {
+		if p.is("SMTPUTF8") {
+			return true
+		}
+	}
+	return false
 }
 
 func isASCII(a mail.Address) bool {

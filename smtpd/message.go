@@ -216,7 +216,7 @@ func (s *session) finish(done string) error {
 		c.abort(s)
 		return status(554, mail.Code(5, 4, 0), "Error: too many hops")
 	}
-	if rejected == nil || len(c.header.MessageIDs()) > 0 {
+	if !s.tx.Discard && (rejected == nil || len(c.header.MessageIDs()) > 0) {
 		s.logMessageIDs()
 	}
 	if !s.peer.Local && len(s.o.EndOfData) > 0 {

@@ -38,7 +38,7 @@ func (c *conn) vrfy(arg string) reply {
 		return *refused
 	}
 	path, rest, err := mail.ParsePath(arg, false)
-	if err != nil || rest != "" || path.IsNull() {
+	if err != nil || rest != "" || path.IsNull() || badDomain(path, utf8 || c.utf8) {
 		c.warnIllegal("VRFY", arg)
 		return say(501, mail.Code(5, 1, 3), "Bad recipient address syntax")
 	}

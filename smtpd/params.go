@@ -57,11 +57,12 @@ func parseSize(s string) (int64, bool) {
 		if c < '0' || c > '9' {
 			return 0, false
 		}
-		if n < 0 || n > (math.MaxInt64-9)/10 {
+		digit := int64(c - '0')
+		if n < 0 || n > (math.MaxInt64-digit)/10 {
 			n = -1
 			continue
 		}
-		n = n*10 + int64(c-'0')
+		n = n*10 + digit
 	}
 	return n, true
 }

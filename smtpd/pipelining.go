@@ -46,7 +46,7 @@ func (c *conn) notePipelining(after string) {
 // the end (smtpd_forbid_unauth_pipelining). DATA decides for itself: commands that follow
 // one which is refused are a nuisance, but the body before 354 is an attack.
 func (c *conn) pipelined(v verb) bool {
-	if c.peer.Local || v == verbBdat || v == verbQuit || c.esmtp && !v.last() || !c.wc.Pending() {
+	if c.peer.Local || v == verbQuit || c.esmtp && !v.last() || !c.wc.Pending() {
 		return false
 	}
 	if !c.improper {

@@ -24,7 +24,7 @@ func (c *conn) rcptTo(arg string) reply {
 		return *refused
 	}
 	path, rest, err := c.parsePath(arg)
-	if err == nil && path.IsNull() {
+	if err == nil && (path.IsNull() || badDomain(path, c.utf8)) {
 		err = mail.ErrPathSyntax
 	}
 	if err != nil {
@@ -93,7 +93,7 @@ func (c *conn) rcptParams(s string) (*smtp.RcptOptions, *reply) {
 // parseNotify reads the value of NOTIFY (RFC 3461 section 4.1): nil when it is none, and
 // the word that is unknown if that is why.
 func parseNotify(s string) (list []smtp.DSNNotify, unknown string) {
-	never := false
+	never, other := false, false
 	for word := range strings.SplitSeq(s, ",") {
 		switch n := smtp.DSNNotify(strings.ToUpper(word)); n {
 		case "":
@@ -101,12 +101,13 @@ func parseNotify(s string) (list []smtp.DSNNotify, unknown string) {
 			never = true
 			list = append(list, n)
 		case smtp.DSNNotifySuccess, smtp.DSNNotifyFailure, smtp.DSNNotifyDelayed:
+			other = true
 			list = append(list, n)
 		default:
 			return nil, word
 		}
 	}
-	if never && len(list) > 1 {
+	if never && other {
 		return nil, ""
 	}
 	return list, ""

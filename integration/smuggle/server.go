@@ -62,6 +62,21 @@ func (s Server) Split(sent string) (message, commands string, ended bool) {
 // CRLF line ends: a bare LF ends a line, a line that is a dot and not the end vanishes, a
 // bare CR stays, or is a space. Commands is what follows the end.
 func Kept(sent string, crIsSpace bool) (message, commands string, ended bool) {
+	return kept(sent, func(text string) string { return keptLine(text, crIsSpace) })
+}
+
+// KeptAllowed is the same where smtpd_forbid_bare_newline = no, of what no bare LF ends: CRs
+// before a line end are part of it if bare CRs are to be spaces.
+func KeptAllowed(sent string, crIsSpace bool) (message, commands string, ended bool) {
+	return kept(sent, func(text string) string {
+		if crIsSpace {
+			text = strings.TrimRight(text, "\r")
+		}
+		return keptLine(text, crIsSpace)
+	})
+}
+
+func kept(sent string, keep func(text string) string) (message, commands string, ended bool) {
 	proper := true // the line before ended in CRLF
 	for {
 		line, rest, found := strings.Cut(sent, "\n")
@@ -74,7 +89,7 @@ func Kept(sent string, crIsSpace bool) (message, commands string, ended bool) {
 			return message, sent, true
 		}
 		if text != "." {
-			message += keptLine(strings.TrimPrefix(text, "."), crIsSpace) + "\r\n"
+			message += keep(strings.TrimPrefix(text, ".")) + "\r\n"
 		}
 		proper = crlf
 	}
@@ -87,8 +102,6 @@ func KeptChunks(sent string, crIsSpace bool) (message string) {
 		switch text, ended := strings.CutSuffix(line, "\n"); {
 		case ended:
 			message += keptLine(strings.TrimSuffix(text, "\r"), crIsSpace) + "\r\n"
-		case strings.HasSuffix(text, "\r") && crIsSpace:
-			message += keptLine(strings.TrimRight(text, "\r"), crIsSpace) + " \r\n"
 		case text != "":
 			message += keptLine(text, crIsSpace) + "\r\n"
 		}
@@ -96,15 +109,10 @@ func KeptChunks(sent string, crIsSpace bool) (message string) {
 	return message
 }
 
-// keptLine is a line without its end. Of several CRs in a row one counts, of those before
-// the line end none.
+// keptLine is a line without its end.
 func keptLine(text string, crIsSpace bool) string {
 	if !crIsSpace {
 		return text
-	}
-	text = strings.TrimRight(text, "\r")
-	for strings.Contains(text, "\r\r") {
-		text = strings.ReplaceAll(text, "\r\r", "\r")
 	}
 	return strings.ReplaceAll(text, "\r", " ")
 }

@@ -89,7 +89,7 @@ func (l *LineWriter) Write(p []byte) (int, error) {
 				p = p[1:]
 				continue
 			}
-			if err := l.strayCR(p[0]); err != nil {
+			if err := l.strayCR(); err != nil {
 				return 0, err
 			}
 		}
@@ -138,16 +138,12 @@ func (l *LineWriter) proper(p []byte) int {
 }
 
 // strayCR writes what becomes of a CR that no LF follows.
-func (l *LineWriter) strayCR(next byte) error {
+func (l *LineWriter) strayCR() error {
+	l.open = true
 	if !l.replaceCR {
-		l.open = true
 		return l.put([]byte{'\r'})
 	}
 	l.StrayCRs++
-	if next == '\r' {
-		return nil
-	}
-	l.open = true
 	return l.put([]byte{' '})
 }
 
@@ -166,7 +162,7 @@ func (l *LineWriter) put(p []byte) error {
 func (l *LineWriter) Close() error {
 	if l.cr {
 		l.cr = false
-		if err := l.strayCR(0); err != nil {
+		if err := l.strayCR(); err != nil {
 			return err
 		}
 	}

@@ -54,6 +54,7 @@ type DotReader struct {
 	rest  []byte // of a piece, for Read
 	err   error
 	ended bool
+	owed  int // spaces in place of CRs
 	fixed [2]byte
 }
 
@@ -129,6 +130,12 @@ func (d *DotReader) next() ([]byte, error) {
 		if d.used > 0 {
 			d.r.Discard(d.used)
 			d.used = 0
+		}
+		if d.owed > 0 {
+			n := min(d.owed, len(d.fixed))
+			d.owed -= n
+			d.Bytes += int64(n)
+			return d.instead("  "[:n]), nil
 		}
 		block, err := d.peek(1)
 		if err != nil {
@@ -264,7 +271,8 @@ func (d *DotReader) bareLF(block []byte, lf int) []byte {
 }
 
 // stray hands out what is before a stray CR, or the space in its place; nil when the CR
-// is to stay. Of several in a row the last one counts: CRs before a CRLF just go.
+// is to stay. Where a bare LF ends lines, CRs before a CRLF are part of the line end, as
+// they are for Postfix.
 func (d *DotReader) stray(block []byte, cr int) []byte {
 	if !d.replaceCR {
 		return nil
@@ -274,12 +282,30 @@ func (d *DotReader) stray(block []byte, cr int) []byte {
 		d.used = cr
 		return block[:cr]
 	}
-	d.StrayCRs++
-	d.r.Discard(1)
-	if block[1] == '\r' {
+	if d.mode == BareLFAllow {
+		d.strays()
 		return []byte{}
 	}
+	d.StrayCRs++
+	d.r.Discard(1)
 	return d.instead(" ")
+}
+
+// strays takes all CRs but one that belongs to a CRLF. Spaces are owed for them, unless
+// that comes.
+func (d *DotReader) strays() {
+	for n := 1; ; n++ {
+		d.StrayCRs++
+		d.r.Discard(1)
+		b, err := d.peek(2)
+		switch {
+		case err != nil || b[0] == '\r' && b[1] == '\n':
+			return
+		case b[0] != '\r':
+			d.owed = n
+			return
+		}
+	}
 }
 
 // instead is a piece that did not come from the client.

@@ -47,9 +47,10 @@ func TestDotReader(t *testing.T) {
 		{name: "allowed CRLF.LF", mode: BareLFAllow, in: "one\r\n.\n", want: "one\r\n"},
 
 		{name: "stray CR replaced", replace: true, in: "a\rb\r\n\r\none\rtwo\r\r\nx\r.\r\n.\r\n",
-			want: "a b\r\n\r\none two\r\nx .\r\n"},
+			want: "a b\r\n\r\none two \r\nx .\r\n"},
 		{name: "CR before bare LF is CRLF", in: "a\r\nb\r\n.\r\n", want: "a\r\nb\r\n"},
-		{name: "CR alone on a line", replace: true, in: "\r\r\n\rx\r\n.\r\n", want: "\r\n x\r\n"},
+		{name: "CR alone on a line", replace: true, in: "\r\r\n\rx\r\n.\r\n", want: " \r\n x\r\n"},
+		{name: "CRs before CRLF, allowed", mode: BareLFAllow, replace: true, in: "\r\r\n\r\r\rx\r\ra\r\r\r\n\ry\r\n.\r\n", want: "\r\n   x  a\r\n y\r\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for size := 1; size <= len(tt.in); size++ {
@@ -155,9 +156,8 @@ func naiveDots(in string, mode BareLF, replace bool) (out string, left string, e
 		before = properly
 		line = strings.TrimPrefix(line, ".")
 		if replace {
-			line = strings.TrimRight(line, "\r")
-			for strings.Contains(line, "\r\r") {
-				line = strings.ReplaceAll(line, "\r\r", "\r")
+			if mode == BareLFAllow {
+				line = strings.TrimRight(line, "\r")
 			}
 			line = strings.ReplaceAll(line, "\r", " ")
 		}

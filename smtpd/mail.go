@@ -140,6 +140,9 @@ func (c *conn) logBadPath(err error, verb, arg, rest string) {
 }
 
 func (c *conn) warnIllegal(verb, address string) {
+	if !c.o.SMTPUTF8Enable {
+		address = asASCII(address)
+	}
 	c.log.Warn("Illegal address syntax from " + c.peer.String() + " in " + verb + " command: " + echo(address, maxEchoedAddress))
 }
 
@@ -161,6 +164,17 @@ func asksForUTF8(parameters string) bool {
 
 func isASCII(a mail.Address) bool {
 	return !strings.ContainsFunc(a.Local, isEightBit) && !strings.ContainsFunc(a.Domain, isEightBit)
+}
+
+// asASCII shows bytes as the log does where nothing but ASCII is text.
+func asASCII(s string) string {
+	b := []byte(s)
+	for i := range b {
+		if b[i] >= 0x80 {
+			b[i] = '?'
+		}
+	}
+	return string(b)
 }
 
 func isEightBit(c rune) bool { return c >= 0x80 }

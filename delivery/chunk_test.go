@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -316,6 +317,7 @@ func TestWhatGoesByData(t *testing.T) {
 		{"in lower case", 0, body(testBody), "", Options{}, "chunking", "M R B Q"},
 		{"not offered", 0, body(testBody), "", Options{}, "X", "M R D Q"},
 		{"not wanted", 0, body(testBody), "", Options{NoChunking: true}, "CHUNKING", "M R D Q"},
+		{"addresses to be replaced", 0, body(testBody), "", Options{Generic: func(_ context.Context, a mail.Address) (mail.Address, error) { return a, nil }}, "CHUNKING", "M R D Q"},
 		{"stray line ends", mail.FlagStrayEnds, body("a\rb\n.\r\nc"), "", Options{}, "CHUNKING", "M R D Q"},
 		{"long lines", mail.FlagLongLines, long, "", Options{}, "CHUNKING", "M R B Q"},
 		{"long lines and a limit", mail.FlagLongLines, long, "", Options{LineLengthLimit: 998}, "CHUNKING", "M R D Q"},

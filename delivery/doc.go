@@ -19,10 +19,10 @@
 //   - A recipient that a host refused for now, or that a lost connection left open, is
 //     tried at the next host of the same next hop (postconf(5): smtp_mx_session_limit),
 //     and deferred when there is none.
-//   - Once the end of the content is on its way, a lost connection leaves the outcome unknown. The
-//     message is sent again later and may arrive twice; the log says so.
-//   - Header and body leave as they were received: with DATA dots are added,
-//     which the receiver takes away again; with BDAT nothing.
+//   - Once the end of the content is on its way, a lost connection leaves the outcome
+//     unknown. The message is sent again later and may arrive twice; the log says so.
+//   - Header and body leave as they were received: with DATA dots are added, which the
+//     receiver takes away again; with BDAT nothing.
 //   - No byte of an address or of a server's reply can become a command or a line of its
 //     own: commands with control characters are not sent, replies are made printable.
 //   - Every wait has a time limit, every amount of a server's talk a bound.

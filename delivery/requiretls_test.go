@@ -151,6 +151,21 @@ func TestRequireTLSAndReuse(t *testing.T) {
 	}
 }
 
+// Whatever way a session came about: without proof of who the server is, there is a reason
+// not to send.
+func TestRequireTLSIsAskedForEachMessage(t *testing.T) {
+	a := letter("r@dest.example")
+	a.Env.Flags |= mail.FlagRequireTLS
+	for _, s := range []session{{}, {overTLS: true}, {overTLS: true, extensions: extRequireTLS}, {extensions: extRequireTLS, verified: true}, {overTLS: true, verified: true}} {
+		if s.needsTLS(a) == nil {
+			t.Errorf("TLS %v, verified %v, offers %b: sent", s.overTLS, s.verified, s.extensions)
+		}
+	}
+	if f := (&session{overTLS: true, verified: true, extensions: extRequireTLS}).needsTLS(a); f != nil {
+		t.Error(f.reason)
+	}
+}
+
 // A report is not lost for the requirement (RFC 8689 section 5), nor is what stays on this
 // machine.
 func TestRequireTLSOfReports(t *testing.T) {

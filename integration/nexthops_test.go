@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -91,7 +93,19 @@ func newNextHop(t *testing.T, name string) *otherServer {
 	}
 	done := make(chan struct{})
 	go func() { cmd.Wait(); close(done) }()
-	t.Cleanup(func() { cmd.Process.Kill(); <-done })
+	t.Cleanup(func() {
+		// The first process of the namespace takes all others with it. It has other rights than
+		// it began with, and so does not end with unshare.
+		id := strconv.Itoa(cmd.Process.Pid)
+		children, _ := os.ReadFile("/proc/" + id + "/task/" + id + "/children")
+		for child := range strings.FieldsSeq(string(children)) {
+			if pid, err := strconv.Atoi(child); err == nil {
+				syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+		cmd.Process.Kill()
+		<-done
+	})
 	for end := time.Now().Add(limit); ; time.Sleep(50 * time.Millisecond) {
 		if c, err := net.Dial("tcp", s.addr); err == nil {
 			c.Close()

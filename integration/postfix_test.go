@@ -130,7 +130,7 @@ func TestPostfixOnBothSides(t *testing.T) {
 	got := next.inbox()
 	mustMatch(t, "mailbox", got, `(?s)Return-Path: <someone@client\.example>.*Subject: through both\n.*\n\nä letter with 8-bit\n\.\nand a lone dot above\n`)
 	mustMatch(t, "sender's log", sender.log(), `to=<info@alias\.example>.*status=sent \(250 2\.0\.0 Ok: queued as \w{12}\)`)
-	r.waitLog(`to=<target@dest\.example>, orig_to=<info@alias\.example>, .*status=sent \(250 2\.0\.0 Ok: queued as \w+\)`)
+	r.waitLog(`to=<target@dest\.example>, orig_to=<info@alias\.example>, .*status=sent \(250 2\.0\.0 Ok: \d+ bytes queued as \w+\)`)
 }
 
 // An address that does not exist: the sending Postfix hears it and bounces there.

@@ -9,13 +9,13 @@ import (
 )
 
 // Content by BDAT, where the server offers CHUNKING (RFC 3030): as one chunk, since its
-// size is known before. Nothing is stuffed, and nothing waits for a 354. With PIPELINING a
-// small message leaves in one write with MAIL and RCPT, which makes the transaction one
-// round trip; a larger one waits for the replies to RCPT, and for somebody to want it.
+// size is known before. Nothing is stuffed, and nothing waits for a 354: the chunk follows the
+// replies to RCPT, when somebody wants it.
 //
-// A server that refuses BDAT reads its octets all the same (RFC 3030 section 2). One that
-// does not takes content for commands, and its replies to them for ours: after a chunk
-// that nobody was to get, the connection is not used for another message.
+// With PIPELINING it could leave together with MAIL and RCPT. It does not: a server that
+// refuses BDAT has to read its octets all the same (RFC 3030 section 2), but one that does
+// not takes them for commands, and whoever wrote the message speaks in our name. Refused
+// recipients are common, and so were such servers.
 
 // contentWay is how the content of a message is sent.
 type contentWay uint8
@@ -23,14 +23,8 @@ type contentWay uint8
 const (
 	wayData  contentWay = iota
 	wayChunk            // BDAT after the replies to RCPT
-	wayPiped            // BDAT together with MAIL and RCPT, if there is room
 	wayNone             // not at all
 )
-
-// pipeChunkMax is the size of a message up to which it may leave together with commands.
-// It has to fit with them into the connection's buffer: one write, which the server's
-// window holds even while the server is busy writing replies (pipelineMax).
-const pipeChunkMax = 16 << 10
 
 // chooseWay decides between DATA and BDAT. What has to be changed on its way has no size
 // that could be told before, and goes by DATA.
@@ -38,7 +32,7 @@ func (t *transaction) chooseWay() {
 	env := t.j.a.Env
 	t.way = wayData
 	switch {
-	case !t.offers(extChunking) || t.set.NoChunking || t.j.byData:
+	case !t.offers(extChunking) || t.j.byData:
 		return
 	case t.rewrite != nil || t.set.checksOf(t.proto) != nil || env.Flags&mail.FlagStrayEnds != 0 || t.breaksLines():
 		return
@@ -46,11 +40,6 @@ func (t *transaction) chooseWay() {
 		return
 	}
 	t.way, t.size = wayChunk, size(t.j.a)+int64(len(t.signature))
-	// The reply to a chunk that no recipient was accepted for is one in LMTP, too, or none:
-	// RFC 2033 section 4.2 does not say.
-	if t.size <= pipeChunkMax && t.proto == protoSMTP && t.offers(extPipelining) {
-		t.way = wayPiped
-	}
 }
 
 // flaggedLine is the length of line up to which there is no FlagLongLines.
@@ -75,11 +64,6 @@ func (t *transaction) breaksLines() bool {
 	return false
 }
 
-// hasRoom tells whether all of the chunk fits behind the commands that wait to be sent.
-func (t *transaction) hasRoom() bool {
-	return int64(t.conn.Writer().Available()) >= t.size+int64(len("BDAT  LAST\r\n"))+20
-}
-
 // sendChunk writes BDAT and the content. It does not flush.
 func (t *transaction) sendChunk() error {
 	b := strconv.AppendInt(append(t.cmd[:0], "BDAT "...), t.size, 10)
@@ -93,20 +77,6 @@ func (t *transaction) sendChunk() error {
 		return err
 	}
 	return t.chunk.Close()
-}
-
-// pipedDone takes the reply to a chunk that left before anybody was accepted. It is false
-// when the connection is lost.
-func (t *transaction) pipedDone() bool {
-	if len(t.accepted) > 0 {
-		t.contentDone()
-		return !t.dead
-	}
-	if !t.expect(t.set.Timeouts.DataDone, t.atData()) {
-		return false
-	}
-	t.noReuse = true
-	return true
 }
 
 // toContent is the command that a reply to content is a reply to.

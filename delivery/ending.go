@@ -43,7 +43,10 @@ func (t *transaction) content() {
 	}
 	t.changed(t.j.a.Env.ID)
 	t.contentDone()
-	t.needReset = t.way == wayChunk && !t.taken // RFC 3030 section 2: nobody knows in what state the server is
+	t.needReset = false
+	if t.way == wayChunk && !t.taken {
+		t.noReuse = true // did it read the chunk that it has refused? (chunk.go)
+	}
 }
 
 // contentFailed is content that did not get away whole.
@@ -75,13 +78,6 @@ func (t *transaction) outOfTurn() {
 		return
 	}
 	t.j.fail(siteFailure(mail.Code(4, 5, 0), "Protocol error: host "+t.place+" replied before it was asked"), t.session)
-}
-
-// mayBeTaken: all of the content is with the server although replies to commands are still
-// awaited; if the connection breaks now, it may have taken the message. A connection that
-// had waited and gives no reply at all was closed before.
-func (t *transaction) mayBeTaken() bool {
-	return t.piped && !t.refused && len(t.j.left) > 0 && (t.opened || !t.waited)
 }
 
 func (t *transaction) warnDuplicate() {

@@ -113,9 +113,6 @@ type Options struct {
 	// not convert it, as that would break signatures.
 	SendEightBit bool
 
-	// NoChunking sends all content by DATA (smtp_discard_ehlo_keywords = chunking).
-	NoChunking bool
-
 	// ReuseCount is smtp_connection_reuse_count_limit, 0 is no limit; ReuseTime is
 	// smtp_connection_reuse_time_limit, 0 is 300 s. CacheTime is
 	// smtp_connection_cache_time_limit, how long an idle connection waits for more mail:

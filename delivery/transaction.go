@@ -53,7 +53,6 @@ type transaction struct {
 
 	way   contentWay
 	size  int64 // of the chunk
-	piped bool  // the chunk has left, before the replies to MAIL and RCPT were read
 	taken bool  // the reply to the end of the content was 2xx
 }
 
@@ -208,19 +207,6 @@ func (t *transaction) envelope() bool {
 			break
 		}
 		for next <= t.last() && (next == got || t.offers(extPipelining)) {
-			if next == t.atData() && t.way == wayPiped {
-				if next == got || !t.hasRoom() {
-					t.way = wayChunk
-					break
-				}
-				if err := t.sendChunk(); err != nil {
-					t.dead = true // what was collected must not leave without its end
-					t.contentFailed(err)
-					return false
-				}
-				next++
-				break
-			}
 			cmd := t.command(next)
 			if w := t.conn.Writer(); next > got && w.Buffered()+len(cmd) > pipelineMax {
 				break
@@ -233,7 +219,6 @@ func (t *transaction) envelope() bool {
 			t.lost(t.j, err, t.doing(got))
 			return false
 		}
-		t.piped = t.way == wayPiped && next > t.atData()
 		for ; got < next; got++ {
 			if !t.answer(got) {
 				return false
@@ -250,9 +235,6 @@ func (t *transaction) hopeless() bool {
 }
 
 func (t *transaction) doing(i int) string {
-	if t.mayBeTaken() {
-		return doingEndOfData
-	}
 	switch i {
 	case 0:
 		return doingReset
@@ -273,9 +255,6 @@ func (t *transaction) answer(i int) bool {
 	case 1:
 		return t.expect(limits.Mail, i) && t.mailDone()
 	case t.atData():
-		if t.way == wayPiped {
-			return t.pipedDone()
-		}
 		return t.expect(limits.DataInit, i) && t.dataDone()
 	}
 	return t.expect(limits.Rcpt, i) && t.rcptDone(t.rcpts[i-2])
@@ -283,9 +262,6 @@ func (t *transaction) answer(i int) bool {
 
 func (t *transaction) expect(limit time.Duration, i int) bool {
 	if err := t.read(limit); err != nil {
-		if t.mayBeTaken() {
-			t.warnDuplicate()
-		}
 		t.lost(t.j, err, t.doing(i))
 		return false
 	}
@@ -303,7 +279,7 @@ func (t *transaction) resetDone() bool {
 
 func (t *transaction) mailDone() bool {
 	if t.reply.Class() == 2 {
-		t.opened, t.inContent = true, t.piped
+		t.opened = true
 		return true
 	}
 	if t.reply.Code == 421 && t.waited { // it was about to close this connection

@@ -79,14 +79,6 @@ func (t *transaction) sendChunk() error {
 	return t.chunk.Close()
 }
 
-// toContent is the command that a reply to content is a reply to.
-func (t *transaction) toContent() string {
-	if t.way == wayData {
-		return toEndOfData
-	}
-	return toBdat
-}
-
 // knowsNoBdat finds out whether the reply to a chunk means that the server does not know
 // BDAT, whatever it has said: then the message is sent again by DATA, as others will be.
 func (t *transaction) knowsNoBdat() bool {
@@ -101,7 +93,7 @@ func (t *transaction) knowsNoBdat() bool {
 	t.c.noBdat.add(t.relay, t.set.Now())
 	t.log.Info(fmt.Sprintf("host %s offers CHUNKING, but refuses BDAT: using DATA for %d minutes", t.place, int(distrustTime.Minutes())),
 		mail.KeyQueueID, t.j.a.Env.ID.String())
-	t.byDataAgain(t.said(toBdat))
+	t.byDataAgain(t.said(toEndOfData))
 	return true
 }
 

@@ -61,16 +61,16 @@ func TestBdatReplies(t *testing.T) {
 			fates: "bounced 5.0.0 " + sinkRelay + " (" + said + "550 no (in reply to RCPT TO command))",
 			cmds:  "M R R Q"},
 		{name: "content refused for now", answers: map[string]string{"BDAT": "451 4.3.0 later"},
-			fates: "deferred 4.3.0 " + sinkRelay + " (" + said + "451 4.3.0 later (in reply to BDAT command))",
+			fates: "deferred 4.3.0 " + sinkRelay + " (" + said + "451 4.3.0 later (in reply to end of DATA command))",
 			cmds:  "M R R B Q", got: 1},
 		{name: "content refused", answers: map[string]string{"BDAT": "554 5.7.1 spam"},
-			fates: "bounced 5.7.1 " + sinkRelay + " (" + said + "554 5.7.1 spam (in reply to BDAT command))",
+			fates: "bounced 5.7.1 " + sinkRelay + " (" + said + "554 5.7.1 spam (in reply to end of DATA command))",
 			cmds:  "M R R B Q", got: 1},
 		{name: "354 to BDAT", answers: map[string]string{"BDAT": "354 what?"},
-			fates: "bounced 5.5.0 " + sinkRelay + " (" + said + "354 what? (in reply to BDAT command))",
+			fates: "bounced 5.5.0 " + sinkRelay + " (" + said + "354 what? (in reply to end of DATA command))",
 			cmds:  "M R R B Q", got: 1},
 		{name: "421 to BDAT", answers: map[string]string{"BDAT": "421 4.3.2 closing| close"},
-			fates: "deferred 4.3.2 " + sinkRelay + " (" + said + "421 4.3.2 closing (in reply to BDAT command))",
+			fates: "deferred 4.3.2 " + sinkRelay + " (" + said + "421 4.3.2 closing (in reply to end of DATA command))",
 			cmds:  "M R R B", got: 1, bad: true},
 		{name: "BDAT unknown", answers: map[string]string{"BDAT": "500 5.5.1 what?"}, fates: both, cmds: "M R R B Q", got: 2, conns: 2},
 		{name: "BDAT not implemented", answers: map[string]string{"BDAT": "502 5.5.1 no"}, fates: both, cmds: "M R R B Q", got: 2, conns: 2},
@@ -83,7 +83,7 @@ func TestBdatReplies(t *testing.T) {
 			small: "deferred 4.4.2 " + sinkRelay + " (" + lost + twice + ")", // all of it has left
 			cmds:  "M R R B", bad: true},
 		{name: "refused before the chunk", answers: map[string]string{"before BDAT": "552 5.3.4 too big| close"},
-			fates: "bounced 5.3.4 " + sinkRelay + " (" + said + "552 5.3.4 too big (in reply to BDAT command))",
+			fates: "bounced 5.3.4 " + sinkRelay + " (" + said + "552 5.3.4 too big (in reply to end of DATA command))",
 			cmds:  "M R R B"},
 		{name: "lost at MAIL", answers: map[string]string{"MAIL": "close"},
 			fates: "deferred 4.4.2 " + sinkRelay + " (" + lost + "sending MAIL FROM)",
@@ -403,7 +403,7 @@ func TestBdatOverLMTP(t *testing.T) {
 	const said = "host 192.0.2.1[192.0.2.1] said: "
 	want := "sent 2.1.5 " + relay + " (250 2.1.5 <one@dest.example> delivered)\n" +
 		"bounced 5.1.1 " + relay + " (" + said + "550 5.1.1 no (in reply to RCPT TO command))\n" +
-		"deferred 4.2.2 " + relay + " (" + said + "452 4.2.2 full (in reply to BDAT command))"
+		"deferred 4.2.2 " + relay + " (" + said + "452 4.2.2 full (in reply to end of DATA command))"
 	if got := fates(src.results[0]); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

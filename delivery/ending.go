@@ -62,7 +62,7 @@ func (t *transaction) contentFailed(err error) {
 	case t.refusedEarly(err):
 		t.dead = true
 		if !t.knowsNoBdat() {
-			t.j.fail(t.said(t.toContent()), t.session)
+			t.j.fail(t.said(toEndOfData), t.session)
 		}
 	default:
 		t.lost(t.j, err, doingBody)
@@ -74,7 +74,7 @@ func (t *transaction) contentFailed(err error) {
 func (t *transaction) outOfTurn() {
 	t.dead = true
 	if err := t.read(t.set.Timeouts.Rset); err == nil && (t.reply.Class() == 4 || t.reply.Class() == 5) {
-		t.j.fail(t.said(t.toContent()), t.session)
+		t.j.fail(t.said(toEndOfData), t.session)
 		return
 	}
 	t.j.fail(siteFailure(mail.Code(4, 5, 0), "Protocol error: host "+t.place+" replied before it was asked"), t.session)
@@ -105,9 +105,9 @@ func (t *transaction) contentDone() {
 			t.taken = true
 			t.j.delivered(pos, &t.reply, text, t.session)
 		case t.proto == protoLMTP:
-			t.j.failOne(pos, t.said(t.toContent()), t.session)
+			t.j.failOne(pos, t.said(toEndOfData), t.session)
 		default:
-			t.j.fail(t.said(t.toContent()), t.session)
+			t.j.fail(t.said(toEndOfData), t.session)
 			return
 		}
 	}

@@ -31,7 +31,6 @@ const (
 	toRcpt      = "RCPT TO command"
 	toData      = "DATA command"
 	toEndOfData = "end of DATA command"
-	toBdat      = "BDAT command"
 )
 
 // transaction is the state of one. It lives in its session, which has one at a time.

@@ -54,8 +54,8 @@ func TestConfigurationThatCannotWork(t *testing.T) {
 			cf["smtpd_relay_restrictions"] = "permit_mynetworks"
 			cf["smtpd_recipient_restrictions"] = "permit"
 		}, `smtpd_relay_restrictions.*reject_unauth_destination`},
-		{"parameter that meant to protect", func(cf map[string]string, _ *relay) { cf["smtpd_milters"] = "inet:127.0.0.1:8891" },
-			`main\.cf, line \d+: .*smtpd_milters`},
+		{"parameter that meant to protect", func(cf map[string]string, _ *relay) { cf["smtpd_proxy_filter"] = "127.0.0.1:8891" },
+			`main\.cf, line \d+: .*smtpd_proxy_filter`},
 		{"port taken", func(_ map[string]string, r *relay) {
 			r.write("master.cf", taken.Addr().String()+" inet n - n - - smtpd\n")
 		}, `master\.cf, line 1: .*(in use|taken)`},

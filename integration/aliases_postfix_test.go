@@ -39,6 +39,7 @@ nested: list, cmd
 // The same aliases at Debian's Postfix and here, the same mail to each name: the lines of
 // local(8) are the same, and so are the files.
 func TestAliasesBesidePostfix(t *testing.T) {
+	t.Parallel()
 	theirs := newPostfix(t, "myhostname = mx.example.com", "mydestination = mx.example.com", "alias_maps = hash:$config_directory/aliases")
 	sink := newSink(t)
 	r := localRelay(t, sink, "x: y\n", nil)

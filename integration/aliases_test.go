@@ -202,6 +202,7 @@ func TestKilledDuringCommand(t *testing.T) {
 
 // The daemon ends in time although a command hangs, and leaves nothing of it behind.
 func TestStopDuringCommand(t *testing.T) {
+	t.Parallel()
 	r := localRelay(t, nil, "slow: \"|echo \\$\\$ > {top}/files/pid; sleep 600\"\n", nil)
 	r.start()
 	if out, code := swaks(t, r, "--to", "slow@mx.example.com"); code != 0 {

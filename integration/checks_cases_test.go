@@ -2,7 +2,6 @@ package integration
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -186,12 +185,7 @@ func checkServices(t *testing.T, cases []*checkCase, dir, filter string) (master
 	var b strings.Builder
 	common, sent := make(map[string][]string), make(map[string][]string)
 	for i, c := range cases {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close() // all at the end: no port twice
-		addr := l.Addr().String()
+		addr := freeAddr(t)
 		addrs = append(addrs, addr)
 		tables := make(map[string][]string)
 		for _, rule := range c.rules {

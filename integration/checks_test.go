@@ -236,6 +236,7 @@ func (c *checkCase) arrived(where string, m peers.Message) {
 
 // What the installed Postfix does is what was recorded.
 func TestChecksOfPostfix(t *testing.T) {
+	t.Parallel()
 	cases := loadCheckCases(t)
 	sink, filter := newSink(t), newSink(t)
 	_, next, _ := net.SplitHostPort(sink.Addr)
@@ -262,6 +263,7 @@ func TestChecksOfPostfix(t *testing.T) {
 
 // We do what was recorded.
 func TestChecksAsPostfix(t *testing.T) {
+	t.Parallel()
 	cases := loadCheckCases(t)
 	sink, filter := newSink(t), newSink(t)
 	cf := base(sink)

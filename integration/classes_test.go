@@ -68,6 +68,7 @@ func serveMailboxes(t *testing.T, network, address string, m *mailboxes) net.Add
 // recipient at a time accounted for; a domain that is relayed goes by relay_transport; each
 // refuses what its tables do not have in its own words.
 func TestAddressClasses(t *testing.T) {
+	t.Parallel()
 	sink := newSink(t)
 	boxes := &mailboxes{full: "full@box.example"}
 	addr := serveMailboxes(t, "tcp", "127.0.0.1:0", boxes)

@@ -14,6 +14,7 @@ import (
 // at next hops with and without DSN is what Postfix makes of them: the same conversation
 // through both, and the same envelope at the other end.
 func TestDSNParametersAsPostfixPassesThem(t *testing.T) {
+	t.Parallel()
 	keywords := map[string][]string{
 		"with DSN":     {"PIPELINING", "SIZE 1000000", "8BITMIME", "DSN"},
 		"without DSN":  {"PIPELINING", "SIZE 1000000", "8BITMIME"},

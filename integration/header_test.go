@@ -130,6 +130,7 @@ func portOf(addr string) string {
 
 // Debian's Postfix still does what the file says.
 func TestHeaderOfPostfix(t *testing.T) {
+	t.Parallel()
 	fields := loadFields(t)
 	message := fieldsMessage(fields)
 	run := func(lines ...string) []string {

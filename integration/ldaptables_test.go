@@ -166,6 +166,7 @@ func ldapCases(server string) []postmapCase {
 }
 
 func TestLDAPTables(t *testing.T) {
+	t.Parallel()
 	slapd := findProgram(t, "/usr/sbin/slapd")
 	s := newDBServer(t, "ldap", "")
 	certificate(t, s.dir)

@@ -137,6 +137,7 @@ func TestStressSwitchedOff(t *testing.T) {
 // The proxy's client is the client: for relaying, in the log, in Received; also with TLS
 // right behind the header, in the same packet.
 func TestBehindProxy(t *testing.T) {
+	t.Parallel()
 	sink := newSink(t)
 	cf := base(sink)
 	cf["smtpd_upstream_proxy_protocol"] = "haproxy"

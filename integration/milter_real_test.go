@@ -117,6 +117,7 @@ const signedLetter = "From: Sender <sender@client.example>\r\nTo: info@alias.exa
 // One OpenDKIM signs, by a unix socket, another one behind the next relay verifies: simple
 // canonicalization, so that not one byte may have changed on the way.
 func TestOpenDKIM(t *testing.T) {
+	t.Parallel()
 	dir, verifier := realDir(t), freeAddr(t)
 	dkimKey(t, dir)
 	runMilter(t, dir, "unix", filepath.Join(dir, "sign"), signerConf, "/usr/sbin/opendkim", "-f", "-x")
@@ -178,6 +179,7 @@ func checkSigned(t *testing.T, sink *peers.Sink, n int, relays ...*relay) {
 // Three in a row: one OpenDKIM signs, another verifies what the first has added, OpenDMARC
 // adds its own result.
 func TestOpenDMARC(t *testing.T) {
+	t.Parallel()
 	dir, dkim, dmarc := realDir(t), freeAddr(t), freeAddr(t)
 	dkimKey(t, dir)
 	at := func(addr string) string {

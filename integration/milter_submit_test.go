@@ -63,6 +63,7 @@ func TestMilterConfiguration(t *testing.T) {
 // The end of a client that goes away is the end of its milters' sessions, and a milter that
 // hangs does not hold the daemon's end.
 func TestMiltersGoWithTheClient(t *testing.T) {
+	t.Parallel()
 	m := newMilter(t, "tcp", "127.0.0.1:0")
 	cf := base(nil)
 	cf["smtpd_milters"], cf["milter_command_timeout"] = "inet:"+m.Addr, "100s"

@@ -137,6 +137,7 @@ func filesIn(dir, pattern string) string {
 // Small mail and large, by BDAT where the server has it: what arrives is what was sent,
 // and the content of a message that nobody is to get is nowhere taken for commands.
 func TestOtherServersAsNextHops(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"postfix", "exim", "opensmtpd"} {
 		t.Run(name, func(t *testing.T) {
 			next := newNextHop(t, name)

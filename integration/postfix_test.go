@@ -108,6 +108,7 @@ func mustExec(t testing.TB, name string, args ...string) {
 
 // Postfix sends to us, we send to Postfix: the letter arrives in the mailbox there.
 func TestPostfixOnBothSides(t *testing.T) {
+	t.Parallel()
 	next := newPostfix(t)
 	cf := base(nil)
 	_, port, _ := net.SplitHostPort(next.addr)
@@ -135,6 +136,7 @@ func TestPostfixOnBothSides(t *testing.T) {
 
 // An address that does not exist: the sending Postfix hears it and bounces there.
 func TestPostfixHearsTheRefusal(t *testing.T) {
+	t.Parallel()
 	sink := newSink(t)
 	r := newRelay(t, base(sink), nil)
 	r.start()

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -20,6 +22,8 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
+	// Most tests wait for other programs most of the time.
+	flag.Set("test.parallel", "8")
 	os.Exit(buildAndRun(m))
 }
 
@@ -259,15 +263,26 @@ func (r *relay) waitEmpty() {
 	r.t.Fatalf("the queue does not empty:\n%s\n%s", out, r.log())
 }
 
+// freeAddr is an address of loopback that nobody listens on. No port is given out twice, and
+// none is one that the system picks for connections; other processes that run these tests
+// begin elsewhere.
 func freeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range freePorts {
+		addr := fmt.Sprintf("127.0.0.1:%d", firstPort+(os.Getpid()*101+int(portsGiven.Add(1)))%freePorts)
+		if l, err := net.Listen("tcp", addr); err == nil {
+			l.Close()
+			return addr
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
+
+// The ports that freeAddr gives out.
+const firstPort, freePorts = 10240, 20000
+
+var portsGiven atomic.Int64
 
 func newSink(t testing.TB) *peers.Sink {
 	t.Helper()

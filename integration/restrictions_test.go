@@ -111,12 +111,7 @@ func services(t *testing.T, cases []*accessCase) (text string, addrs []string) {
 	t.Helper()
 	var b strings.Builder
 	for _, c := range cases {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close() // all at the end: no port twice
-		addr := l.Addr().String()
+		addr := freeAddr(t)
 		addrs = append(addrs, addr)
 		b.WriteString(addr + " inet n - n - - smtpd\n")
 		for _, set := range c.set {
@@ -201,6 +196,7 @@ func runAccessCases(t *testing.T, cases []*accessCase, addrs []string, log func(
 
 // What the installed Postfix does is what was recorded.
 func TestRestrictionsOfPostfix(t *testing.T) {
+	t.Parallel()
 	cases := loadAccessCases(t)
 	text, addrs := services(t, cases)
 	p := newPostfixWith(t, text, append([]string{"relayhost = [127.0.0.1]:9", "defer_transports = smtp", "inet_protocols = all"}, accessConfig...)...)

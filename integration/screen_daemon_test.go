@@ -37,6 +37,7 @@ func greetedAs(t *testing.T, r *relay, client string) (net.Conn, string) {
 // One parameter turns the tests on. Who has passed is known after a reload, a restart and
 // a crash, and to all listeners.
 func TestScreenKeepsItsList(t *testing.T) {
+	t.Parallel()
 	r := screened(t, nil)
 	other := freeAddr(t)
 	r.write("master.cf", r.smtp+" inet n - n - - smtpd\n"+other+" inet n - n - - smtpd -o smtpd_banner=other\n")

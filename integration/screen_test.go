@@ -3,7 +3,6 @@ package integration
 import (
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -118,12 +117,7 @@ func screenServices(t *testing.T, cases []*screenCase) (text string, addrs []str
 	t.Helper()
 	var b strings.Builder
 	for i, c := range cases {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close() // all at the end: no port twice
-		addrs = append(addrs, l.Addr().String())
+		addrs = append(addrs, freeAddr(t))
 		fmt.Fprintf(&b, "%s inet n - n - 1 postscreen\n  -o { postscreen_cache_map = btree:$data_directory/screen%d }\n", addrs[i], i)
 		for _, set := range c.set {
 			b.WriteString("  -o { " + set + " }\n")
@@ -227,6 +221,7 @@ func (c *screenCase) said(log string) []string {
 }
 
 func TestScreenOfPostfix(t *testing.T) {
+	t.Parallel()
 	cases := loadScreenCases(t)
 	text, addrs := screenServices(t, cases)
 	_, resolver := newScreenDNS(t, cases)
@@ -252,6 +247,7 @@ func TestScreenOfPostfix(t *testing.T) {
 }
 
 func TestScreenAsPostfix(t *testing.T) {
+	t.Parallel()
 	cases := loadScreenCases(t)
 	dns, _ := newScreenDNS(t, cases)
 	cf := base(newSink(t))

@@ -9,6 +9,7 @@ import (
 // What Debian's Postfix makes of the servers of testdata/servers.txt, live: the same as is
 // recorded. SERVERS_RECORD=1 records it.
 func TestServersPostfix(t *testing.T) {
+	t.Parallel()
 	cases := loadServerCases(t)
 	got := runServerCases(t, cases, recorderMaster, func(cf map[string]string) subject {
 		return newRecorder(t, cf, freeAddr(t))
@@ -30,6 +31,7 @@ func TestServersPostfix(t *testing.T) {
 
 // What we make of them: the same, but for what testdata/servers-differ.txt has.
 func TestServers(t *testing.T) {
+	t.Parallel()
 	cases := loadServerCases(t)
 	got := runServerCases(t, cases, " inet n - n - - smtpd\n", func(cf map[string]string) subject {
 		return newRelay(t, cf, map[string]string{"virtual": ""})

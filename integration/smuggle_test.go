@@ -191,6 +191,7 @@ func TestSmugglingEndToEnd(t *testing.T) {
 
 // Debian's Postfix takes LF.LF for the end of a message, which is shown first.
 func TestSmugglingToPostfix(t *testing.T) {
+	t.Parallel()
 	sink := newSink(t)
 	_, port, _ := net.SplitHostPort(sink.Addr)
 	next := newPostfix(t, "relayhost = [127.0.0.1]:"+port, "virtual_mailbox_domains =")

@@ -100,6 +100,7 @@ var hostileQueries = []string{
 }
 
 func TestPgSQLTables(t *testing.T) {
+	t.Parallel()
 	bin := filepath.Dir(findProgram(t, "/usr/lib/postgresql/*/bin/postgres"))
 	s := newDBServer(t, "pgsql", "postgres")
 	data := filepath.Join(s.dir, "data")
@@ -162,6 +163,7 @@ func TestPgSQLTables(t *testing.T) {
 }
 
 func TestMySQLTables(t *testing.T) {
+	t.Parallel()
 	mariadbd := findProgram(t, "/usr/sbin/mariadbd")
 	s := newDBServer(t, "mysql", "mysql")
 	data := filepath.Join(s.dir, "data")
@@ -223,6 +225,7 @@ func TestMySQLTables(t *testing.T) {
 }
 
 func TestSQLiteTables(t *testing.T) {
+	t.Parallel()
 	sqlite3 := findProgram(t, "/usr/bin/sqlite3")
 	dir := t.TempDir()
 	os.Chmod(dir, 0o755)

@@ -61,6 +61,7 @@ func login(t *testing.T, server, from, user, password string, args ...string) (s
 }
 
 func TestSubmission(t *testing.T) {
+	t.Parallel()
 	sink := newSink(t)
 	r, submission, submissions := submissionRelay(t, sink, nil)
 	r.start()
@@ -168,6 +169,7 @@ func TestSubmissionRefusesToStart(t *testing.T) {
 
 // TestSubmissionByDovecot: users of a real Dovecot, which goes away and comes back.
 func TestSubmissionByDovecot(t *testing.T) {
+	t.Parallel()
 	d := newDovecot(t)
 	d.start()
 	sink := newSink(t)

@@ -153,6 +153,7 @@ func keepsAsItWas(t *testing.T, r *relay, c *dialog, warns, rcpt string) {
 // Files in lists are followed as well: our domains, and who may relay (a network of a
 // cidr table and one of a file).
 func TestListFilesAreFollowed(t *testing.T) {
+	t.Parallel()
 	cf := base(newSink(t))
 	cf["virtual_alias_domains"] = "{dir}/domains"
 	cf["virtual_alias_maps"] = "inline:{{a@one.example = x@dest.example}, {a@two.example = x@dest.example}}"

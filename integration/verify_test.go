@@ -140,6 +140,7 @@ func TestVerifyDoesNotFlood(t *testing.T) {
 // A next hop that is down or does not answer keeps nobody waiting for long, neither the
 // client nor the operator who stops the daemon.
 func TestVerifyWithoutNextHop(t *testing.T) {
+	t.Parallel()
 	sink := newSink(t)
 	sink.Behave(peers.Script{Hang: "RCPT"})
 	r := verifying(t, sink, nil)

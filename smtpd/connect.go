@@ -14,7 +14,7 @@ func (c *conn) connect() bool {
 		c.flush()
 		return false
 	}
-	if c.early() {
+	if !c.peer.tested && c.early() { // whom the door has let in may have talked there
 		c.say(say(554, mail.Code(5, 5, 0), "Error: SMTP protocol synchronization"))
 		c.flush()
 		return false

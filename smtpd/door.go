@@ -28,6 +28,7 @@ func (s *Server) throughDoor(o *Options, nc net.Conn) {
 	if on == nil {
 		return
 	}
+	p.tested = true
 	stressed, refused := s.room.admit(o)
 	taken()
 	if refused != "" {

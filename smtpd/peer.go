@@ -24,6 +24,7 @@ type Peer struct {
 
 	showPort bool   // smtpd_client_port_logging
 	shown    string // what String returns, once it is settled
+	tested   bool   // has come through a door
 }
 
 // NameStatus is what is known of a client's name.

@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"aliasmx/internal/checks"
 	"aliasmx/internal/mail"
 )
 
@@ -331,8 +330,6 @@ type world struct {
 	log   *journal
 	srv   *Server
 	conns sync.WaitGroup
-
-	checks checks.Options
 }
 
 // usual is the configuration that the recorded cases share.

@@ -110,6 +110,22 @@ func ofCleanup(settings string) string {
 	return b.String()
 }
 
+// checksOf are those settings of a listener that ours looks for at its cleanup service.
+func checksOf(settings string) string {
+	var b strings.Builder
+	for line := range strings.Lines(settings) {
+		if strings.Contains(line, "_checks = ") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
+// cleanupFor is a cleanup service for listener n alone.
+func cleanupFor(n int, settings string) (options, services string) {
+	return fmt.Sprintf("  -o cleanup_service_name=cleanup%d\n", n), fmt.Sprintf("cleanup%d unix n - n - 0 cleanup\n%s", n, settings)
+}
+
 // house is a mail server that has conversations, and the next hop behind it.
 type house struct {
 	t         *testing.T
@@ -230,7 +246,7 @@ func TestConversationsOfPostfix(t *testing.T) {
 	_, port, _ := net.SplitHostPort(sink.Addr)
 	// A cleanup(8) of its own for each: it has limits, too.
 	text, addrs := conversationServices(t, list, func(n int, settings string) (options, services string) {
-		return fmt.Sprintf("  -o cleanup_service_name=cleanup%d\n", n), fmt.Sprintf("cleanup%d unix n - n - 0 cleanup\n%s", n, ofCleanup(settings))
+		return cleanupFor(n, ofCleanup(settings))
 	})
 	dir := t.TempDir()
 	for d := dir; d != "/tmp" && d != "/"; d = filepath.Dir(d) {
@@ -240,7 +256,7 @@ func TestConversationsOfPostfix(t *testing.T) {
 		t.Fatal(err)
 	}
 	cert, key := certificateFiles(t, &relay{t: t, dir: dir}, "own", "mx.example.com")
-	lines := []string{"relayhost = [127.0.0.1]:" + port, "enable_long_queue_ids = yes", "smtpd_tls_cert_file = " + cert, "smtpd_tls_key_file = " + key, "smtpd_tls_security_level = none",
+	lines := []string{"relayhost = [127.0.0.1]:" + port, "enable_long_queue_ids = yes", "smtpd_tls_cert_file = " + cert, "smtpd_tls_key_file = " + key, "smtpd_tls_security_level = none", "notify_classes =",
 		"smtpd_sasl_type = dovecot", "smtpd_sasl_path = inet:" + logins(t).Addr()}
 	for _, l := range conversationConfig {
 		lines = append(lines, strings.ReplaceAll(l, "{dir}", dir))
@@ -269,7 +285,12 @@ func TestConversationsOfBinary(t *testing.T) {
 	r := newRelay(t, cf, map[string]string{"virtual": conversationAliases(all)})
 	cf["smtpd_tls_cert_file"], cf["smtpd_tls_key_file"] = certificateFiles(t, r, "own", "mx.example.com")
 	r.configure(cf)
-	text, addrs := conversationServices(t, list, func(int, string) (options, services string) { return "", "" })
+	text, addrs := conversationServices(t, list, func(n int, settings string) (options, services string) {
+		if settings = checksOf(settings); settings == "" {
+			return "", ""
+		}
+		return cleanupFor(n, settings)
+	})
 	r.write("master.cf", r.smtp+" inet n - n - - smtpd\n"+text)
 	r.start()
 	(&house{t: t, log: r.log, sink: sink}).test(list, addrs)

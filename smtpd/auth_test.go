@@ -121,10 +121,6 @@ func setAuthOption(o *Options, name, value string) bool {
 		o.AuthResponseLimit, _ = strconv.Atoi(value)
 	case "smtpd_client_auth_rate_limit":
 		o.ClientAuthRate, _ = strconv.Atoi(value)
-	case "smtpd_sender_login_maps":
-		o.SenderLoginMaps = []Table{newDict(value)}
-	case "smtpd_authorized_xclient_hosts":
-		o.AuthorizedXclient = networks{netip.MustParseAddr(value)}
 	default:
 		return false
 	}

@@ -12,6 +12,7 @@ import (
 
 	"aliasmx/alias"
 	"aliasmx/integration/talks"
+	"aliasmx/internal/checks"
 	"aliasmx/internal/mail"
 	"aliasmx/internal/table"
 	"aliasmx/internal/wire"
@@ -85,9 +86,14 @@ type configuring struct {
 	aliases alias.Options
 	lists   map[string]string // restriction lists
 	tls     bool
+
+	checks   checks.Options
+	proxied  bool // by upstream
+	upstream Upstream
 }
 
 func (s *configuring) set(name, value string) bool {
+	value = strings.ReplaceAll(value, "$$", "$") // postconf(5)
 	o, yes := &s.w.o, value == "yes"
 	n, _ := strconv.Atoi(value)
 	duration := func() time.Duration {
@@ -104,13 +110,23 @@ func (s *configuring) set(name, value string) bool {
 		}
 		return l
 	}
-	switch name {
-	case "virtual_alias_domains":
+	domains := func() *table.DomainList {
 		l, err := table.ParseDomainList(strings.Fields(strings.ReplaceAll(value, ",", " ")), table.Options{})
 		if err != nil {
-			s.t.Fatal(err)
+			s.t.Fatalf("%s = %s: %v", name, value, err)
 		}
-		s.aliases.VirtualAliasDomains = l
+		return l
+	}
+	tables := func() []Table {
+		t, err := table.Open(value, table.Options{})
+		if err != nil {
+			s.t.Fatalf("%s = %s: %v", name, value, err)
+		}
+		return []Table{t}
+	}
+	switch name {
+	case "virtual_alias_domains":
+		s.aliases.VirtualAliasDomains = domains()
 	case "mynetworks":
 		o.MyNetworks = clients()
 	case "smtpd_client_restrictions", "smtpd_helo_restrictions", "smtpd_sender_restrictions", "smtpd_relay_restrictions",
@@ -145,11 +161,14 @@ func (s *configuring) set(name, value string) bool {
 	case "cleanup_replace_stray_cr_lf":
 		o.ReplaceStrayCR = yes
 	case "smtpd_sender_login_maps":
-		t, err := table.Open(value, table.Options{})
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		o.SenderLoginMaps = []Table{t}
+		o.SenderLoginMaps = tables()
+	case "header_checks":
+		s.checks.Header = []checks.Table{tables()[0]}
+		s.checks.MIME, s.checks.Nested = s.checks.Header, s.checks.Header
+	case "body_checks":
+		s.checks.Body = []checks.Table{tables()[0]}
+	case "content_filter":
+		o.ContentFilter = value
 	case "message_size_limit":
 		o.MessageSizeLimit = int64(n)
 	case "header_size_limit":
@@ -176,6 +195,32 @@ func (s *configuring) set(name, value string) bool {
 		o.Timeout = duration()
 	case "smtpd_min_data_rate":
 		o.MinDataRate = n
+	case "smtpd_per_request_deadline":
+		o.PerRequestDeadline = yes
+	case "anvil_status_update_time":
+		o.StatusUpdateTime = duration()
+	case "smtpd_client_port_logging":
+		o.ClientPortLogging = yes
+	case "smtpd_hide_client_session":
+		o.HideClientSession = yes
+	case "smtpd_forbid_bare_newline_reject_code":
+		o.BareNewlineRejectCode = n
+	case "smtpd_forbid_bare_newline_exclusions":
+		o.BareNewlineExclusions = clients()
+	case "smtpd_noop_commands":
+		o.NoopCommands = domains()
+	case "smtpd_command_filter":
+		o.CommandFilter = tables()[0]
+	case "smtpd_reject_filter_maps":
+		o.RejectFilterMaps = tables()
+	case "smtpd_discard_ehlo_keyword_address_maps":
+		o.DiscardEhloKeywordMaps = tables()
+	case "smtpd_upstream_proxy_protocol":
+		s.proxied = value == "haproxy"
+	case "smtpd_upstream_proxy_hosts":
+		s.upstream.Hosts = clients()
+	case "smtpd_upstream_proxy_timeout":
+		s.upstream.Timeout = duration()
 	case "smtpd_data_memory_limit":
 		o.DataMemoryLimit = int64(n)
 	case "smtpd_client_connection_count_limit":
@@ -224,6 +269,10 @@ func (s *configuring) finish(c *talks.Conversation) {
 			s.t.Fatal(err)
 		}
 		o.Recipients = r
+	}
+	o.Checks = checks.New(s.checks)
+	if s.proxied {
+		o.Upstream = &s.upstream
 	}
 	o.Resolver = zoneOf(c.DNS)
 	language := &Language{DNS: true, OpenTable: func(spec string) (Table, bool, error) {

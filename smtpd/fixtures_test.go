@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"aliasmx/internal/checks"
+	"aliasmx/integration/talks"
 	"aliasmx/internal/mail"
 )
 
@@ -331,8 +331,6 @@ type world struct {
 	log   *journal
 	srv   *Server
 	conns sync.WaitGroup
-
-	checks checks.Options
 }
 
 // usual is the configuration that the recorded cases share.
@@ -392,7 +390,8 @@ func (w *world) dial(addr string) *client {
 }
 
 func (w *world) dialAs(p Peer) *client {
-	near, far := net.Pipe()
+	// Not net.Pipe's: when TLS ends, each side tells the other, and waits five seconds for a reader.
+	near, far := talks.Pipe(new(net.TCPAddr), new(net.TCPAddr))
 	w.conns.Go(func() { w.srv.ServeConn(far, p) })
 	c := &client{t: w.t, nc: near, r: bufio.NewReader(near), out: make(chan string, 1000)}
 	w.t.Cleanup(c.hangUp)

@@ -139,6 +139,9 @@ func (c *Conversation) CompareLog(got []string, queued int, isPostfix bool) stri
 		return ""
 	}
 	want := lines(c.Log, isPostfix)
+	if !slices.ContainsFunc(want, isOfAnvil) {
+		got = slices.DeleteFunc(slices.Clone(got), isOfAnvil)
+	}
 	if isPostfix {
 		got, want = withoutRefused(got, queued), withoutRefused(want, queued)
 	}
@@ -157,6 +160,8 @@ func withoutRefused(list []string, queued int) []string {
 		return err == nil && n > queued
 	})
 }
+
+func isOfAnvil(line string) bool { return strings.HasPrefix(line, anvil) }
 
 func byDaemon(list []string) []string {
 	sorted := slices.Clone(list)

@@ -34,7 +34,7 @@
 //	to <b@dest.example> ORCPT=rfc822;a@virt.example
 //	received from x (unknown [127.0.0.2]) by mx.example.com (Postfix) with ESMTP id Q1; DATE
 //	data "Subject: x\r\n\r\n" + "y" * 90
-//	-- log                           the lines of smtpd; "cleanup: " begins those of cleanup
+//	-- log                           the lines of smtpd; "cleanup: " and "anvil: " begin the others
 //
 // A conversation without "open" is with a client from 127.0.0.2. A greeting that is not
 // asked for is 220. The last client hangs up at the end. A conversation without "-- queue"

@@ -7,8 +7,11 @@ import (
 	"strings"
 )
 
-// cleanup begins the lines of that daemon; the others are of smtpd.
-const cleanup = "cleanup: "
+// What begins the lines of a daemon; the others are of smtpd.
+const (
+	cleanup = "cleanup: "
+	anvil   = "anvil: "
+)
 
 // IDs gives the queue IDs of one conversation the names Q1, Q2 ... in the order in which
 // they are met: first in replies, then in the log.
@@ -25,11 +28,12 @@ var (
 	loggedID  = regexp.MustCompile(`^(?:warning: )?([0-9BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz]{10,20}): `)
 	stamp     = regexp.MustCompile(`<(?:\d{14}\.)?(Q\d+@)`)
 	date      = regexp.MustCompile(`\w{3}, [ \d]\d \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4} \(\w+\)`)
-	mailLine  = regexp.MustCompile(`postfix/(?:[\w.:-]+/)?(smtpd|cleanup)\[\w+\]: (.*)`)
+	mailLine  = regexp.MustCompile(`postfix/(?:[\w.:-]+/)?(smtpd|cleanup|anvil)\[\w+\]: (.*)`)
 	gaveUp    = regexp.MustCompile(`cleanup\[\w+\]: warning: (?:mail_stream_cleanup: |\w+: queue file size limit exceeded)`)
 	cleanupID = regexp.MustCompile(`cleanup\[\w+\]: (?:warning: )?(\w{10,20}): `)
 	serviceIs = regexp.MustCompile(`for service \S+`)
 	tlsWith   = regexp.MustCompile(`(TLS connection established from \S+: |using )TLSv[^()\n]*(?:\([^()]*\)[^()\n]*)*`)
+	portOf    = regexp.MustCompile(`(\w\[[0-9.]+\]):\d+\b`)
 	failedTLS = regexp.MustCompile(`^(SSL_accept error from \S+: ).*`)
 )
 
@@ -60,7 +64,7 @@ func (ids *IDs) name(id string) int {
 	return i + 1
 }
 
-// Log is what smtpd and cleanup say in a log, line by line, without what is different
+// Log is what smtpd, cleanup and anvil say in a log, line by line, without what is different
 // every time, and without what cleanup(8) says when smtpd(8) tells it to give up, and a
 // library of TLS when a handshake fails.
 func (ids *IDs) Log(text string) []string {
@@ -82,8 +86,9 @@ func (ids *IDs) Log(text string) []string {
 		}
 		said = failedTLS.ReplaceAllString(said, "${1}REASON")
 		said = serviceIs.ReplaceAllString(tlsWith.ReplaceAllString(said, "${1}TLS"), "for service smtp")
-		if m[1]+": " == cleanup {
-			said = cleanup + said
+		said = portOf.ReplaceAllString(said, "$1:PORT")
+		if m[1] != "smtpd" {
+			said = m[1] + ": " + said
 		}
 		list = append(list, ids.Text(said))
 	}

@@ -47,10 +47,11 @@ type conn struct {
 	errors   int // refused commands since the last message
 	junk     int // commands that did nothing, since the last message
 
-	mail      bool // a transaction has begun
-	utf8      bool // with SMTPUTF8
-	rcpts     int  // recipients accepted
-	overshoot int  // recipients beyond smtpd_recipient_limit
+	mail      bool             // a transaction has begun
+	utf8      bool             // with SMTPUTF8
+	rcpts     int              // recipients accepted
+	rcpt      smtp.RcptOptions // of the recipient under way
+	overshoot int              // recipients beyond smtpd_recipient_limit
 	bdat      bdatState
 	dot       wire.DotReader // of the message under way
 	chunked   int64          // octets of the chunks taken
@@ -159,7 +160,7 @@ func (c *conn) command(line string) reply {
 		r.close = true
 		c.tally.count(v, false)
 		return r
-	case strings.ContainsFunc(line, isControl):
+	case hasControl(line):
 		r = say(500, mail.Code(5, 5, 2), "Error: bad syntax")
 	case c.denied && v != verbQuit:
 		r = say(503, mail.Code(5, 7, 0), "Error: access denied for "+c.peer.String())
@@ -191,6 +192,19 @@ func (c *conn) command(line string) reply {
 // isControl tells control characters, those of ISO 8859 (U+0080 to U+009F) too: terminals
 // obey them.
 func isControl(c rune) bool { return unicode.IsControl(c) && c != '\t' }
+
+// hasControl tells whether there are any; most lines are ASCII, where that is seen at once.
+func hasControl(line string) bool {
+	for i := 0; i < len(line); i++ {
+		switch c := line[i]; {
+		case c >= utf8.RuneSelf:
+			return strings.ContainsFunc(line[i:], isControl)
+		case c < ' ' && c != '\t' || c == 0x7f:
+			return true
+		}
+	}
+	return false
+}
 
 // run has a verb carried out.
 func (c *conn) run(v verb, arg string) reply {

@@ -52,7 +52,8 @@ func (c *conn) rcptTo(arg string) reply {
 	if s, ok := c.sess.(AddressSession); ok {
 		err = s.RcptAddress(path.Address, opts)
 	} else {
-		err = c.sess.Rcpt(path.Internal(), opts)
+		kept := *opts
+		err = c.sess.Rcpt(path.Internal(), &kept)
 	}
 	if err != nil {
 		return answer(err, reply{})
@@ -63,7 +64,8 @@ func (c *conn) rcptTo(arg string) reply {
 
 // rcptParams reads the parameters of RCPT.
 func (c *conn) rcptParams(s string) (*smtp.RcptOptions, *reply) {
-	opts := new(smtp.RcptOptions)
+	c.rcpt = smtp.RcptOptions{}
+	opts := &c.rcpt
 	for _, p := range params(s) {
 		switch {
 		case !p.is("NOTIFY=") && !p.is("ORCPT="):

@@ -62,6 +62,7 @@ type transaction struct {
 	id       mail.QueueID     // 0 until a recipient was accepted
 	idText   string           // the same as text
 	accepted int              // recipients
+	current  mail.Address     // the recipient under way
 	first    mail.Address     // of them, as the client named it
 	last     mail.Address     // likewise
 	rcpts    []mail.Recipient // where they lead
@@ -245,16 +246,18 @@ func (s *session) RcptAddress(to mail.Address, opts *smtp.RcptOptions) error {
 	if s.o.ProbeSender != nil && !s.peer.Local {
 		to, own = s.o.ProbeSender(to)
 	}
+	s.tx.current = to
+	at := &s.tx.current
 	s.tx.cached = expansion{request: request(to, rev.Path, opts)}
 	s.tx.cached.request.Copies, s.tx.cached.request.Unlisted = true, own
 	if !s.peer.Local && !own {
-		s.begin("RCPT", &to)
+		s.begin("RCPT", at)
 		if refused := s.mayReceive(ctx, to); refused != nil {
-			return s.refuseRcpt(&to, refused)
+			return s.refuseRcpt(at, refused)
 		}
 	}
 	if rev.refused != nil {
-		return s.refuseRcpt(&to, about(to, rev.refused))
+		return s.refuseRcpt(at, about(to, rev.refused))
 	}
 	if s.tx.Discard {
 		s.accept(to, nil) // nobody gets it
@@ -270,9 +273,9 @@ func (s *session) RcptAddress(to mail.Address, opts *smtp.RcptOptions) error {
 		refused = status(452, mail.Code(4, 5, 3), "Error: too many recipients")
 	}
 	if refused != nil {
-		return s.refuseRcpt(&to, refused)
+		return s.refuseRcpt(at, refused)
 	}
-	if err := s.milterRcpt(&to, nil); err != nil {
+	if err := s.milterRcpt(at, nil); err != nil {
 		return err
 	}
 	s.accept(to, rcpts)

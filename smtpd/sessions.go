@@ -23,7 +23,7 @@ type HeloSession interface {
 }
 
 // AddressSession is given addresses whose local part and domain cannot be mixed up. For
-// it MAIL and RCPT do not come as Mail and Rcpt.
+// it MAIL and RCPT do not come as Mail and Rcpt. Options of RCPT are good until the next.
 type AddressSession interface {
 	MailAddress(from mail.Address, opts *smtp.MailOptions) error
 	RcptAddress(to mail.Address, opts *smtp.RcptOptions) error

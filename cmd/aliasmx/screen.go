@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -171,22 +170,9 @@ func screenTables(o *screen.Options, cfg *postconf.Config, t *tables) (err error
 	return errors.Join(t.err, err)
 }
 
-// screenFile is where the allow list is kept. It is a file of ours, whatever type of table
-// the parameter names: that of Postfix has a suffix (.db) and is left alone.
+// screenFile is where the allow list is kept.
 func screenFile(cfg *postconf.Config) (string, error) {
-	spec := strings.TrimPrefix(cfg.Get("postscreen_cache_map"), "proxy:")
-	if spec == "" {
-		return "", nil
-	}
-	kind, path, ok := strings.Cut(spec, ":")
-	if !ok {
-		kind, path = "btree", spec
-	}
-	if !slices.Contains([]string{"btree", "hash", "lmdb", "sdbm"}, kind) || !filepath.IsAbs(path) {
-		return "", fmt.Errorf("postscreen_cache_map (%s): %q is no file that can be written; choose btree:/path, or leave it empty to keep the allow list in memory",
-			cfg.Where("postscreen_cache_map"), cfg.Get("postscreen_cache_map"))
-	}
-	return path, nil
+	return cacheFile(cfg, "postscreen_cache_map", cfg.Get("postscreen_cache_map"))
 }
 
 func screenCache(cfg *postconf.Config) screen.CacheParams {

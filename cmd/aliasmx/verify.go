@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -79,22 +78,9 @@ func (v *view) probeResolver(log *slog.Logger) (*alias.Resolver, error) {
 	return buildResolver(t, log)
 }
 
-// verifyFile is where the cache is kept. It is a file of ours, whatever type of table the
-// parameter names: that of Postfix has a suffix (.db) and is left alone.
+// verifyFile is where the cache of address verification is kept.
 func verifyFile(cfg *postconf.Config) (string, error) {
-	spec := strings.TrimPrefix(cfg.Get("address_verify_map"), "proxy:")
-	if spec == "" {
-		return "", nil
-	}
-	kind, path, ok := strings.Cut(spec, ":")
-	if !ok {
-		kind, path = "btree", spec
-	}
-	if !slices.Contains([]string{"btree", "hash", "lmdb", "sdbm"}, kind) || !filepath.IsAbs(path) {
-		return "", fmt.Errorf("address_verify_map (%s): %q is no file that can be written; choose btree:/path, or leave it empty to keep the cache in memory",
-			cfg.Where("address_verify_map"), cfg.Get("address_verify_map"))
-	}
-	return path, nil
+	return cacheFile(cfg, "address_verify_map", cfg.Get("address_verify_map"))
 }
 
 // verifies tells whether some list of restrictions asks for address verification by name.

@@ -1,33 +1,18 @@
 package screen
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
-	"hash/crc32"
-	"io/fs"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+
+	"aliasmx/internal/cachefile"
 )
 
-// The file that the allow list is kept in: a line each for the head (with the time of the
-// last cleanup), for each client with a stamp for each test, and for the end (with their
-// number and a CRC of all before).
-//
-//	aliasmx postscreen_cache 1 1764000000
-//	192.0.2.1 1764086400;1764003600;1;1;1
-//	end 1 00000000
-//
-// It is read at start and written whole; a file that is not as it was written is as good
-// as none.
+// The file that the allow list is kept in has a line for each client, with a stamp for each
+// test: "192.0.2.1 1764086400;1764003600;1;1;1".
 
-const fileHead = "aliasmx postscreen_cache 1 "
-
-var errDamaged = errors.New("not as it was written")
+const fileKind = "postscreen_cache 1"
 
 // fileLine is one client, copied out of the list.
 type fileLine struct {
@@ -46,12 +31,7 @@ func (l *allowList) lines() []fileLine {
 
 // encode writes an allow list.
 func encode(lines []fileLine, cleaned time.Time) []byte {
-	b := make([]byte, 0, 100+64*len(lines))
-	secs := int64(0)
-	if !cleaned.IsZero() {
-		secs = cleaned.Unix()
-	}
-	b = fmt.Appendf(b, "%s%d\n", fileHead, secs)
+	b := make([]byte, 0, 64*len(lines))
 	for i := range lines {
 		b = append(lines[i].addr.AppendTo(b), ' ')
 		for t, stamp := range lines[i].stamps {
@@ -62,32 +42,21 @@ func encode(lines []fileLine, cleaned time.Time) []byte {
 		}
 		b = append(b, '\n')
 	}
-	return fmt.Appendf(b, "end %d %08x\n", len(lines), crc32.ChecksumIEEE(b))
+	return cachefile.Encode(fileKind, cleaned, len(lines), b)
 }
 
-// decode reads what encode wrote. Any error is errDamaged.
+// decode reads what encode wrote.
 func decode(b []byte) (lines []fileLine, cleaned time.Time, err error) {
-	at := bytes.LastIndex(b, []byte("\nend ")) + 1
-	if at == 0 {
-		return nil, time.Time{}, errDamaged
-	}
-	head, rest, _ := strings.Cut(string(b[:at]), "\n")
 	seen := map[netip.Addr]bool{}
-	for text := range strings.Lines(rest) {
-		line, ok := decodeLine(strings.TrimSuffix(text, "\n"))
-		if !ok || seen[line.addr] {
-			return nil, time.Time{}, errDamaged
-		}
+	cleaned, err = cachefile.Decode(fileKind, b, func(text string) bool {
+		line, ok := decodeLine(text)
+		ok = ok && !seen[line.addr]
 		seen[line.addr] = true
 		lines = append(lines, line)
-	}
-	stamp, ok := strings.CutPrefix(head, fileHead)
-	secs, err := strconv.ParseInt(stamp, 10, 64)
-	if !ok || err != nil || string(b[at:]) != fmt.Sprintf("end %d %08x\n", len(lines), crc32.ChecksumIEEE(b[:at])) {
-		return nil, time.Time{}, errDamaged
-	}
-	if secs != 0 {
-		cleaned = time.Unix(secs, 0)
+		return ok
+	})
+	if err != nil {
+		return nil, time.Time{}, err
 	}
 	return lines, cleaned, nil
 }
@@ -112,40 +81,9 @@ func decodeLine(text string) (line fileLine, ok bool) {
 
 // readFile reads the list's file. One that is not there is empty.
 func readFile(path string) ([]fileLine, time.Time, error) {
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, time.Time{}, nil
-	}
-	if err != nil {
+	b, err := cachefile.Read(path)
+	if b == nil {
 		return nil, time.Time{}, err
 	}
 	return decode(b)
-}
-
-// writeFile replaces the list's file, whole or not at all.
-func writeFile(path string, content []byte) (err error) {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(dir, filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	if _, err = f.Write(content); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

@@ -3,6 +3,8 @@ package screen
 import (
 	"fmt"
 	"time"
+
+	"aliasmx/internal/cachefile"
 )
 
 // Keeping the allow list: its file, and that what has expired is dropped.
@@ -42,7 +44,7 @@ func (c *Clients) save() {
 	lines, cleaned := c.allowed.lines(), c.cleaned
 	c.dirty = time.Time{}
 	c.mu.Unlock()
-	if err := writeFile(c.file, encode(lines, cleaned)); err != nil {
+	if err := cachefile.Write(c.file, encode(lines, cleaned)); err != nil {
 		c.log.Warn(fmt.Sprintf("postscreen_cache_map: %v; the allow list is kept in memory only", err))
 		c.mu.Lock()
 		c.dirty = c.now() // try again

@@ -1,8 +1,6 @@
 package screen
 
 import (
-	"fmt"
-	"hash/crc32"
 	"maps"
 	"math/rand/v2"
 	"net/netip"
@@ -11,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"aliasmx/internal/cachefile"
 )
 
 // The allow list against a map, by random operations: remember, forget what has expired,
@@ -45,7 +45,7 @@ func TestAllowListModel(t *testing.T) {
 				t.Fatalf("step %d: retained %d, dropped %d; want %d, %d", step, retained, dropped, len(model), before-len(model))
 			}
 		default:
-			if err := writeFile(file, encode(list.lines(), now)); err != nil {
+			if err := cachefile.Write(file, encode(list.lines(), now)); err != nil {
 				t.Fatal(err)
 			}
 			lines, cleaned, err := readFile(file)
@@ -86,15 +86,15 @@ func FuzzDecode(f *testing.F) {
 
 // sealed is a text with the first and the last line that it should have.
 func sealed(text []byte) []byte {
-	b := []byte(fileHead + "0\n")
+	var b []byte
 	n := 0
 	for line := range strings.Lines(string(text)) {
-		if !strings.HasPrefix(line, "end ") && !strings.HasPrefix(line, fileHead) {
+		if !strings.HasPrefix(line, "end ") && !strings.HasPrefix(line, "aliasmx ") {
 			b = append(append(b, strings.TrimSuffix(line, "\n")...), '\n')
 			n++
 		}
 	}
-	return fmt.Appendf(b, "end %d %08x\n", n, crc32.ChecksumIEEE(b))
+	return cachefile.Encode(fileKind, time.Time{}, n, b)
 }
 
 func TestDecodeLine(t *testing.T) {

@@ -1,36 +1,23 @@
 package verify
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"hash/crc32"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
+	"aliasmx/internal/cachefile"
 	"aliasmx/internal/mail"
 )
 
-// The file that the cache is kept in: a line each for the head (with the time of the last
-// cleanup), for each address, and for the end (with their number and a CRC of all before).
+// The file that the cache is kept in has a line for each address:
 //
-//	aliasmx verify_cache 1 1764000000
 //	250 2.1.5 deliverable 1764000000 0 "a@virt.example" "250 2.1.5 Ok" "250 2.1.5 Ok"
-//	end 1 00000000
-//
-// It is read at start and written whole; a file that is not as it was written is as good
-// as none.
 
-const fileHead = "aliasmx verify_cache 1 "
+const fileKind = "verify_cache 1"
 
 // maxReason bounds what is remembered of a server's reply. smtpd shows 250 bytes of it.
 const maxReason = 500
-
-var errDamaged = errors.New("not as it was written")
 
 var stateNames = [...]string{
 	mail.VerdictDeliverable: "deliverable",
@@ -55,44 +42,33 @@ func (c *cache) list() []fileLine {
 
 // encode writes the entries of a cache.
 func encode(lines []fileLine, cleaned time.Time) []byte {
-	b := fmt.Appendf(nil, "%s%d\n", fileHead, unix(cleaned))
+	var b []byte
 	for i := range lines {
 		key, e := lines[i].key, &lines[i].entry
 		v := &e.verdict
-		b = fmt.Appendf(b, "%d %s %s %d %d ", v.Status.Code, v.Status.Enhanced, stateNames[v.State], unix(e.updated), unix(e.probed))
+		b = fmt.Appendf(b, "%d %s %s %d %d ", v.Status.Code, v.Status.Enhanced, stateNames[v.State],
+			cachefile.Unix(e.updated), cachefile.Unix(e.probed))
 		b = strconv.AppendQuoteToASCII(b, key)
 		b = strconv.AppendQuoteToASCII(append(b, ' '), v.Status.Text)
 		b = strconv.AppendQuoteToASCII(append(b, ' '), v.Reason)
 		b = append(b, '\n')
 	}
-	return fmt.Appendf(b, "end %d %08x\n", len(lines), crc32.ChecksumIEEE(b))
+	return cachefile.Encode(fileKind, cleaned, len(lines), b)
 }
 
-// decode reads what encode wrote. Any error is errDamaged.
+// decode reads what encode wrote.
 func decode(b []byte) (entries map[string]*entry, cleaned time.Time, err error) {
-	bad := func() (map[string]*entry, time.Time, error) { return nil, time.Time{}, errDamaged }
-	at := bytes.LastIndex(b, []byte("\nend ")) + 1
-	if at == 0 {
-		return bad()
-	}
-	head, lines, _ := strings.Cut(string(b[:at]), "\n")
 	entries = map[string]*entry{}
-	for line := range strings.Lines(lines) {
-		key, e, ok := decodeEntry(strings.TrimSuffix(line, "\n"))
-		if !ok || entries[key] != nil {
-			return bad()
-		}
+	cleaned, err = cachefile.Decode(fileKind, b, func(line string) bool {
+		key, e, ok := decodeEntry(line)
+		ok = ok && entries[key] == nil
 		entries[key] = e
+		return ok
+	})
+	if err != nil {
+		return nil, time.Time{}, err
 	}
-	if string(b[at:]) != fmt.Sprintf("end %d %08x\n", len(entries), crc32.ChecksumIEEE(b[:at])) {
-		return bad()
-	}
-	stamp, ok := strings.CutPrefix(head, fileHead)
-	secs, err := strconv.ParseInt(stamp, 10, 64)
-	if !ok || err != nil {
-		return bad()
-	}
-	return entries, fromUnix(secs), nil
+	return entries, cleaned, nil
 }
 
 func decodeEntry(line string) (key string, e *entry, ok bool) {
@@ -114,7 +90,7 @@ func decodeEntry(line string) (key string, e *entry, ok bool) {
 			v.State = mail.VerdictState(s)
 		}
 	}
-	e.updated, e.probed = fromUnix(updated), fromUnix(probed)
+	e.updated, e.probed = cachefile.FromUnix(updated), cachefile.FromUnix(probed)
 	rest := words[5]
 	for i, s := range []*string{&key, &v.Status.Text, &v.Reason} {
 		if i > 0 {
@@ -134,56 +110,11 @@ func decodeEntry(line string) (key string, e *entry, ok bool) {
 	return key, e, rest == "" && v.State != mail.VerdictPending
 }
 
-func unix(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.Unix()
-}
-
-func fromUnix(secs int64) time.Time {
-	if secs == 0 {
-		return time.Time{}
-	}
-	return time.Unix(secs, 0)
-}
-
 // readFile reads the cache's file. One that is not there is empty.
 func readFile(path string) (map[string]*entry, time.Time, error) {
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, time.Time{}, nil
-	}
-	if err != nil {
+	b, err := cachefile.Read(path)
+	if b == nil {
 		return nil, time.Time{}, err
 	}
 	return decode(b)
-}
-
-// writeFile replaces the cache's file, whole or not at all.
-func writeFile(path string, content []byte) (err error) {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(dir, filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	if _, err = f.Write(content); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

@@ -3,6 +3,8 @@ package verify
 import (
 	"fmt"
 	"time"
+
+	"aliasmx/internal/cachefile"
 )
 
 // Keeping the cache: its file, and that what has expired is dropped.
@@ -38,7 +40,7 @@ func (v *Verifier) save() {
 	lines, cleaned := v.cache.list(), v.cleaned
 	v.dirty = time.Time{}
 	v.mu.Unlock()
-	if err := writeFile(v.file, encode(lines, cleaned)); err != nil {
+	if err := cachefile.Write(v.file, encode(lines, cleaned)); err != nil {
 		v.logVerify().Warn(fmt.Sprintf("address_verify_map: %v; what is known of addresses is kept in memory only", err))
 		v.mu.Lock()
 		v.dirty = v.now() // try again

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -23,8 +24,8 @@ func TestConversationsUnderGoSMTP(t *testing.T) {
 	for _, c := range all {
 		why, listed := unable[c.Name()]
 		delete(unable, c.Name())
-		if strings.HasPrefix(why, "by chance: ") {
-			continue
+		if strings.HasPrefix(why, "by chance: ") || raceDetector && hasChunk(c) {
+			continue // around BDAT go-smtp calls a session from two goroutines
 		}
 		if c.Only != talks.Portable {
 			if listed {
@@ -44,6 +45,10 @@ func TestConversationsUnderGoSMTP(t *testing.T) {
 	for name := range unable {
 		t.Errorf("testdata/conversations-gosmtp.list lists %s, which is no conversation", name)
 	}
+}
+
+func hasChunk(c *talks.Conversation) bool {
+	return slices.ContainsFunc(c.Steps, func(s talks.Step) bool { return strings.Contains(strings.ToUpper(s.Text), "BDAT") })
 }
 
 // loadUnable reads "NUMBER reason" and "theme/title: NUMBER" lines.

@@ -25,7 +25,6 @@ type auth struct {
 	offered  bool     // AUTH was
 	methods  []string // those of the server that smtp_sasl_mechanism_filter leaves
 	sent     []string // responses
-	verified bool     // TLS with a certificate that was verified
 	loggedIn bool
 }
 
@@ -133,7 +132,8 @@ func (s *session) authenticate() (_ *failure, lost error) {
 		return nil, lost
 	}
 	if s.reply.Class() != 2 {
-		text := s.discreet(s.reply.Text())
+		s.hideSecrets()
+		text := s.reply.Text()
 		if s.reply.Code == 535 && a.FailureTime > 0 {
 			s.auth.refused.store(s.host.name, s.auth.identity, refusal{s.reply.Code, s.reply.Status(), text, s.set.Now()})
 		}
@@ -193,14 +193,20 @@ func (s *session) exchange(x mechanism.Client, name string, first []byte) error 
 	}
 }
 
-// discreet is a reply without what we said: there are servers that repeat it.
-func (s *session) discreet(text string) string {
-	for _, secret := range append(s.auth.sent, s.auth.password) {
-		if len(secret) > 3 { // shorter ones are in every text
-			text = strings.ReplaceAll(text, secret, "...")
-		}
+// secrets are what of a login must not be shown: there are servers that repeat it.
+func (s *session) secrets() []string {
+	list := []string{s.auth.password}
+	for _, sent := range s.auth.sent {
+		list = append(list, sent, strings.TrimRight(sent, "=")) // with its padding, or without
 	}
-	return text
+	return slices.DeleteFunc(list, func(secret string) bool { return len(secret) <= 3 }) // they are in every text
+}
+
+// hideSecrets takes them out of the reply that was read last.
+func (s *session) hideSecrets() {
+	for _, secret := range s.secrets() {
+		s.reply.Hide(secret)
+	}
 }
 
 // security are the options for the connection as it is.

@@ -239,6 +239,53 @@ func TestNoPlaintextWherePasswordsAre(t *testing.T) {
 	}
 }
 
+// Nor is STARTTLS that is refused.
+func TestNoPlaintextWhereSTARTTLSIsRefused(t *testing.T) {
+	for _, c := range []struct {
+		entries map[string]string
+		want    string
+	}{
+		{map[string]string{"192.0.2.1": "joe:secret"}, "deferred 4.7.0"},
+		{nil, "sent"},
+	} {
+		p := &peer{keywords: []string{"STARTTLS", "AUTH PLAIN"}, on: func(_ int, cmd string) string {
+			if cmd == "STARTTLS" {
+				return "454 4.7.0 not now"
+			}
+			return ""
+		}}
+		s := newSetup(t, map[string]any{"192.0.2.1:25": p}, Options{
+			TLSLevel: "may", SASL: &SASL{Passwords: passwords(c.entries), Delimiter: ":"},
+		})
+		if got := fates(s.send("smtp:[192.0.2.1]", letter("r@dest.example")).results[0]); !strings.HasPrefix(got, c.want) {
+			t.Errorf("%v: %s", c.entries, got)
+		}
+		s.net.wait()
+		if told := strings.Join(p.commands(1), "/"); c.entries != nil && (strings.Contains(told, "AUTH") || strings.Contains(told, "MAIL")) {
+			t.Errorf("%v: said %s", c.entries, told)
+		}
+	}
+}
+
+// A password that a server repeats behind the login is not told to anybody either.
+func TestPasswordThatComesBackLater(t *testing.T) {
+	for cmd, reply := range map[string]string{
+		"RCPT": "550 5.1.1 no: Secret:1, " + plain("joe", "Secret:1"), "MAIL": "451 4.3.0 " + strings.TrimRight(plain("joe", "Secret:1"), "="),
+		"before the dot": "250 ok Secret:1",
+	} {
+		p := &peer{keywords: []string{"AUTH PLAIN"}, on: script(map[string]string{cmd: reply, "BDAT": reply})}
+		s := newSetup(t, map[string]any{"192.0.2.1:25": p}, Options{
+			SASL: &SASL{Passwords: passwords(map[string]string{"192.0.2.1": "joe:Secret:1"}), Delimiter: ":"},
+		})
+		src := s.send("smtp:[192.0.2.1]", letter("r@dest.example"))
+		for _, r := range src.results[0] {
+			if all := r.Reason + r.RemoteReply + s.log.String(); strings.Contains(all, "Secret:1") || strings.Contains(all, strings.TrimRight(plain("joe", "Secret:1"), "=")) {
+				t.Errorf("%s: %s", cmd, all)
+			}
+		}
+	}
+}
+
 // What a server offers in the clear is forgotten with TLS: anybody may have said it.
 func TestOfferInTheClearDoesNotCount(t *testing.T) {
 	cert, _ := selfSigned(t, "sink.example")

@@ -164,6 +164,9 @@ func (s *session) read(timeout time.Duration) error {
 	if err := s.conn.ReadReply(&s.reply); err != nil {
 		return err
 	}
+	if s.auth.loggedIn {
+		s.hideSecrets()
+	}
 	if s.reply.Garbage {
 		s.noReuse = true
 		s.garbled()

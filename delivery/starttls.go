@@ -70,7 +70,7 @@ func (s *session) secure(ctx context.Context, j *job, choice tlsChoice) bool {
 	}
 	if s.reply.Class() != 2 {
 		s.extensions &^= extStartTLS
-		if !must {
+		if !must && !s.mayGiveAway() {
 			return true
 		}
 		f := remote(s.host.name, &s.reply, "TLS is required, but host "+s.place+" refused to start TLS: "+s.reply.Text())

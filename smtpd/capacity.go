@@ -89,23 +89,31 @@ func (c *Capacity) leave() {
 
 // hasMemory tells whether a message more could be received. The caller holds c.mu.
 func (c *Capacity) hasMemory(o *Options) bool {
-	return o.DataMemoryLimit <= 0 || c.inMemory+messageMemory(o) <= o.DataMemoryLimit
+	return c.has(o, dataReserve)
 }
 
-// messageMemory is what a message under way is counted with. Checks hold what they look at.
-func messageMemory(o *Options) int64 { return dataReserve + o.Checks.Memory() }
+func (c *Capacity) has(o *Options, size int64) bool {
+	return o.DataMemoryLimit <= 0 || c.inMemory+size <= o.DataMemoryLimit
+}
 
 // reserve takes memory for one more message under way and returns how much; 0: there is
 // none left. It is given back by one release.
 func (c *Capacity) reserve(o *Options) int64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.hasMemory(o) {
+	if !c.more(o, dataReserve) {
 		return 0
 	}
-	size := messageMemory(o)
-	c.inMemory += size
-	return size
+	return dataReserve
+}
+
+// more takes memory for a message under way that needs more than others, if there is any.
+func (c *Capacity) more(o *Options, size int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ok := c.has(o, size)
+	if ok {
+		c.inMemory += size
+	}
+	return ok
 }
 
 func (c *Capacity) release(size int64) {

@@ -23,7 +23,14 @@ func (s *session) check(w io.Writer) (io.Writer, error) {
 		Log:        s.o.cleanupLog.With(slog.String(mail.KeyQueueID, s.tx.idText)),
 		Origin:     s.origin(),
 		Returnable: s.peer.Local,
-		Held:       s.tx.Hold,
+		Reserve: func(size int64) bool {
+			ok := s.srv.room.more(s.o, size)
+			if ok {
+				c.reserved += size
+			}
+			return ok
+		},
+		Held: s.tx.Hold,
 	})
 	var err error
 	c.above, err = c.checks.Above(s.above())

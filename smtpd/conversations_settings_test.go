@@ -118,7 +118,7 @@ func (s *configuring) set(name, value string) bool {
 		return l
 	}
 	tables := func() []Table {
-		t, err := table.Open(value, table.Options{})
+		t, err := table.Open(value, table.Options{NoUTF8: strings.HasSuffix(name, "_checks")})
 		if err != nil {
 			s.t.Fatalf("%s = %s: %v", name, value, err)
 		}

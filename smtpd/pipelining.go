@@ -38,7 +38,16 @@ func (c *conn) notePipelining(after string) {
 	c.improper = true
 	c.wc.Await() // does not: something is here
 	ahead, _ := c.wc.Reader().Peek(min(c.wc.Buffered(), maxEchoed))
-	c.log.Info("improper command pipelining after " + after + " from " + c.peer.String() + ": " + escape(ahead))
+	c.log.Info("improper command pipelining after " + after + " from " + c.peer.String() + ": " + escape(withoutLogin(ahead)))
+}
+
+// withoutLogin is what a client has sent, up to what it logs in with.
+func withoutLogin(ahead []byte) []byte {
+	const verb = "AUTH "
+	if i := strings.Index(strings.ToUpper(string(ahead)), verb); i >= 0 {
+		return ahead[:i+len(verb)]
+	}
+	return ahead
 }
 
 // pipelined looks whether the client has sent on without waiting where it had to: after

@@ -118,6 +118,7 @@ func (v *view) openChecks(cfg *postconf.Config, sending string, parameters [4]st
 	skipped := &skippedRules{warn: v.tables.opts.Warn}
 	t := &tables{cfg: cfg, opts: v.tables.opts}
 	t.opts.Warn = skipped.note
+	t.opts.NoUTF8 = true // content is bytes: one that is no UTF-8 hides nothing (cleanup(8))
 	defer func() { v.tables.opened = append(v.tables.opened, t.opened...) }()
 	opened := make(map[string][]checks.Table)
 	open := func(parameter string) []checks.Table {

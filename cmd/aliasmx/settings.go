@@ -36,11 +36,32 @@ func queueParams(cfg *postconf.Config) queue.Params {
 		MessageActiveLimit:          cfg.Int("qmgr_message_active_limit"),
 		ProcessLimit:                cfg.Int("default_process_limit"),
 		DestinationConcurrencyLimit: cfg.Int("default_destination_concurrency_limit"),
-		TransportConcurrency:        map[string]int{"smtp": cfg.Int("smtp_destination_concurrency_limit")},
+		TransportConcurrency:        transportConcurrency(cfg),
 		InitialConcurrency:          cfg.Int("initial_destination_concurrency"),
 		ConnectionReuseCount:        cfg.Int("smtp_connection_reuse_count_limit"),
 		ConnectionReuseTime:         cfg.Duration("smtp_connection_reuse_time_limit"),
 	}
+}
+
+// transportConcurrency is how many deliveries a transport makes to one destination at a
+// time. The process limit of a service in master.cf counts too: it is what keeps more than
+// so many letters away from a content filter.
+func transportConcurrency(cfg *postconf.Config) map[string]int {
+	limits := map[string]int{"smtp": cfg.Int("smtp_destination_concurrency_limit")}
+	for _, s := range cfg.Services() {
+		most, err := strconv.Atoi(s.ProcessLimit)
+		if err != nil || most <= 0 || s.Type != "unix" || s.Command != "smtp" && s.Command != "lmtp" {
+			continue
+		}
+		usual := cfg.Int("default_destination_concurrency_limit")
+		if limit, own := limits[s.Name]; own {
+			usual = limit
+		}
+		if usual <= 0 || most < usual {
+			limits[s.Name] = most
+		}
+	}
+	return limits
 }
 
 func deliveryOptions(cfg *postconf.Config, resolver *dns.Resolver, log *slog.Logger) (delivery.Options, error) {
@@ -55,6 +76,15 @@ func deliveryOptions(cfg *postconf.Config, resolver *dns.Resolver, log *slog.Log
 	own := ownAddresses(cfg)
 	bind4, _ := netip.ParseAddr(cfg.Get("smtp_bind_address"))
 	bind6, _ := netip.ParseAddr(cfg.Get("smtp_bind_address6"))
+	switch {
+	case bind4.IsValid() && !bind4.Is4():
+		return delivery.Options{}, fmt.Errorf("smtp_bind_address (%s): %s is no IPv4 address; set smtp_bind_address6", cfg.Where("smtp_bind_address"), bind4)
+	case bind6.IsValid() && !bind6.Is6():
+		return delivery.Options{}, fmt.Errorf("smtp_bind_address6 (%s): %s is no IPv6 address; set smtp_bind_address", cfg.Where("smtp_bind_address6"), bind6)
+	}
+	if name := cfg.Get("smtp_helo_name"); strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
+		return delivery.Options{}, fmt.Errorf("smtp_helo_name (%s): %q has white space or control characters in it; write a host name", cfg.Where("smtp_helo_name"), name)
+	}
 	return delivery.Options{
 		MyHostname:         cfg.Get("myhostname"),
 		HeloName:           cfg.Get("smtp_helo_name"),

@@ -80,7 +80,11 @@ func (v *view) frontDoors(listeners []postconf.Listener, all twins, log *slog.Lo
 				log.Warn("ignoring non-empty smtpd_upstream_proxy_protocol setting behind postscreen")
 			}
 		}
-		proxies, err := upstream(t, l.Postscreen != nil)
+		byScreen := l.Postscreen != nil
+		if !byScreen && l.Screen != nil && l.Config.Get("smtpd_upstream_proxy_protocol") == "" {
+			byScreen = true // postscreen_enable: either name means the same
+		}
+		proxies, err := upstream(t, byScreen)
 		v.tables.opened = append(v.tables.opened, t.opened...)
 		if err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"regexp"
 	"strings"
@@ -272,3 +273,39 @@ func TestItems(t *testing.T) {
 		}
 	}
 }
+
+// What a message may make the filter hold is asked for when it does, and not before.
+func TestMemory(t *testing.T) {
+	long := "X: " + strings.Repeat(strings.Repeat("x", 70)+"\r\n ", 400) + "\r\n"
+	deep := ""
+	for i := range 12 {
+		deep += fmt.Sprintf("Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n", i, i)
+	}
+	for name, c := range map[string]struct {
+		message string
+		asks    int
+	}{
+		"small":           {"Subject: x\r\n\r\nbody\r\n", 0},
+		"a long field":    {long, 1},
+		"many boundaries": {deep, 1},
+	} {
+		for _, has := range []bool{true, false} {
+			rules := New(Options{Header: []Table{rulesOf{}}, MIME: []Table{rulesOf{}}, Body: []Table{rulesOf{}}})
+			asked := 0
+			f := rules.Filter(io.Discard, Message{Reserve: func(size int64) bool { asked++; return has && size > 0 }})
+			_, err := f.Write([]byte(c.message))
+			if asked != c.asks || (err != nil) != (c.asks > 0 && !has) {
+				t.Errorf("%s, memory %v: asked %d times, %v", name, has, asked, err)
+			}
+			if s, ok := errors.AsType[*mail.Status](err); err != nil && (!ok || s.Code != 452) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+// rulesOf is a table without rules.
+type rulesOf struct{}
+
+func (rulesOf) Lookup(context.Context, string) (string, bool, error) { return "", false, nil }
+func (rulesOf) Name() string                                         { return "inline:none" }

@@ -85,6 +85,9 @@ func (f *Filter) begin(name, prefix string) {
 func (f *Filter) more(p []byte) {
 	if f.field.state == fieldHeld {
 		room := f.o.HeaderSizeLimit - len(f.field.raw)
+		if !f.holdField(len(f.field.raw) + min(len(p), room)) {
+			return
+		}
 		if len(p) <= room {
 			f.field.raw = append(f.field.raw, p...)
 			return

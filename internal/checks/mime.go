@@ -110,5 +110,8 @@ func (f *Filter) push(text string, parts content, field string) {
 		}
 		return
 	}
+	if !f.holdBoundaries(len(f.within) + 1) {
+		return
+	}
 	f.within = append(f.within, boundary{text: []byte(text[:min(len(text), f.o.BoundaryLengthLimit)]), parts: parts})
 }

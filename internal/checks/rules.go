@@ -55,15 +55,6 @@ func New(o Options) *Rules {
 	return &Rules{o}
 }
 
-// Memory is about the most that a Filter holds, in bytes; of nil it is 0.
-func (r *Rules) Memory() int64 {
-	if r == nil {
-		return 0
-	}
-	// A field and the string that is looked up, a line, the boundaries.
-	return int64(2*r.o.HeaderSizeLimit + 2*r.o.LineLengthLimit + (r.o.NestingLimit+2)*r.o.BoundaryLengthLimit)
-}
-
 // Message is what a Filter is told of its message.
 type Message struct {
 	// Context bounds one lookup; nil: nothing does.
@@ -78,6 +69,10 @@ type Message struct {
 	Returnable bool
 	// Held: it goes on hold whatever it holds.
 	Held bool
+	// Reserve is asked before the filter holds much more of the message than most need:
+	// a long field, or many boundaries. False: there is no memory, and the message is
+	// refused for now. nil: there is.
+	Reserve func(bytes int64) bool
 }
 
 // Filter passes one message on. It is used by one goroutine.
@@ -93,6 +88,7 @@ type Filter struct {
 	// inLine: a part of the line under way has been decided about.
 	inLine bool
 	begun  bool // something of the line under way, of the body, has passed
+	memory heldMemory
 	field  field
 	hops   int
 

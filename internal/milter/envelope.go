@@ -47,8 +47,23 @@ func (e *editor) changeFrom(from, args string) {
 			e.m.Log.Warn(`Ignoring bad ESMTP parameter "` + printable(arg) + `" in SMFI_CHGFROM request`)
 		}
 	}
-	c.Addr, _ = e.address(from, "request to add multi-sender")
+	var ok bool
+	if c.Addr, ok = e.address(from, "request to add multi-sender"); !ok && !isNullPath(from) {
+		// A sender that nobody can read must not become none: reports would go nowhere.
+		if word, _, more := strings.Cut(strings.TrimSpace(from), " "); more {
+			c.Addr, ok = e.address(word, "request to add multi-sender")
+		}
+		if !ok {
+			e.m.Log.Warn(e.m.ID.String() + `: Ignoring bad address "` + printable(from) + `" in SMFI_CHGFROM request`)
+			return
+		}
+	}
 	e.m.Changes = append(e.m.Changes, c)
+}
+
+func isNullPath(s string) bool {
+	s = strings.TrimSpace(s)
+	return s == "" || s == "<>"
 }
 
 // addRcpt takes a further recipient, with NOTIFY and ORCPT.

@@ -87,6 +87,13 @@ func (r *Reply) Text() string {
 	return strings.ReplaceAll(string(t), "\n", " ")
 }
 
+// Hide replaces what must not get into a log or a report.
+func (r *Reply) Hide(secret string) {
+	if bytes.Contains(r.text, []byte(secret)) {
+		r.text = bytes.ReplaceAll(r.text, []byte(secret), []byte("..."))
+	}
+}
+
 // Lines are the texts of the lines, without their codes.
 func (r *Reply) Lines() []string {
 	lines := make([]string, 0, r.lines)

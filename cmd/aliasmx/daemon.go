@@ -69,7 +69,9 @@ type daemon struct {
 	ports map[string]*port
 	wg    sync.WaitGroup // every Serve
 
-	stopping  bool       // guarded by mu: shutdown has begun
+	stopping  bool            // guarded by mu: shutdown has begun
+	ending    context.Context // ends then
+	endNow    context.CancelFunc
 	reloading sync.Mutex // held by the one reload under way
 }
 
@@ -81,6 +83,7 @@ func startDaemon(o daemonOptions) (_ *daemon, err error) {
 		env: o.env, dir: o.cfg.Dir(), started: time.Now(), failure: make(chan error, 8), end: func() {},
 		manager: serviceManager{o.env.getenv("NOTIFY_SOCKET")},
 	}
+	d.ending, d.endNow = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
 			d.undo()
@@ -262,6 +265,7 @@ func (d *daemon) shutdown(queueDone <-chan error) {
 	var doors sync.WaitGroup
 	d.mu.Lock()
 	d.stopping = true
+	d.endNow()
 	for _, p := range d.ports {
 		doors.Go(func() { p.server.Shutdown(limit) })
 	}

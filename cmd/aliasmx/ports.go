@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"time"
 
 	"aliasmx/internal/postconf"
 	"aliasmx/smtpd"
@@ -56,9 +57,15 @@ func (v *view) wanted() map[string]smtpd.Options {
 	return all
 }
 
+// retireLimit is how long transactions under way may take on a port that a reload has taken
+// away. Nobody waits for them, unless the daemon is to end.
+const retireLimit = 10 * time.Minute
+
 // retire ends a server whose port is no longer in the configuration.
 func (d *daemon) retire(s *smtpd.Server) {
-	limit, cancel := context.WithTimeout(context.Background(), stopLimit)
+	limit, cancel := context.WithTimeout(context.Background(), retireLimit)
 	defer cancel()
+	hurry := context.AfterFunc(d.ending, func() { time.AfterFunc(stopLimit, cancel) })
+	defer hurry()
 	s.Shutdown(limit)
 }

@@ -54,6 +54,15 @@ func TestConfigurationThatCannotWork(t *testing.T) {
 			cf["smtpd_relay_restrictions"] = "permit_mynetworks"
 			cf["smtpd_recipient_restrictions"] = "permit"
 		}, `smtpd_relay_restrictions.*reject_unauth_destination`},
+		{"table that permits everybody", func(cf map[string]string, _ *relay) {
+			cf["smtpd_relay_restrictions"] = "check_client_access static:OK, reject_unauth_destination"
+		}, `smtpd_relay_restrictions \(.*main\.cf, line \d+; .*check_client_access static:OK permits every stranger`},
+		{"everybody may say XCLIENT", func(cf map[string]string, _ *relay) { cf["smtpd_authorized_xclient_hosts"] = "0.0.0.0/0" },
+			`smtpd_authorized_xclient_hosts \(.*main\.cf, line \d+\): the whole Internet`},
+		{"header check that does nothing", func(cf map[string]string, r *relay) {
+			r.write("header_checks", "/^Subject: ok/ WARN\n/^Subject: bad/ REJCT\n")
+			cf["header_checks"] = "regexp:{dir}/header_checks"
+		}, `header_checks \(.*main\.cf, line \d+\): .*/header_checks, line 2: unknown command in header_checks map: REJCT`},
 		{"parameter that meant to protect", func(cf map[string]string, _ *relay) { cf["smtpd_proxy_filter"] = "127.0.0.1:8891" },
 			`main\.cf, line \d+: .*smtpd_proxy_filter`},
 		{"port taken", func(_ map[string]string, r *relay) {

@@ -131,6 +131,9 @@ func (v *view) openChecks(cfg *postconf.Config, sending string, parameters [4]st
 			if text := skipped.take(); text != "" && t.err == nil {
 				t.failed(parameter, errors.New(text+"; correct it: what it was to refuse would be let through"))
 			}
+			if err := v.proveActions(cfg, parameter, list); err != nil && t.err == nil {
+				t.failed(parameter, err)
+			}
 			opened[value] = list
 		}
 		return list
@@ -197,14 +200,19 @@ func (v *view) contentFilter(cfg *postconf.Config) (string, error) {
 	if filter == "" {
 		return "", nil
 	}
+	if err := v.checkFilter(cfg, filter); err != nil {
+		return "", fmt.Errorf("content_filter (%s): %w", cfg.Where("content_filter"), err)
+	}
+	return filter, nil
+}
+
+// checkFilter says what is wrong with the destination of a filter.
+func (v *view) checkFilter(cfg *postconf.Config, filter string) error {
 	transport, nextHop, _ := strings.Cut(filter, ":")
 	if nextHop == "" {
 		nextHop = cfg.Get("default_filter_nexthop")
 	}
-	if err := v.checkRoute(transport, nextHop); err != nil {
-		return "", fmt.Errorf("content_filter (%s): %w", cfg.Where("content_filter"), err)
-	}
-	return filter, nil
+	return v.checkRoute(transport, nextHop)
 }
 
 func filters(cfg *postconf.Config) mail.Filters {

@@ -65,5 +65,8 @@ func upstream(t *tables, screened bool) (*smtpd.Upstream, error) {
 		return nil, fmt.Errorf("%s (%s): whoever connects could say that he is somebody else; "+
 			"set smtpd_upstream_proxy_hosts to the addresses of the proxies", protocol, cfg.Where(protocol))
 	}
+	if err := believesEverybody(cfg, "smtpd_upstream_proxy_hosts", hosts, "the PROXY protocol"); err != nil {
+		return nil, err
+	}
 	return &smtpd.Upstream{Hosts: hosts, Timeout: cfg.Duration(timeout)}, nil
 }

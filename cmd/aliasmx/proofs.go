@@ -1,58 +1,16 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 
 	"aliasmx/delivery"
-	"aliasmx/internal/mail"
-	"aliasmx/internal/postconf"
-	"aliasmx/smtpd"
 )
 
 // What is proven of a configuration beyond each parameter by itself, before anything is
 // served under it.
-
-// strangers are addresses all over the Internet. Networks that hold every one of them are
-// no networks of anybody's.
-var strangers = []netip.Addr{
-	netip.MustParseAddr("9.9.9.9"), netip.MustParseAddr("64.233.160.1"),
-	netip.MustParseAddr("130.237.1.1"), netip.MustParseAddr("202.12.27.33"),
-}
-
-// relaysForStrangers refuses a configuration under which everybody may relay although
-// its restrictions look as if not: because every client is in mynetworks, or every domain
-// in relay_domains.
-func (v *view) relaysForStrangers(cfg *postconf.Config, where string, o *smtpd.Options) error {
-	ctx := context.Background()
-	networks := o.MyNetworks
-	if networks != nil && (smtpd.Permits(o.Relay, "permit_mynetworks") || smtpd.Permits(o.Recipient, "permit_mynetworks")) {
-		inside := 0
-		for _, addr := range strangers {
-			if ok, err := networks.Match(ctx, "unknown", addr); ok && err == nil {
-				inside++
-			}
-		}
-		if inside == len(strangers) {
-			return fmt.Errorf("mynetworks (%s; listener at %s): the whole Internet is in it, and permit_mynetworks would make this an open relay; "+
-				"list your own networks only", cfg.Where("mynetworks"), where)
-		}
-	}
-	everywhere := true
-	for _, domain := range []string{"a-domain-of-nobody.invalid", "another.one.test", "example.net"} {
-		class, err := v.resolver.Class(ctx, mail.Address{Local: "x", Domain: domain})
-		everywhere = everywhere && err == nil && class == mail.ClassRelay
-	}
-	if everywhere {
-		return fmt.Errorf("relay_domains (%s): every domain is in it, which would make this an open relay; list the domains that you relay for",
-			v.cfg.Where("relay_domains"))
-	}
-	return nil
-}
 
 // transportNames are what a destination can name.
 var transportNames = []string{"smtp", "relay", "lmtp", "local", "virtual", "error", "retry", "discard"}

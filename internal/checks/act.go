@@ -28,23 +28,68 @@ var whileSending = []string{"OK", "DUNNO", "IGNORE", "STRIP", "WARN", "INFO", "P
 // maxCopies bounds the recipients that the lines of one message can ask for.
 const maxCopies = 1000
 
-// act carries out an action. content is what the table was asked for, parameter who has
-// the table.
-func (f *Filter) act(context, parameter, content, value string) (r result) {
+// action is a value of a table, taken apart.
+type action struct {
+	verb string // in upper case
+	text string // what follows it
+}
+
+func parseAction(value string) action {
 	word, text := value, ""
 	if i := strings.IndexAny(value, " \t"); i >= 0 {
 		word, text = value[:i], strings.TrimLeft(value[i:], " \t\r\n\v\f")
 	}
-	log := func(what string) { f.log(what, context+" "+content, text) }
-	warn := func(what string) { f.m.Log.Warn(what) }
-	parameter = f.parameter(parameter)
-	verb := strings.ToUpper(word)
-	if f.o.Sending != "" && !slices.Contains(whileSending, verb) {
-		warn("unsupported command in " + parameter + " map: " + value)
+	return action{strings.ToUpper(word), text}
+}
+
+// wrong says why an action cannot be carried out, in the words of the log; "" when it can.
+// parameter is the full name of who has the table.
+func (a action) wrong(context, parameter, value string, sending bool) string {
+	if sending && !slices.Contains(whileSending, a.verb) {
+		return "unsupported command in " + parameter + " map: " + value
+	}
+	text := a.text
+	switch a.verb {
+	case "OK", "DUNNO", "IGNORE", "STRIP", "WARN", "INFO", "REJECT", "PASS", "DISCARD", "HOLD":
+	case "FILTER":
+		switch {
+		case text == "":
+			return "missing FILTER command argument in " + parameter + " map"
+		case !strings.Contains(text, ":"):
+			return "bad FILTER command " + text + " in " + parameter + " -- need transport:destination"
+		}
+	case "REDIRECT":
+		if !strings.Contains(text, "@") {
+			return `bad REDIRECT target "` + text + `" in ` + parameter + " map -- need user@domain"
+		}
+	case "BCC":
+		if !strings.Contains(text, "@") {
+			return `bad BCC address "` + text + `" in ` + parameter + " map -- need user@domain"
+		}
+	case "PREPEND", "REPLACE":
+		switch {
+		case text == "":
+			return a.verb + " action without text in " + parameter + " map"
+		case context == contextHeader && fieldName([]byte(text)) == "":
+			return "bad " + a.verb + ` header text "` + text + `" in ` + parameter + ` map -- need "headername: headervalue"`
+		}
+	default:
+		return "unknown command in " + parameter + " map: " + value
+	}
+	return ""
+}
+
+// act carries out an action. content is what the table was asked for, parameter who has
+// the table.
+func (f *Filter) act(context, parameter, content, value string) (r result) {
+	a := parseAction(value)
+	text := a.text
+	if why := a.wrong(context, f.parameter(parameter), value, f.o.Sending != ""); why != "" {
+		f.m.Log.Warn(why)
 		return r
 	}
-	switch verb {
-	case "OK", "DUNNO":
+	log := func(what string) { f.log(what, context+" "+content, text) }
+	switch a.verb {
 	case "IGNORE":
 		r.drop = true
 	case "STRIP":
@@ -68,46 +113,22 @@ func (f *Filter) act(context, parameter, content, value string) (r result) {
 			f.wanted.Hold = true
 		}
 	case "FILTER":
-		switch {
-		case text == "":
-			warn("missing FILTER command argument in " + parameter + " map")
-		case !strings.Contains(text, ":"):
-			warn("bad FILTER command " + text + " in " + parameter + " -- need transport:destination")
-		default:
-			log("filter")
-			f.wanted.Filter = text
-		}
+		log("filter")
+		f.wanted.Filter = text
 	case "REDIRECT":
-		if !strings.Contains(text, "@") {
-			warn(`bad REDIRECT target "` + text + `" in ` + parameter + " map -- need user@domain")
-			break
-		}
 		log("redirect")
 		f.wanted.Redirect, f.over = text, true
 	case "BCC":
-		if !strings.Contains(text, "@") {
-			warn(`bad BCC address "` + text + `" in ` + parameter + " map -- need user@domain")
-			break
-		}
 		log("bcc")
 		if len(f.wanted.BCC) < maxCopies {
 			f.wanted.BCC = append(f.wanted.BCC, text)
 		}
-	case "PREPEND", "REPLACE":
-		switch {
-		case text == "":
-			warn(verb + " action without text in " + parameter + " map")
-		case context == contextHeader && fieldName([]byte(text)) == "":
-			warn("bad " + verb + ` header text "` + text + `" in ` + parameter + ` map -- need "headername: headervalue"`)
-		case verb == "PREPEND":
-			log("prepend")
-			f.putLine(text, context == contextHeader)
-		default:
-			log("replace")
-			r.replace = text
-		}
-	default:
-		warn("unknown command in " + parameter + " map: " + value)
+	case "PREPEND":
+		log("prepend")
+		f.putLine(text, context == contextHeader)
+	case "REPLACE":
+		log("replace")
+		r.replace = text
 	}
 	return r
 }

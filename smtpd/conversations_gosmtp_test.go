@@ -105,6 +105,7 @@ func underGoSMTP(t *testing.T, all []*talks.Conversation, c *talks.Conversation)
 	if err := p.Play(c); err != nil {
 		failure = err.Error()
 	}
+	synctest.Wait() // its Close ends sessions from outside, whatever they are doing
 	s.Close()
 	<-served
 	synctest.Wait()

@@ -57,16 +57,13 @@ func upstream(t *tables, screened bool) (*smtpd.Upstream, error) {
 	if cfg.Get(protocol) == "" {
 		return nil, nil
 	}
-	hosts := t.addrs("smtpd_upstream_proxy_hosts")
+	hosts := t.believed("smtpd_upstream_proxy_hosts", "the PROXY protocol")
 	switch {
 	case t.err != nil:
 		return nil, t.err
 	case hosts == nil:
 		return nil, fmt.Errorf("%s (%s): whoever connects could say that he is somebody else; "+
 			"set smtpd_upstream_proxy_hosts to the addresses of the proxies", protocol, cfg.Where(protocol))
-	}
-	if err := believesEverybody(cfg, "smtpd_upstream_proxy_hosts", hosts, "the PROXY protocol"); err != nil {
-		return nil, err
 	}
 	return &smtpd.Upstream{Hosts: hosts, Timeout: cfg.Duration(timeout)}, nil
 }

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-	"strings"
 
 	"aliasmx/internal/mail"
 	"aliasmx/internal/postconf"
@@ -59,16 +58,6 @@ func holdsEverybody(l smtpd.Networks) bool {
 	return false
 }
 
-// asksServers tells whether a list names a table that is not on this machine: nobody is
-// asked while a configuration is read. An address of IPv6 is no table.
-func asksServers(list []string) bool {
-	return slices.ContainsFunc(list, func(item string) bool {
-		kind, _, _ := strings.Cut(strings.TrimLeft(item, "!"), ":")
-		isTable := kind != "" && strings.Trim(kind, "abcdefghijklmnopqrstuvwxyz") == "" && strings.Contains(item, ":")
-		return isTable && strings.Trim(kind, "abcdef") != "" && !table.Local(strings.TrimLeft(item, "!"))
-	})
-}
-
 // relaysForStrangers refuses a configuration under which everybody may relay: because
 // every client is in mynetworks or can say that it is, because every domain is in
 // relay_domains, or because a table permits everybody.
@@ -89,11 +78,6 @@ func (v *view) relaysForStrangers(cfg *postconf.Config, where string, o *smtpd.O
 		return fmt.Errorf("relay_domains (%s): every domain is in it, which would make this an open relay; list the domains that you relay for",
 			v.cfg.Where("relay_domains"))
 	}
-	if o.AuthorizedXclient != nil {
-		if err := believesEverybody(cfg, "smtpd_authorized_xclient_hosts", o.AuthorizedXclient, "XCLIENT"); err != nil {
-			return err
-		}
-	}
 	for _, addresses := range [][]netip.Addr{addressesOf4, addressesOf6} {
 		if hole := smtpd.FindLoophole(ctx, *o, strangersAt(addresses), table.Local); hole != nil {
 			return fmt.Errorf("%s (%s; listener at %s): %s permits every stranger before anything refuses mail to other domains, "+
@@ -104,12 +88,14 @@ func (v *view) relaysForStrangers(cfg *postconf.Config, where string, o *smtpd.O
 	return nil
 }
 
-// believesEverybody refuses a list of clients that may say who they are (by how) when it
-// holds everybody: each of them could be in mynetworks.
-func believesEverybody(cfg *postconf.Config, parameter string, l smtpd.Networks, how string) error {
-	if asksServers(cfg.List(parameter)) || !holdsEverybody(l) {
-		return nil
+// believed opens a list of clients that may say who they are (by how). One that holds
+// everybody is refused: each of them could be in mynetworks. Nobody is asked while a
+// configuration is read, so a list that asks servers is taken as it is.
+func (t *tables) believed(parameter, how string) *table.AddrList {
+	l := t.addrs(parameter)
+	if l != nil && l.Local() && holdsEverybody(l) {
+		t.failed(parameter, fmt.Errorf("the whole Internet is in it, and whoever connects could say by %s that he is in mynetworks, "+
+			"which would make this an open relay; list your own hosts only", how))
 	}
-	return fmt.Errorf("%s (%s): the whole Internet is in it, and whoever connects could say by %s that he is in mynetworks, "+
-		"which would make this an open relay; list your own hosts only", parameter, cfg.Where(parameter), how)
+	return l
 }

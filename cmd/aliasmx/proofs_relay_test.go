@@ -32,6 +32,7 @@ func TestOpenRelay(t *testing.T) {
 		"both lists":     {"smtpd_relay_restrictions = check_sender_access static:OK, reject\nsmtpd_recipient_restrictions = check_client_access static:OK, reject_unauth_destination", "smtpd_relay_restrictions", hole},
 		"XCLIENT":        {"smtpd_authorized_xclient_hosts = 0.0.0.0/0", "smtpd_authorized_xclient_hosts (main.cf, line 8)", believed},
 		"XCLIENT table":  {"smtpd_authorized_xclient_hosts = static:all", "smtpd_authorized_xclient_hosts (main.cf, line 8)", believed},
+		"XCLIENT file":   {"smtpd_authorized_xclient_hosts = DIR/networks", "smtpd_authorized_xclient_hosts (main.cf, line 8)", believed},
 		"XCLIENT IPv6":   {"smtpd_authorized_xclient_hosts = [::]/0", "smtpd_authorized_xclient_hosts (main.cf, line 8)", believed},
 		"proxies": {"smtpd_upstream_proxy_protocol = haproxy\nsmtpd_upstream_proxy_hosts = 0.0.0.0/0",
 			"smtpd_upstream_proxy_hosts (main.cf, line 9)", believed},
@@ -52,11 +53,12 @@ func TestOpenRelay(t *testing.T) {
 		"a server decides": {"smtpd_relay_restrictions = check_client_access tcp:127.0.0.1:1, reject_unauth_destination", "", ""},
 		"own network":      {"smtpd_authorized_xclient_hosts = 127.0.0.0/8, [::1], !static:all", "", ""},
 		"XCLIENT server":   {"smtpd_authorized_xclient_hosts = tcp:127.0.0.1:1", "", ""},
+		"server in a file": {"smtpd_authorized_xclient_hosts = DIR/servers", "", ""},
 		"a proxy":          {"smtpd_upstream_proxy_protocol = haproxy\nsmtpd_upstream_proxy_hosts = 10.0.0.0/8", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := checkDir(t, checkedTable)
-			for file, text := range map[string]string{"everybody": "0.0.0.0/0 OK\n", "clients": "client.example OK\n192.0.2 OK\n"} {
+			for file, text := range map[string]string{"everybody": "0.0.0.0/0 OK\n", "servers": "tcp:127.0.0.1:1\n", "networks": "0.0.0.0/0\n", "clients": "client.example OK\n192.0.2 OK\n"} {
 				if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
 					t.Fatal(err)
 				}

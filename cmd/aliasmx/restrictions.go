@@ -19,7 +19,7 @@ func (v *view) restrictions(o *smtpd.Options, t *tables, names *dns.Resolver) er
 	o.Resolver = inspect.Names{Resolver: names}
 	o.StripExtension = v.resolver.StripExtension
 	accessCodes(o, cfg)
-	if l := t.addrs("smtpd_authorized_xclient_hosts"); l != nil {
+	if l := t.believed("smtpd_authorized_xclient_hosts", "XCLIENT"); l != nil {
 		o.AuthorizedXclient = l
 	}
 	if l := t.addrs("smtpd_authorized_xforward_hosts"); l != nil {

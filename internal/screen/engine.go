@@ -165,7 +165,9 @@ func token(s string) (word, rest string) {
 	return word, rest
 }
 
-// Failing a deep test. The test is over for this session.
+// fail is what becomes of a client that fails a deep test: drop is the last reply
+// under the action drop, enforce what its recipients get under enforce. The test is not made again before the
+// client hangs up.
 func (e *engine) fail(t test, deep Deep, drop, enforce string) ending {
 	e.failedAt.add(t)
 	e.stamp(t, stampNone)

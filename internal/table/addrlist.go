@@ -30,6 +30,19 @@ func (a *AddrList) Match(ctx context.Context, name string, addr netip.Addr) (boo
 	return a.list.match(ctx, name, addr.Unmap().WithZone(""))
 }
 
+// Local tells whether the list answers from this machine alone: whether all of its tables
+// do, also those that its files name.
+func (a *AddrList) Local() bool {
+	local := true
+	err := a.list.use(func(l *matchList) error {
+		for _, spec := range l.opened {
+			local = local && Local(spec)
+		}
+		return nil
+	})
+	return local && err == nil
+}
+
 // Close closes the tables of the list.
 func (a *AddrList) Close() error { return a.list.close() }
 

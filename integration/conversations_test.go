@@ -296,9 +296,14 @@ func TestConversationsOfBinary(t *testing.T) {
 	(&house{t: t, log: r.log, sink: sink}).test(list, addrs)
 }
 
-func waitListening(t *testing.T, addrs []string, log func() string) {
+// waitListening connects to the last of several servers, and returns when the log has told
+// of the end of that connection: it is not to be taken for one of a test.
+func waitListening(t testing.TB, addrs []string, log func() string) {
 	t.Helper()
-	for end := time.Now().Add(limit); ; time.Sleep(50 * time.Millisecond) {
+	const begin, over = "]: connect from ", "]: disconnect from "
+	before := strings.Count(log(), begin)
+	end := time.Now().Add(limit)
+	for ; ; time.Sleep(50 * time.Millisecond) {
 		if c, err := net.Dial("tcp", addrs[len(addrs)-1]); err == nil {
 			c.Close()
 			break
@@ -306,8 +311,13 @@ func waitListening(t *testing.T, addrs []string, log func() string) {
 			t.Fatalf("nobody listens: %v\n%s", err, log())
 		}
 	}
-	h := &house{log: log}
-	h.wait(0)
+	for ; time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		text := log()
+		if n := strings.Count(text, begin); n > before && n == strings.Count(text, over) {
+			return
+		}
+	}
+	t.Fatalf("the log does not tell of a connection\n%s", log())
 }
 
 func (h *house) test(list []*talks.Conversation, addrs []string) {

@@ -79,14 +79,8 @@ func newPostfixWith(t testing.TB, services string, lines ...string) *postfix {
 		os.RemoveAll(top)
 	})
 	mustExec(t, "/usr/sbin/postfix", "-c", p.dir, "start")
-	for end := time.Now().Add(limit); ; time.Sleep(50 * time.Millisecond) {
-		if c, err := net.Dial("tcp", p.addr); err == nil {
-			c.Close()
-			return p
-		} else if time.Now().After(end) {
-			t.Fatalf("postfix does not come up: %v\n%s", err, p.log())
-		}
-	}
+	waitListening(t, []string{p.addr}, p.log)
+	return p
 }
 
 func (p *postfix) log() string {

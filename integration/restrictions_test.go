@@ -200,14 +200,7 @@ func TestRestrictionsOfPostfix(t *testing.T) {
 	cases := loadAccessCases(t)
 	text, addrs := services(t, cases)
 	p := newPostfixWith(t, text, append([]string{"relayhost = [127.0.0.1]:9", "defer_transports = smtp", "inet_protocols = all"}, accessConfig...)...)
-	for end := time.Now().Add(limit); ; time.Sleep(50 * time.Millisecond) {
-		if c, err := net.Dial("tcp", addrs[len(addrs)-1]); err == nil {
-			c.Close()
-			break
-		} else if time.Now().After(end) {
-			t.Fatalf("postfix does not listen: %v\n%s", err, p.log())
-		}
-	}
+	waitListening(t, addrs, p.log)
 	replies, logs := runAccessCases(t, cases, addrs, p.log)
 	if *recordRestrictions {
 		for i, c := range cases {

@@ -12,6 +12,7 @@ type Options struct {
 	Store     Store            // the caller's to close, after Run has returned
 	Transport Transport        // for all but "error", "retry" and "discard", which are done here
 	Notifier  Notifier         // may be a Copier, too
+	Sites     Sites            // nil: each destination is a site of its own
 	Log       *slog.Logger     // nil: nothing is logged
 	Now       func() time.Time // nil: time.Now
 	Rand      func() float64   // uniform in [0, 1); nil: math/rand

@@ -15,6 +15,13 @@ type Transport interface {
 	Work(ctx context.Context, dest mail.Dest, src mail.Source)
 }
 
+// Sites says who answers for a destination. It is safe for concurrent use, may ask the
+// network, and need not give the newest answer. After an error the destination counts as
+// a site of its own until it is asked again.
+type Sites interface {
+	Site(ctx context.Context, dest mail.Dest) (mail.Site, error)
+}
+
 // Notifier writes reports.
 type Notifier interface {
 	// Notify makes the message that tells a sender of r, ready to be queued: expanded

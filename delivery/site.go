@@ -36,25 +36,15 @@ const (
 // host, an address or a socket needs no question at all.
 func (c *Client) Site(ctx context.Context, dest mail.Dest) (mail.Site, error) {
 	set := c.settings(dest)
-	var hop nextHop
-	var err error
-	switch set.protocol(dest.Transport()) {
-	case protoSMTP:
-		hop, err = parseNextHop(firstHop(dest.NextHop()), set.DefaultPort)
-	case protoLMTP:
-		text := dest.NextHop()
-		if path, ok := strings.CutPrefix(text, "unix:"); ok {
-			return mail.Site{Name: path}, nil
-		}
-		hop, err = parseNextHop(firstHop(strings.TrimPrefix(text, "inet:")), set.LMTPPort)
-		hop.direct = true
-	default:
-		return mail.Site{}, nil
-	}
-	if err != nil {
+	hop, err := set.firstHop(dest)
+	switch {
+	case err != nil:
 		return mail.Site{}, err
-	}
-	if hop.direct || !set.DNSEnabled {
+	case hop.path != "":
+		return mail.Site{Name: hop.path}, nil
+	case hop.domain == "":
+		return mail.Site{}, nil
+	case hop.direct || !set.DNSEnabled:
 		return makeSite([]string{strings.ToLower(hop.domain)}, hop.port), nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, siteTime)
@@ -65,6 +55,33 @@ func (c *Client) Site(ctx context.Context, dest mail.Dest) (mail.Site, error) {
 		return mail.Site{}, err
 	}
 	return makeSite(hosts, hop.port), nil
+}
+
+// FirstHop is the domain or host that the first next hop of dest names, and the port; ""
+// where it has none.
+func (c *Client) FirstHop(dest mail.Dest) (domain string, port uint16) {
+	hop, err := c.settings(dest).firstHop(dest)
+	if err != nil || hop.path != "" {
+		return "", 0
+	}
+	return strings.ToLower(hop.domain), hop.port
+}
+
+// firstHop is the first next hop; a zero one where dest is not of SMTP or LMTP.
+func (s *settings) firstHop(dest mail.Dest) (nextHop, error) {
+	text := dest.NextHop()
+	switch s.protocol(dest.Transport()) {
+	case protoSMTP:
+		return parseNextHop(firstOf(text), s.DefaultPort)
+	case protoLMTP:
+		if path, ok := strings.CutPrefix(text, "unix:"); ok {
+			return nextHop{path: path}, nil
+		}
+		hop, err := parseNextHop(firstOf(strings.TrimPrefix(text, "inet:")), s.LMTPPort)
+		hop.direct = true
+		return hop, err
+	}
+	return nextHop{}, nil
 }
 
 // exchangers are the names of the hosts of a domain, best first and in lower case. Whether
@@ -97,8 +114,8 @@ func (s *search) exchangers(ctx context.Context, domain string) ([]string, error
 	return hosts, nil
 }
 
-// firstHop is the first of a list of next hops.
-func firstHop(s string) string {
+// firstOf is the first of a list of next hops.
+func firstOf(s string) string {
 	s = strings.TrimLeft(s, ", \t")
 	if i := strings.IndexAny(s, ", \t"); i >= 0 {
 		return s[:i]

@@ -13,6 +13,9 @@ import (
 // checkCommand proves a configuration: it does what start does up to the first port
 // and the first byte on disk. Then it goes through the alias tables.
 func checkCommand(args []string, env environ) int {
+	if len(args) > 0 && args[0] == "site" {
+		return checkSiteCommand(args[1:], env)
+	}
 	var flags struct {
 		Config  string `short:"c" placeholder:"DIR" help:"Configuration directory."`
 		JSON    bool   `help:"Findings as JSON, one object a line."`

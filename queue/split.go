@@ -56,6 +56,18 @@ func SplitRcpts(env *mail.Envelope, open []int, limits RecipientLimits) [][]int 
 	return jobs
 }
 
+// Above bulkSize octets, or bulkJobs jobs, a message is bulk.
+const (
+	bulkSize = 256 << 10
+	bulkJobs = 2
+)
+
+// IsBulk tells whether the jobs of a message, so many, can wait while others go first: it
+// is large, goes to many, or is a report.
+func IsBulk(env *mail.Envelope, jobs int) bool {
+	return env.Size > bulkSize || jobs > bulkJobs || env.Flags&mail.FlagNotice != 0
+}
+
 // deliveryOrder returns recipients in the order in which they are named to a next hop.
 func deliveryOrder(env *mail.Envelope, rcpts []int) []int {
 	if len(rcpts) < 2 {

@@ -35,15 +35,25 @@ type Job struct {
 	Dest     mail.Dest
 	Rcpts    []int // indexes into Envelope.Rcpts
 	Attempts int   // attempts made before this one
-	Due      time.Time
-	Arrived  time.Time // of the message
-	Expired  bool      // forced to expire by an operator
+	// Bulk: it is large, or one of many of its message, or of a report: it can wait while
+	// small letters go first (IsBulk).
+	Bulk    bool
+	Due     time.Time
+	Arrived time.Time // of the message
+	Expired bool      // forced to expire by an operator
 }
 
 // DestHead is a destination with work, and when the first of it is due.
 type DestHead struct {
 	Dest    mail.Dest
 	NextDue time.Time
+}
+
+// Wake is about the jobs of a destination that were deferred before a time, or never
+// tried: those that wait because of the destination's trouble (Outcome.Trouble), or all.
+type Wake struct {
+	Before time.Time // zero: nothing is woken
+	All    bool
 }
 
 // Outcome is what became of a Job. It is applied whole or not at all, and applying it
@@ -54,6 +64,9 @@ type Outcome struct {
 	Job     Job
 	Results []mail.Result // of Job's recipients; one without a result is deferred
 	NextDue time.Time     // of those deferred
+	// Trouble: those deferred wait because of their destination's trouble, not on their own
+	// account. As soon as the destination answers again they may be tried (Store.Woken).
+	Trouble bool
 	// Emit are reports born with this outcome (their envelopes with IDs, their bodies):
 	// they become messages in the queue in the same commit.
 	Emit []Emission
@@ -98,6 +111,11 @@ type Store interface {
 	// Claim returns at most max unclaimed jobs of a destination that are due at now, the
 	// longest due first, and the due time of the next one after them (zero: none).
 	Claim(ctx context.Context, dest mail.Dest, now time.Time, max int) ([]Job, time.Time, error)
+
+	// Woken returns at most max unclaimed jobs of a destination that w is about, whatever
+	// their due time, the earliest due first, and whether there may be more. A job that
+	// fails again is not returned again for the same Wake.
+	Woken(ctx context.Context, dest mail.Dest, w Wake, max int) (jobs []Job, more bool, err error)
 
 	// Release gives claimed jobs back unchanged.
 	Release(jobs []Job)

@@ -45,10 +45,27 @@ func (s *Store) Claim(_ context.Context, dest mail.Dest, now time.Time, limit in
 	if s.closed {
 		return nil, time.Time{}, queue.ErrClosed
 	}
-	type candidate struct {
-		m *message
-		j *job
+	all := s.waiting(dest)
+	var jobs []queue.Job
+	for _, c := range all {
+		if len(jobs) >= limit || c.j.due.After(now) {
+			return jobs, c.j.due, nil
+		}
+		c.j.claimed = true
+		jobs = append(jobs, c.m.job(c.j))
 	}
+	return jobs, time.Time{}, nil
+}
+
+// candidate is a job that can be claimed.
+type candidate struct {
+	m *message
+	j *job
+}
+
+// waiting are the jobs of a destination that can be claimed, the earliest due first. The
+// caller holds s.mu.
+func (s *Store) waiting(dest mail.Dest) []candidate {
 	var all []candidate
 	for _, m := range s.messages {
 		for _, j := range m.jobs {
@@ -60,15 +77,27 @@ func (s *Store) Claim(_ context.Context, dest mail.Dest, now time.Time, limit in
 	slices.SortFunc(all, func(a, b candidate) int {
 		return cmp.Or(a.j.due.Compare(b.j.due), cmp.Compare(a.m.env.ID, b.m.env.ID), cmp.Compare(a.j.n, b.j.n))
 	})
-	var jobs []queue.Job
-	for _, c := range all {
-		if len(jobs) >= limit || c.j.due.After(now) {
-			return jobs, c.j.due, nil
+	return all
+}
+
+// Woken implements queue.Store.
+func (s *Store) Woken(_ context.Context, dest mail.Dest, w queue.Wake, limit int) (jobs []queue.Job, more bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, false, queue.ErrClosed
+	}
+	for _, c := range s.waiting(dest) {
+		if !c.j.late.Before(w.Before) || !w.All && !c.j.trouble {
+			continue
+		}
+		if len(jobs) >= limit {
+			return jobs, true, nil
 		}
 		c.j.claimed = true
 		jobs = append(jobs, c.m.job(c.j))
 	}
-	return jobs, time.Time{}, nil
+	return jobs, false, nil
 }
 
 // Release implements queue.Store.
@@ -154,6 +183,7 @@ func (m *message) settle(j *job, o queue.Outcome, now time.Time) {
 		}
 	}
 	j.attempts++
+	j.late, j.trouble = now, o.Trouble
 	j.due = now
 	if !o.NextDue.IsZero() {
 		j.due = ceilMilli(o.NextDue)

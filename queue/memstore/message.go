@@ -26,6 +26,9 @@ type job struct {
 	reasons  map[int]string
 	attempts int
 	due      time.Time
+	late     time.Time // when it was deferred last
+	trouble  bool      // because of its destination
+	bulk     bool
 	expired  bool
 	claimed  bool
 	gone     bool // replaced by requeueing while its attempt was under way
@@ -41,13 +44,15 @@ func (m *message) allRcpts() []int {
 
 // split makes new jobs of unfinished recipients.
 func (m *message) split(open []int, limit queue.RecipientLimits, due time.Time) {
-	for _, rcpts := range queue.SplitRcpts(m.env, open, limit) {
+	all := queue.SplitRcpts(m.env, open, limit)
+	for _, rcpts := range all {
 		m.jobs = append(m.jobs, &job{
 			n:       m.next,
 			dest:    m.env.Rcpts[rcpts[0]].Dest,
 			rcpts:   rcpts,
 			reasons: make(map[int]string),
 			due:     due,
+			bulk:    queue.IsBulk(m.env, len(all)),
 		})
 		m.next++
 	}
@@ -61,6 +66,7 @@ func (m *message) job(j *job) queue.Job {
 		Dest:     j.dest,
 		Rcpts:    slices.Clone(j.rcpts),
 		Attempts: j.attempts,
+		Bulk:     j.bulk,
 		Due:      j.due,
 		Arrived:  m.env.Arrived,
 		Expired:  j.expired,

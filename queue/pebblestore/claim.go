@@ -70,46 +70,73 @@ func (m *message) claimable(n uint32) bool {
 
 // Claim implements queue.Store.
 func (s *Store) Claim(ctx context.Context, dest mail.Dest, now time.Time, limit int) ([]queue.Job, time.Time, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, time.Time{}, err
-	}
-	if err := s.enter(); err != nil {
-		return nil, time.Time{}, err
-	}
-	defer s.leave()
-	jobs, next, bad, err := s.claim(dest, now, limit)
-	for _, d := range bad {
-		d.reject(s)
-	}
-	return jobs, next, err
+	var next time.Time
+	c, err := s.claiming(ctx, dest, func(c *claiming) (err error) {
+		next, err = c.due(now, limit)
+		return err
+	})
+	return c.jobs, next, err
 }
 
-// claim walks the index of a destination. The lock is held all the way: an index read
-// later than the changes that are under way would give out what is finished.
-func (s *Store) claim(dest mail.Dest, now time.Time, limit int) (jobs []queue.Job, next time.Time, bad []rejected, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	first, end := destBounds(dest)
-	it, err := s.iter(first, end)
-	if err != nil {
-		return nil, time.Time{}, nil, err
-	}
-	defer it.Close()
-	var records *pebble.Iterator
-	defer func() {
-		if records != nil {
-			_ = records.Close()
-		}
-	}()
+// claiming is a walk over the index of a destination that gives out jobs.
+type claiming struct {
+	store   *Store
+	dest    mail.Dest
+	first   []byte           // the first key that there may be
+	it      *pebble.Iterator // of the index
+	records *pebble.Iterator // of jobs; nil until one is read
+	jobs    []queue.Job
+	bad     []rejected
+}
 
-	start := due{at: nothingLeft}
+// claiming runs a walk. The lock is held all the way: an index read later than the
+// changes that are under way would give out what is finished.
+func (s *Store) claiming(ctx context.Context, dest mail.Dest, walk func(*claiming) error) (*claiming, error) {
+	c := &claiming{store: s, dest: dest}
+	if err := ctx.Err(); err != nil {
+		return c, err
+	}
+	if err := s.enter(); err != nil {
+		return c, err
+	}
+	defer s.leave()
+	err := func() (err error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		var end []byte
+		c.first, end = destBounds(dest)
+		if c.it, err = s.iter(c.first, end); err != nil {
+			return err
+		}
+		defer c.close()
+		return walk(c)
+	}()
+	for _, d := range c.bad {
+		d.reject(s)
+	}
+	return c, err
+}
+
+func (c *claiming) close() {
+	_ = c.it.Close()
+	if c.records != nil {
+		_ = c.records.Close()
+	}
+}
+
+// from goes to the first key that is not before at.
+func (c *claiming) from(at due) bool { return c.it.SeekGE(appendDue(slices.Clip(c.first), at)) }
+
+// due gives out what is due, and returns when the next is.
+func (c *claiming) due(now time.Time, limit int) (next time.Time, err error) {
+	s, start := c.store, due{at: nothingLeft}
 	defer func() {
 		if err == nil {
-			s.cursors.set(dest, start)
+			s.cursors.set(c.dest, start)
 		}
 	}()
-	for ok := it.SeekGE(appendDue(slices.Clip(first), s.cursors.from(dest))); ok; ok = it.Next() {
-		_, at, good := parseDueKey(it.Key())
+	for ok := c.from(s.cursors.from(c.dest)); ok; ok = c.it.Next() {
+		_, at, good := parseDueKey(c.it.Key())
 		if !good {
 			continue
 		}
@@ -120,37 +147,55 @@ func (s *Store) claim(dest mail.Dest, now time.Time, limit int) (jobs []queue.Jo
 		if m != nil && !m.claimable(at.n) {
 			continue
 		}
-		if len(jobs) >= limit || at.at > now.UnixMilli() {
-			return jobs, time.UnixMilli(at.at), bad, nil
+		if len(c.jobs) >= limit || at.at > now.UnixMilli() {
+			return time.UnixMilli(at.at), nil
 		}
-		if m == nil {
-			if records == nil {
-				if records, err = s.iter([]byte{keyJob}, []byte{keyJob + 1}); err != nil {
-					return jobs, time.Time{}, bad, err
-				}
-			}
-			if m, err = s.loadJobs(records, at.id); err != nil {
-				d, damaged := asDamage(err)
-				if !damaged {
-					return jobs, time.Time{}, bad, err
-				}
-				bad, err = append(bad, rejected{bytes.Clone(it.Key()), d}), nil
-				continue
-			}
+		m, j, err := c.read(m, at)
+		if err != nil {
+			return time.Time{}, err
 		}
-		j := m.find(int(at.n))
-		if j == nil || j.indexAt != at.at || j.dest != dest {
-			bad = append(bad, rejected{key: bytes.Clone(it.Key())})
-			continue
+		if j != nil {
+			c.give(m, j)
 		}
-		j.claimed = true
-		s.active[m.id] = m
-		jobs = append(jobs, j.view(m))
 	}
-	if err = it.Error(); err != nil {
-		return jobs, time.Time{}, bad, fmt.Errorf("read queue: %w", err)
+	if err := c.it.Error(); err != nil {
+		return time.Time{}, fmt.Errorf("read queue: %w", err)
 	}
-	return jobs, time.Time{}, bad, nil
+	return time.Time{}, nil
+}
+
+// read finds the job of the key at which the walk stands, in m or, when that is nil, on
+// disk; nil when there is none to give out.
+func (c *claiming) read(m *message, at due) (*message, *job, error) {
+	s := c.store
+	if m == nil {
+		var err error
+		if c.records == nil {
+			if c.records, err = s.iter([]byte{keyJob}, []byte{keyJob + 1}); err != nil {
+				return nil, nil, err
+			}
+		}
+		if m, err = s.loadJobs(c.records, at.id); err != nil {
+			d, damaged := asDamage(err)
+			if !damaged {
+				return nil, nil, err
+			}
+			c.bad = append(c.bad, rejected{bytes.Clone(c.it.Key()), d})
+			return nil, nil, nil
+		}
+	}
+	j := m.find(int(at.n))
+	if j == nil || j.indexAt != at.at || j.dest != c.dest {
+		c.bad = append(c.bad, rejected{key: bytes.Clone(c.it.Key())})
+		return nil, nil, nil
+	}
+	return m, j, nil
+}
+
+func (c *claiming) give(m *message, j *job) {
+	j.claimed = true
+	c.store.active[m.id] = m
+	c.jobs = append(c.jobs, j.view(m))
 }
 
 // rejected is a key that Claim found in the index and whose job it could not give out:

@@ -2,6 +2,7 @@ package pebblestore
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"net/netip"
 	"reflect"
@@ -105,7 +106,7 @@ func sampleJob() (*message, *job) {
 	m := &message{id: 77, arrived: time.Unix(1772366400, 5), file: true}
 	return m, &job{
 		n: 3, dest: "smtp:[192.0.2.1]:25", rcpts: []int{0, 7, 8, 4000}, reasons: []string{"busy", "", "busy", "other"},
-		attempts: 12, due: 1772366400123, expired: true,
+		attempts: 12, due: 1772366400123, late: 1772366100000, trouble: true, bulk: true, expired: true,
 	}
 }
 
@@ -127,10 +128,34 @@ func TestJobRecord(t *testing.T) {
 	}
 }
 
+// A record of the version before is read: it knew no late.
+func TestOlderJobRecord(t *testing.T) {
+	m, want := sampleJob()
+	want.late = 0
+	record := encodeJob(m, want)
+	before := appendTime([]byte{jobVersion, record[1]}, m.arrived)
+	before = appendText(before, want.dest)
+	before = binary.AppendUvarint(before, uint64(want.due))
+	before = binary.AppendUvarint(before, uint64(want.attempts))
+	if !bytes.HasPrefix(record, append(before, 0)) {
+		t.Fatalf("%x does not begin with %x", record, before)
+	}
+	old := append(bytes.Clone(before), record[len(before)+1:len(record)-4]...)
+	old[0] = 1
+	var back message
+	got, err := decodeJob(seal(old), &back)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.n = want.n; !reflect.DeepEqual(got, want) {
+		t.Errorf("\n got %+v\nwant %+v", got, want)
+	}
+}
+
 func TestReasonIsClipped(t *testing.T) {
 	j := &job{rcpts: []int{1}, reasons: []string{""}}
-	j.late(1, strings.Repeat("x", 5000))
-	j.late(2, "not of this job")
+	j.wait(1, strings.Repeat("x", 5000))
+	j.wait(2, "not of this job")
 	if len(j.reasons[0]) != maxReason {
 		t.Errorf("%d bytes of reason are kept", len(j.reasons[0]))
 	}

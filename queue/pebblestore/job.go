@@ -11,10 +11,12 @@ import (
 )
 
 const (
-	jobVersion = 1
+	jobVersion = 2 // 1 had no late
 
 	jobExpired = 1 << 0 // forced to expire by an operator
 	jobFile    = 1 << 1 // the body of the message is in a file
+	jobBulk    = 1 << 2
+	jobTrouble = 1 << 3 // it waits because of its destination
 
 	// maxReason bounds what is kept of a delay reason for postqueue(1).
 	maxReason = 1024
@@ -29,6 +31,9 @@ type job struct {
 	reasons  []string // of rcpts: why they are late
 	attempts int
 	due      int64 // milliseconds since 1970
+	late     int64 // likewise: when it was deferred last
+	trouble  bool  // because of its destination
+	bulk     bool
 	expired  bool
 
 	claimed bool
@@ -52,6 +57,7 @@ func (j *job) view(m *message) queue.Job {
 		Dest:     j.dest,
 		Rcpts:    slices.Clone(j.rcpts),
 		Attempts: j.attempts,
+		Bulk:     j.bulk,
 		Due:      time.UnixMilli(j.due),
 		Arrived:  m.arrived,
 		Expired:  j.expired,
@@ -69,8 +75,8 @@ func (j *job) finish(rcpt int) bool {
 	return ok
 }
 
-// late notes why a recipient is late.
-func (j *job) late(rcpt int, reason string) {
+// wait notes why a recipient is late.
+func (j *job) wait(rcpt int, reason string) {
 	if i, ok := slices.BinarySearch(j.rcpts, rcpt); ok {
 		j.reasons[i] = reason[:min(len(reason), maxReason)]
 		j.dirty = true
@@ -87,11 +93,18 @@ func encodeJob(m *message, j *job) []byte {
 	if m.file {
 		set |= jobFile
 	}
+	if j.bulk {
+		set |= jobBulk
+	}
+	if j.trouble {
+		set |= jobTrouble
+	}
 	b = append(b, set)
 	b = appendTime(b, m.arrived)
 	b = appendText(b, j.dest)
 	b = binary.AppendUvarint(b, uint64(j.due))
 	b = binary.AppendUvarint(b, uint64(j.attempts))
+	b = binary.AppendUvarint(b, uint64(j.late))
 
 	// Recipients of one attempt mostly share their reason: it is written once.
 	var reasons []string
@@ -126,16 +139,20 @@ func decodeJob(record []byte, m *message) (*job, error) {
 
 func readJob(b []byte, m *message) (*job, error) {
 	f := &fields{rest: string(b)}
-	if v := f.byte(); v > jobVersion {
+	version := f.byte()
+	if version > jobVersion {
 		return nil, errNewer
 	}
 	set := f.byte()
 	m.file = set&jobFile != 0
 	m.arrived = f.time()
-	j := &job{expired: set&jobExpired != 0}
+	j := &job{expired: set&jobExpired != 0, bulk: set&jobBulk != 0, trouble: set&jobTrouble != 0}
 	j.dest = mail.Dest(f.text())
 	j.due = int64(f.upTo(math.MaxInt64))
 	j.attempts = int(f.upTo(math.MaxInt32))
+	if version > 1 {
+		j.late = int64(f.upTo(math.MaxInt64))
+	}
 
 	n := f.count(2)
 	j.rcpts, j.reasons = make([]int, n), make([]string, n)

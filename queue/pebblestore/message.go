@@ -36,13 +36,15 @@ type message struct {
 // split makes new jobs of unfinished recipients.
 func (m *message) split(env *mail.Envelope, open []int, limits queue.RecipientLimits, now int64) []*job {
 	var made []*job
-	for _, rcpts := range queue.SplitRcpts(env, open, limits) {
+	all := queue.SplitRcpts(env, open, limits)
+	for _, rcpts := range all {
 		made = append(made, &job{
 			n:       m.next,
 			dest:    env.Rcpts[rcpts[0]].Dest,
 			rcpts:   rcpts,
 			reasons: make([]string, len(rcpts)),
 			due:     now,
+			bulk:    queue.IsBulk(env, len(all)),
 			dirty:   true,
 		})
 		m.next++

@@ -33,6 +33,7 @@ func Open(o Options) (_ *Store, err error) {
 		now:     o.Now,
 		active:  make(map[mail.QueueID]*message),
 		cursors: make(cursors),
+		wakes:   make(wakes),
 		memory:  budget{limit: o.BodyMemory},
 		cache:   budget{limit: o.BodyMemory},
 		failed:  make(chan struct{}),

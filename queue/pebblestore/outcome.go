@@ -75,7 +75,7 @@ func (a *applying) prepare(b *pebble.Batch) error {
 func settleJob(j *job, o queue.Outcome, now time.Time) {
 	for _, r := range o.Results {
 		if r.State == mail.Deferred {
-			j.late(r.Rcpt, r.Reason)
+			j.wait(r.Rcpt, r.Reason)
 		} else {
 			j.finish(r.Rcpt)
 		}
@@ -84,7 +84,7 @@ func settleJob(j *job, o queue.Outcome, now time.Time) {
 	if o.NextDue.IsZero() {
 		o.NextDue = now
 	}
-	j.due = millis(o.NextDue)
+	j.due, j.late, j.trouble = millis(o.NextDue), millis(now), o.Trouble
 	j.dirty = true
 }
 

@@ -36,6 +36,7 @@ type Store struct {
 	rewritten uint64 // counts changes of envelopes, see loadEnvelope
 	inHand    []hand // what the change that is being written touches
 	cursors   cursors
+	wakes     wakes
 	highWater mail.QueueID // no ID above it is on disk
 	lastUsed  mail.QueueID // the highest ID of a message
 

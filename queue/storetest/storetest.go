@@ -67,6 +67,9 @@ func Run(t *testing.T, open Opener) {
 		{"list", testList},
 		{"list while changing", testListChanging},
 		{"nothing there", testNotFound},
+		{"woken", testWoken},
+		{"woken, tried or not", testWokenFresh},
+		{"bulk", testBulk},
 		{"closed", testClosed},
 		{"many at once", testConcurrent},
 	}

@@ -15,6 +15,7 @@ import (
 	"aliasmx/internal/maillog"
 	"aliasmx/internal/postconf"
 	"aliasmx/internal/shaping"
+	"aliasmx/queue"
 )
 
 // siteTime bounds the questions of check site.
@@ -62,7 +63,7 @@ func checkSiteCommand(args []string, env environ) int {
 		doc.Reason = "mail for it goes to no other host"
 	default:
 		doc.Site, doc.Hosts = site.Name, site.Hosts
-		doc.Limits = limitsInForce(v.senderOf(dest.Transport()), dest.Transport(), answer)
+		doc.Limits = limitsInForce(v.queue, v.senderOf(dest.Transport()), dest.Transport(), answer)
 	}
 	if doc.write(flags.JSON, env) != nil {
 		return exitSoftware
@@ -138,38 +139,62 @@ func (doc *siteJSON) write(asJSON bool, env environ) error {
 	return err
 }
 
-// limitsInForce are the limits of a site: what its line says, else what the parameters do.
-func limitsInForce(cfg *postconf.Config, transport string, a *shaping.Answer) (list []siteLimit) {
+// limitsInForce are the limits of a site, by its line and by the parameters of the
+// transport, whose limit counts where the line asks for more.
+func limitsInForce(p queue.Params, cfg *postconf.Config, transport string, a *shaping.Answer) (list []siteLimit) {
 	if a == nil {
 		a = &shaping.Answer{}
 	}
 	line := a.Where + ", entry " + a.Key
-	number := func(name string, of int, parameter string) {
-		if of > 0 {
-			list = append(list, siteLimit{name, strconv.Itoa(of), line})
-			return
+	add := func(name, value, from string) { list = append(list, siteLimit{name, value, from}) }
+	count := func(name string, n int, from string) {
+		value := "none"
+		if n > 0 {
+			value = strconv.Itoa(n)
 		}
-		value := strconv.Itoa(cfg.Int(parameter))
-		if value == "0" {
-			value = "none"
-		}
-		list = append(list, siteLimit{name, value, whence(cfg, parameter)})
+		add(name, value, from)
 	}
-	number("concurrency", a.Concurrency, transport+"_destination_concurrency_limit")
-	number("initial", a.Initial, transport+"_initial_destination_concurrency")
-	if own := ownTransports(cfg)[transport]; transport != "lmtp" && own != "lmtp" || a.HostConnections > 0 {
-		number("host_connections", a.HostConnections, "smtp_host_connection_limit")
+	own := p.Transports[transport]
+	concurrency, from := own.ConcurrencyLimit, whence(cfg, transport+"_destination_concurrency_limit")
+	if concurrency != cfg.Int(transport+"_destination_concurrency_limit") {
+		from = "the process limit of " + transport + " in master.cf"
 	}
-	if a.RateDelay > 0 {
-		list = append(list, siteLimit{"delay", a.RateDelay.String(), line})
-	} else if delay := transport + "_destination_rate_delay"; cfg.Duration(delay) > 0 {
-		list = append(list, siteLimit{"delay", cfg.Duration(delay).String(), whence(cfg, delay)})
+	if a.Concurrency > 0 && (concurrency == 0 || a.Concurrency < concurrency) {
+		concurrency, from = a.Concurrency, line
+	}
+	if concurrency == 0 || p.ProcessLimit < concurrency {
+		concurrency, from = p.ProcessLimit, whence(cfg, "default_process_limit")
+	}
+	if a.RateDelay > 0 || own.DestinationRateDelay > 0 {
+		concurrency, from = 1, "with a delay there is one connection"
+	}
+	count("concurrency", concurrency, from)
+
+	initial, from := own.InitialConcurrency, whence(cfg, transport+"_initial_destination_concurrency")
+	if a.Initial > 0 {
+		initial, from = a.Initial, line
+	}
+	count("initial", min(initial, concurrency), from)
+
+	if a.HostConnections > 0 {
+		count("host_connections", a.HostConnections, line)
+	} else if transport != "lmtp" && ownTransports(cfg)[transport] != "lmtp" {
+		count("host_connections", cfg.Int("smtp_host_connection_limit"), whence(cfg, "smtp_host_connection_limit"))
+	}
+	switch {
+	case a.RateDelay > own.DestinationRateDelay:
+		add("delay", a.RateDelay.String(), line)
+	case own.DestinationRateDelay > 0:
+		add("delay", own.DestinationRateDelay.String(), whence(cfg, transport+"_destination_rate_delay"))
+	}
+	if own.TransportRateDelay > 0 {
+		add("transport delay", own.TransportRateDelay.String(), whence(cfg, transport+"_transport_rate_delay"))
 	}
 	if a.Rate > 0 {
-		list = append(list, siteLimit{"rate", fmt.Sprintf("%d in %s", a.Rate, a.Per), line})
+		add("rate", fmt.Sprintf("%d in %s", a.Rate, a.Per), line)
 	}
 	for _, s := range a.SlowReplies {
-		list = append(list, siteLimit{"slow", s, line})
+		add("slow", s, line)
 	}
 	return list
 }

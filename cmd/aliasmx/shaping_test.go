@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"aliasmx/delivery"
+	"aliasmx/internal/dns"
 	"aliasmx/internal/mail"
 	"aliasmx/internal/shaping"
 	"aliasmx/internal/table"
@@ -69,7 +70,6 @@ func TestShapingDefaults(t *testing.T) {
 		".web.de":                      "421 Too many messages have been received in a short period of time. Please try again in a few hours and reduce the sending rate.",
 		".orange.fr":                   "421 mwinf5c42 ME Trop de connexions, veuillez verifier votre configuration. Too many connections, slow down. OFR004_104 [104]",
 		".comcast.net":                 "421 resimta-po-01v.sys.comcast.net Try again later - RL000001",
-		".qq.com":                      "550 Connection frequency limited",
 	}
 	for key, l := range lines {
 		if l.Concurrency == 0 || l.Initial > l.Concurrency || len(l.SlowReplies) == 0 {
@@ -178,12 +178,19 @@ func (f asked) Lookup(_ context.Context, key string) (line, where string, found 
 	return line, "here", line != "", err
 }
 
+// threeDomains have the same host.
+type threeDomains struct{ delivery.Resolver }
+
+func (threeDomains) MX(_ context.Context, domain string) ([]dns.MX, error) {
+	return []dns.MX{{Host: "mx.hosts.test", Pref: 10}}, nil
+}
+
 func TestSites(t *testing.T) {
-	s, _, err := openShaper(t, "smtp_shaping_maps = inline:{ { one.test = site=own concurrency=2 host_connections=7 } { .two.test = delay=1s } }\n", "")
+	s, _, err := openShaper(t, "smtp_shaping_maps = inline:{ { one.test = site=own concurrency=2 host_connections=7 } { .two.test = delay=1s } { dom.test = initial=1 } }\n", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := delivery.New(delivery.Options{Transports: map[string]string{"slow": "smtp"}})
+	client := delivery.New(delivery.Options{Transports: map[string]string{"slow": "smtp"}, DNSEnabled: true, Resolver: threeDomains{}})
 	defer client.Close()
 	all := newSites(client, s)
 	for _, c := range []struct{ dest, want string }{
@@ -193,6 +200,10 @@ func TestSites(t *testing.T) {
 		{"smtp:[mx.two.test]", "mx.two.test delay=1s"},
 		{"smtp:[aspmx.l.google.com]", `google site=google concurrency=10 slow=4.7.28 slow="unusual rate" slow="rate limited"`},
 		{"lmtp:unix:/run/lmtp", "/run/lmtp "},
+		{"smtp:[dom.test]", "dom.test initial=1"},
+		{"smtp:dom.test", "@dom.test initial=1"}, // alone, although others have the same hosts
+		{"smtp:other.test:587", "mx.hosts.test:587 "},
+		{"smtp:dom.test:587", "@dom.test:587 initial=1"},
 		{"local:me", " "},
 	} {
 		site, a, err := all.explain(t.Context(), mail.Dest(c.dest))

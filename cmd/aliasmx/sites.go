@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"sync/atomic"
 
@@ -41,8 +42,12 @@ func (s *sites) explain(ctx context.Context, dest mail.Dest) (mail.Site, *shapin
 		return site, nil, nil
 	}
 	site.Limits = a.SiteLimits
-	if a.Line.Site != "" {
-		site.Name = a.Line.Site
+	group := a.Site
+	if group == "" && a.Key == domain && !slices.Equal(site.Hosts, []string{domain}) {
+		group = "@" + domain // a line for one domain is not for others with the same hosts
+	}
+	if group != "" {
+		site.Name = group
 		if port != 25 { // other servers of the same owner
 			site.Name += ":" + strconv.Itoa(int(port))
 		}

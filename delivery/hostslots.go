@@ -186,6 +186,9 @@ func (r *round) slot(ctx context.Context, i int, same bool) (free func(), f *fai
 	for k := range equals {
 		limits[k] = r.w.set.connectionLimit(ctx, r.domain, equals[k].name)
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(r.w.leaving, cancel)()
 	at, free, ok := r.w.c.hosts.take(ctx, equals, limits)
 	if !ok {
 		if ctx.Err() != nil {

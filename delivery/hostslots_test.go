@@ -141,7 +141,15 @@ func TestNoSlot(t *testing.T) {
 		if busy.count() != 1 || fallback.count() != 0 {
 			t.Errorf("connections: %d, fallback %d", busy.count(), fallback.count())
 		}
-		// Who waits when all ends is let go.
+		// Who waits when its Work is to end returns, and keeps nobody waiting.
+		ctx, leave := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, leave)
+		began, left := time.Now(), &source{t: t, attempts: []*mail.Attempt{letter("r@dest.example")}}
+		s.Work(ctx, "smtp:[192.0.2.1]", left)
+		if got := fates(left.results[0]); !strings.HasPrefix(got, "deferred 4.3.2") || time.Since(began) != time.Second {
+			t.Errorf("after %s: %s", time.Since(began), got)
+		}
+		// So does who waits when all ends.
 		var second sync.WaitGroup
 		second.Go(func() {
 			src := s.send("smtp:[192.0.2.1]", letter("r@dest.example"))

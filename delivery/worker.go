@@ -27,13 +27,17 @@ type worker struct {
 	direct  bool
 	lastHop bool
 
-	job  job    // the one under way
-	free func() // gives back the slot of the last connection; nil: there was none
+	job job // the one under way
+	// leaving ends when Work is to return: an attempt that has no connection yet goes no
+	// further.
+	leaving context.Context
+	free    func() // gives back the slot of the last connection; nil: there was none
 }
 
 // work delivers what src has.
 func (w *worker) work(ctx context.Context, src mail.Source) {
 	defer w.hangUp()
+	w.leaving = ctx
 	for idle := time.Duration(0); ; {
 		a, ok := src.Next(ctx, idle)
 		if !ok {

@@ -260,3 +260,60 @@ func TestHostTableModel(t *testing.T) {
 		}
 	})
 }
+
+// lingering is a source that keeps its worker for as long as that would wait.
+type lingering struct{ source }
+
+func (s *lingering) Next(ctx context.Context, linger time.Duration) (*mail.Attempt, bool) {
+	if a, ok := s.source.Next(ctx, linger); ok {
+		return a, ok
+	}
+	time.Sleep(linger)
+	return nil, false
+}
+
+// A connection that others wait for does not linger.
+func TestNoLingeringWhereOthersWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := slowPeer()
+		s := newSetup(t, map[string]any{"192.0.2.1:25": p}, Options{HostConnectionLimit: 1, CacheTime: 10 * time.Second})
+		var first sync.WaitGroup
+		first.Go(func() { s.Work(t.Context(), "smtp:[192.0.2.1]", &lingering{source{t: t, attempts: letters(1)}}) })
+		synctest.Wait()
+		began := time.Now()
+		s.send("relay:[192.0.2.1]", letter("r@dest.example"))
+		if took := time.Since(began); took != 2*time.Second {
+			t.Errorf("it took %s", took)
+		}
+		first.Wait()
+	})
+}
+
+// A limit that became less while connections were open holds for who waits.
+func TestLimitBecomesLess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var table hostTable
+		hosts := makeHosts(1, 0, 10)
+		_, one, _ := table.take(t.Context(), hosts, []int{2})
+		_, two, _ := table.take(t.Context(), hosts, []int{2})
+		served := false
+		var waiter sync.WaitGroup
+		waiter.Go(func() {
+			_, free, ok := table.take(t.Context(), hosts, []int{1})
+			if served = ok; ok {
+				free()
+			}
+		})
+		synctest.Wait()
+		one()
+		synctest.Wait()
+		if served {
+			t.Error("there are two connections")
+		}
+		two()
+		waiter.Wait()
+		if !served || len(table.byAddr) != 0 {
+			t.Errorf("served %v, left %v", served, table.byAddr)
+		}
+	})
+}

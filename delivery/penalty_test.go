@@ -68,6 +68,18 @@ func TestDeadHost(t *testing.T) {
 	})
 }
 
+// Many that fail at once are one failure.
+func TestFailuresAtOnce(t *testing.T) {
+	var table hostTable
+	now, h := time.Now(), makeHosts(1, 0, 10)[0]
+	for range 20 {
+		table.failed(&h, now)
+	}
+	if s := table.byAddr[h.key()]; s.length != penaltyFirst || !s.until.Equal(now.Add(penaltyFirst)) {
+		t.Errorf("penalty %s until %s", s.length, s.until.Sub(now))
+	}
+}
+
 // What the hosts in penalty are tried for, and what not.
 func TestHostsInPenalty(t *testing.T) {
 	later := func() *peer {

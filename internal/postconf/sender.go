@@ -47,8 +47,12 @@ var senderParams = []string{
 	"minimal_backoff_time", "myhostname", "proxy_interfaces", "relayhost", "send_cyrus_sasl_authzid", "syslog_name",
 }
 
-// hasEffectOnSending tells whether a parameter means something for a sender.
+// hasEffectOnSending tells whether a parameter means something for a sender. What says how
+// much is sent at a time is the scheduler's, which has one main.cf for all.
 func hasEffectOnSending(name string) bool {
+	if strings.HasPrefix(name, "smtp_shaping_") || ofTransport(name, []string{"smtp", "lmtp"}) != nil {
+		return false
+	}
 	return strings.HasPrefix(name, "smtp_") || strings.HasPrefix(name, "lmtp_") || slices.Contains(senderParams, name)
 }
 

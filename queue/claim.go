@@ -16,6 +16,9 @@ func (s *scheduler) claimHungry() {
 		}
 		d := s.hungry.pop()
 		d.hungry = false
+		if d.site != nil {
+			d.site.hungry--
+		}
 		if !d.wantsJobs(s.now, &s.params) {
 			s.attend(d) // the reason is gone, and so may the destination be
 			continue
@@ -51,7 +54,9 @@ func (s *scheduler) claimed(ev evClaimed) {
 	if st := d.claimFor; st != nil {
 		st.claiming--
 		d.claimFor = nil
-		s.attendSite(st) // which d may have left meanwhile
+		if st != d.site { // d has left it meanwhile
+			s.attendSite(st)
+		}
 	}
 	d.due = d.heard
 	if s.closing {

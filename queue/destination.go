@@ -22,7 +22,7 @@ type destination struct {
 	claimFor *site
 	heard    time.Time
 
-	jobs *ring // loaded, waiting; nil: none
+	jobs *ring // loaded, waiting; nil, or empty: none
 
 	site     *site // nil: not known yet
 	place    int   // in site.dests
@@ -40,6 +40,7 @@ type destination struct {
 
 	line      *line[*destination] // of first and more of its site, the one it stands in
 	hungry    bool                // it stands in the scheduler's line of that name
+	starved   bool                // it stands in its site's
 	unlocated bool                // likewise
 	alarm     alarm
 }
@@ -79,6 +80,7 @@ func (d *destination) stored() int {
 }
 
 func (d *destination) push(j Job, stored bool) {
+	defer d.tally(d.waiting(), d.stored())
 	if d.jobs == nil {
 		d.jobs = &ring{}
 	}
@@ -87,18 +89,11 @@ func (d *destination) push(j Job, stored bool) {
 	} else {
 		d.jobs.fresh.push(j)
 	}
-	if d.site != nil {
-		d.site.waiting++
-	}
 }
 
 func (d *destination) pop() Job {
-	j := d.jobs.pop()
-	d.site.waiting--
-	if d.jobs.len() == 0 {
-		d.jobs = nil
-	}
-	return j
+	defer d.tally(d.waiting(), d.stored())
+	return d.jobs.pop()
 }
 
 // take takes the waiting jobs out that match.
@@ -106,14 +101,24 @@ func (d *destination) take(match func(*Job) bool) []Job {
 	if d.jobs == nil {
 		return nil
 	}
-	jobs := d.jobs.take(match)
+	defer d.tally(d.waiting(), d.stored())
+	return d.jobs.take(match)
+}
+
+// tally keeps the site's account of what waits, after a change of what there was.
+func (d *destination) tally(waiting, stored int) {
 	if d.site != nil {
-		d.site.waiting -= len(jobs)
+		d.site.waiting += d.waiting() - waiting
+		d.site.stored += d.stored() - stored
 	}
-	if d.jobs.len() == 0 {
+	d.spare()
+}
+
+// spare gives up the ring when it is empty and not about to be used again.
+func (d *destination) spare() {
+	if d.waiting() == 0 && d.conns == 0 {
 		d.jobs = nil
 	}
-	return jobs
 }
 
 func every(*Job) bool { return true }
@@ -199,8 +204,8 @@ func (d *destination) lively(now time.Time) bool {
 
 // idle: nothing is left that would have to be remembered.
 func (d *destination) idle(now time.Time) bool {
-	return d.jobs == nil && d.claiming == 0 && d.conns == 0 && d.due.IsZero() && d.hold == nil &&
-		!d.locating && !d.unlocated && !d.hungry && !d.lately(now) && d.phase(now) != dead
+	return d.waiting() == 0 && d.claiming == 0 && d.conns == 0 && d.due.IsZero() && d.hold == nil &&
+		!d.locating && !d.unlocated && !d.hungry && !d.starved && !d.lately(now) && d.phase(now) != dead
 }
 
 // sooner is the earlier of two times, of which zero means never.

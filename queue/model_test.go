@@ -191,7 +191,7 @@ func (m *model) check(ev event) {
 // checkSites compares what sites count with what there is.
 func (m *model) checkSites(ev event) {
 	m.t.Helper()
-	type sum struct{ conns, busy, attempts, waiting, claiming, lingers int }
+	type sum struct{ conns, busy, attempts, waiting, stored, claiming, hungry, starved, lingers int }
 	want, got := map[string]sum{}, map[string]sum{}
 	for _, d := range m.s.dests {
 		if d.site == nil {
@@ -204,7 +204,14 @@ func (m *model) checkSites(ev event) {
 			m.t.Fatalf("%T: %s is at a site that does not know it", ev, d.name)
 		}
 		s := want[d.site.key]
-		s.conns, s.busy, s.attempts, s.waiting = s.conns+d.conns, s.busy+d.busy, s.attempts+d.attempts, s.waiting+d.waiting()
+		s.conns, s.busy, s.attempts = s.conns+d.conns, s.busy+d.busy, s.attempts+d.attempts
+		s.waiting, s.stored = s.waiting+d.waiting(), s.stored+d.stored()
+		if d.hungry {
+			s.hungry++
+		}
+		if d.starved {
+			s.starved++
+		}
 		want[d.site.key] = s
 		if d.claimFor != nil {
 			s := want[d.claimFor.key]
@@ -218,7 +225,7 @@ func (m *model) checkSites(ev event) {
 		want[c.dest.site.key] = s
 	}
 	for _, st := range m.s.sites {
-		s := sum{st.conns, st.busy, st.attempts, st.waiting, st.claiming, st.lingers}
+		s := sum{st.conns, st.busy, st.attempts, st.waiting, st.stored, st.claiming, st.hungry, len(st.starved), st.lingers}
 		if s != (sum{}) {
 			got[st.key] = s
 		}

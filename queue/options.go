@@ -54,6 +54,7 @@ type Params struct {
 // Sizes that are no parameters.
 const (
 	ringSize     = 32               // jobs that are fetched ahead for one destination
+	siteShare    = 4 * ringSize     // likewise for one site
 	claimsAtOnce = 4                // Claims of the store under way
 	turn         = 10               // attempts of a connection while others wait for a slot
 	livelyStreak = 10               // attempts, after which an idle connection waits for the next,

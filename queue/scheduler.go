@@ -165,15 +165,29 @@ func (s *scheduler) attend(d *destination) {
 		s.standInLine(d)
 		s.attendSite(d.site)
 	}
-	if !d.hungry && d.wantsJobs(s.now, &s.params) {
-		d.hungry = true
-		s.hungry.push(d)
-	}
+	s.lookForJobs(d)
 	s.setAlarm(d)
 	if d.idle(s.now) {
 		s.detach(d)
 		delete(s.dests, d.name)
 	}
+}
+
+// lookForJobs puts d in line for a claim, if it wants one.
+func (s *scheduler) lookForJobs(d *destination) {
+	if d.hungry || d.starved || !d.wantsJobs(s.now, &s.params) {
+		return
+	}
+	if st := d.site; st != nil {
+		if st.full() && d.phase(s.now) != dead {
+			d.starved = true
+			st.starved.push(d)
+			return
+		}
+		st.hungry++
+	}
+	d.hungry = true
+	s.hungry.push(d)
 }
 
 // setAlarm wakes d when there is something to look for in the store, and when it may be
@@ -204,8 +218,8 @@ func (s *scheduler) attendAll() {
 func (s *scheduler) names() []mail.Dest { return slices.Sorted(maps.Keys(s.dests)) }
 
 // roomFor tells whether a fresh job can be loaded. The second half of memory is for
-// destinations with no more than a ring full: one with a flood of mail leaves it to the
-// others. What finds no room waits in the store, which costs another write.
+// destinations with no more than a ring full, at sites with no more than four: one with a
+// flood of mail leaves it to the others. What finds no room waits in the store, which costs another write.
 func (s *scheduler) roomFor(d *destination) bool {
 	switch n, limit := s.loaded+s.coming, s.params.MessageActiveLimit; {
 	case n < limit/2:
@@ -213,7 +227,7 @@ func (s *scheduler) roomFor(d *destination) bool {
 	case n >= limit:
 		return false
 	}
-	return d.waiting()+d.claiming < ringSize
+	return d.waiting()+d.claiming < ringSize && (d.site == nil || d.site.waiting < siteShare)
 }
 
 // arrived takes a fresh job if there is room.

@@ -25,6 +25,8 @@ type site struct {
 	lingers  int // of them, those that wait for a job
 	attempts int // under way
 	waiting  int // jobs that wait for a connection
+	stored   int // of them, those that came from the store
+	hungry   int // destinations that stand in line for a claim
 	claiming int // claims under way for its destinations
 	win      window
 	pace     pace
@@ -34,6 +36,7 @@ type site struct {
 	why       trouble
 
 	first, more line[*destination] // have a job: without a connection, with
+	starved     line[*destination] // have jobs in the store, and enough of the site's are loaded
 	line        *line[*site]       // of first and more of the scheduler, the one it stands in
 	alarm       alarm
 }
@@ -100,6 +103,12 @@ func (st *site) rateDelay() time.Duration {
 // wants: a job waits that no open connection is going to fetch, and may go now.
 func (st *site) wants(now time.Time) bool {
 	return len(st.first)+len(st.more) > 0 && st.conns < st.width(now) && st.pace.ready(now)
+}
+
+// full: enough is loaded of what waits in the store to keep it busy. A site of many
+// destinations must not fill the memory with a ring of each.
+func (st *site) full() bool {
+	return st.stored+(st.claiming+st.hungry)*ringSize >= siteShare
 }
 
 // next is the destination whose turn it is to get a connection; nil: none has a job.
@@ -177,6 +186,10 @@ func (s *scheduler) attach(d *destination, key string, limits mail.SiteLimits) {
 	d.site, d.place = st, len(st.dests)
 	st.dests = append(st.dests, d)
 	st.waiting += d.waiting()
+	st.stored += d.stored()
+	if d.hungry {
+		st.hungry++
+	}
 }
 
 func sameLimits(a, b *mail.SiteLimits) bool {
@@ -213,6 +226,16 @@ func (s *scheduler) detach(d *destination) {
 	st.dests[last] = nil
 	st.dests = st.dests[:last]
 	st.waiting -= d.waiting()
+	st.stored -= d.stored()
+	if d.hungry {
+		d.hungry = false
+		s.hungry.remove(d)
+		st.hungry--
+	}
+	if d.starved {
+		d.starved = false
+		st.starved.remove(d)
+	}
 	d.site = nil
 	s.attendSite(st)
 }
@@ -223,6 +246,11 @@ func (s *scheduler) detach(d *destination) {
 func (s *scheduler) attendSite(st *site) {
 	if !s.open || s.closing {
 		return
+	}
+	for len(st.starved) > 0 && !st.full() {
+		d := st.starved.pop()
+		d.starved = false
+		s.lookForJobs(d)
 	}
 	if st.waiting > 0 {
 		if st.lingers > 0 {

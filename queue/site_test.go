@@ -57,6 +57,57 @@ func TestSitesDieAndWakeAsOne(t *testing.T) {
 	sc.tell(evExit{2}, "start 3 a job 4")
 }
 
+// A site of many destinations does not fill the memory with what waits in the store.
+func TestSiteShareOfMemory(t *testing.T) {
+	sc := newSited(t, Params{Default: most(1)})
+	for i := range 20 {
+		d := fmt.Sprint(i)
+		sc.s.step(sc.now, evArrived{sc.jobs(d, 1)})
+		sc.s.step(sc.now, evLocated{dest: mail.Dest("smtp:" + d), site: mail.Site{Name: "mx"}})
+	}
+	var claims []mail.Dest
+	note := func(actions []action) {
+		for _, a := range actions {
+			if a, ok := a.(actClaim); ok {
+				claims = append(claims, a.dest)
+			}
+		}
+	}
+	for i := range 20 {
+		note(sc.s.step(sc.now, evHeads{heads: []DestHead{{mail.Dest("smtp:" + fmt.Sprint(i)), start}}}))
+	}
+	for n := 0; n < len(claims); n++ {
+		note(sc.s.step(sc.now, evClaimed{dest: claims[n], jobs: sc.jobs(claims[n].NextHop(), ringSize)}))
+	}
+	st := sc.s.sites["smtp\x00mx"]
+	if st.stored > siteShare || st.stored <= siteShare-ringSize || len(st.starved) != 20-len(claims) {
+		t.Fatalf("%d jobs from the store for %d of 20 destinations, %d stand in line", st.stored, len(claims), len(st.starved))
+	}
+	for st.waiting > 0 { // one after the other is tried, and all have their turn
+		for id, c := range sc.s.conns {
+			if c.state == attempting {
+				note(sc.s.step(sc.now, done(id, good)))
+				note(sc.s.step(sc.now, evSettled{jobs: 1}))
+				note(sc.s.step(sc.now, evAsk{id, false}))
+			}
+			if c.state == leaving {
+				note(sc.s.step(sc.now, evExit{id}))
+			}
+		}
+		for sc.s.claims > 0 {
+			d := claims[len(claims)-sc.s.claims]
+			note(sc.s.step(sc.now, evClaimed{dest: d, jobs: sc.jobs(d.NextHop(), 1)}))
+		}
+	}
+	seen := map[mail.Dest]bool{}
+	for _, d := range claims {
+		seen[d] = true
+	}
+	if len(seen) != 20 {
+		t.Errorf("only %d of 20 destinations had their turn", len(seen))
+	}
+}
+
 // Until it is known where a destination is nothing is tried; if nobody knows, it is by
 // itself.
 func TestUnknownSite(t *testing.T) {

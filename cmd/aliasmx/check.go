@@ -21,7 +21,7 @@ func checkCommand(args []string, env environ) int {
 		JSON    bool   `help:"Findings as JSON, one object a line."`
 		Verbose bool   `short:"v" help:"Also say what was found in order."`
 	}
-	if done, status := parseFlags("check", "Prove configuration and tables. Exit status 78 when the daemon would not start.", &flags, args, env); done {
+	if done, status := parseFlags("check", "Prove configuration and tables. Exit status 78 when the daemon would not start. 'check site DESTINATION' shows the limits for a destination.", &flags, args, env); done {
 		return status
 	}
 	cfg, err := loadConfig(configDir(flags.Config, env), env)

@@ -149,8 +149,12 @@ func (s *shaper) find(ctx context.Context, domain string, hosts []string) (shapi
 }
 
 // hostConnections is how many connections at a time a host of a next hop is to get; 0: the
-// tables do not say.
+// tables do not say. It is asked before each connection, and so does not ask a table that
+// is away: whether it is back is seen when a site is looked for.
 func (s *shaper) hostConnections(ctx context.Context, domain, host string) int {
+	if s.away.Load() {
+		return 0
+	}
 	a, _ := s.find(ctx, domain, []string{host})
 	return a.HostConnections
 }

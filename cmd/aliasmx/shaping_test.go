@@ -157,10 +157,24 @@ func TestShapingTrouble(t *testing.T) {
 	google(10)
 	away = true
 	google(0)
+	asks := 0
+	s.tables.Maps = asked(func(string) (string, error) { asks++; return "host_connections=3", nil })
+	if n := s.hostConnections(t.Context(), "a.example", "mx.a.example"); n != 0 || asks != 0 {
+		t.Errorf("a table that is away was asked %d times before a connection, and said %d", asks, n)
+	}
+	s.find(t.Context(), "a.example", nil) // and is back
+	if n := s.hostConnections(t.Context(), "a.example", "mx.a.example"); n != 3 {
+		t.Errorf("%d connections to a host", n)
+	}
+	s.tables.Maps = asked(func(key string) (string, error) {
+		if key == "broken.example" {
+			return "concurrency=x", nil
+		}
+		return "", nil
+	})
 	if n := strings.Count(log.String(), "away; until the table answers, sites have no limits of their own"); n != 2 {
 		t.Errorf("%d warnings, want one each time\n%s", n, log)
 	}
-	away = false
 	for range 3 {
 		if _, found := s.find(t.Context(), "broken.example", nil); found {
 			t.Error("there is a line")

@@ -29,13 +29,13 @@ const shapingDefaults = `inline:{` +
 	` { .yahoo.co.jp = site=yahoo-japan concurrency=2 initial=1` + slowYahoo + ` }` +
 	// support.apple.com/102322.
 	` { .icloud.com = site=icloud concurrency=5 initial=2 slow="was deferred" slow="rate limit" slow="too many connections" slow="too many messages" }` +
-	// postmaster.gmx.net and postmaster.web.de: 421 "too many messages in a short period of
+	// postmaster.gmx.com/en/error-messages: 421 "too many messages in a short period of
 	// time", "reduce the sending rate".
 	` { .gmx.net = site=gmx concurrency=4 initial=2` + slowGMX + ` }` +
 	` { .web.de = site=gmx concurrency=4 initial=2` + slowGMX + ` }` +
 	` { .mail.com = site=mail-com concurrency=4 initial=2` + slowGMX + ` }` +
 	` { .kundenserver.de = concurrency=5 initial=2` + slowGMX + ` }` +
-	// spa.xfinity.com/postmaster: 25 connections from an address, 421 RL00000n when limited.
+	// spa.xfinity.com/help/postmaster: 25 connections from an address, 421 RL00000n when limited.
 	` { .comcast.net = site=comcast concurrency=20 slow=RL0000 }` +
 	// The others down to the filters publish no number.
 	` { .mail.ru = site=mail-ru concurrency=3 initial=1` + slowWords + ` }` +
@@ -44,7 +44,7 @@ const shapingDefaults = `inline:{` +
 	` { .qq.com = site=qq concurrency=4 initial=2 slow="frequency limited" }` +
 	// help.163.com: HL:ICC too many connections, HL:IFC and the others too much mail.
 	` { .netease.com = site=netease concurrency=4 initial=2 slow=HL:ICC slow=HL:IFC slow=MI:SFQ slow=MI:DMC slow=RP:QRC slow="too many connections" }` +
-	// postmaster.orange.fr: no more than a few connections, 421 OFR_104 and OFR004_104.
+	// messagerie.orange.fr/postmaster.html: no more than a few connections, 421 OFR_104 and OFR004_104.
 	` { .orange.fr = site=orange concurrency=2 initial=1 slow=OFR_104 slow=OFR004_104 slow="too many connections" slow="trop de connexions" }` +
 	` { .free.fr = site=free concurrency=3 initial=1` + slowWords + ` }` +
 	` { .laposte.net = site=laposte concurrency=3 initial=1` + slowWords + ` }` +

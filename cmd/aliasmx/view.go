@@ -155,7 +155,14 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 	if err := v.proveNextHops(); err != nil {
 		return nil, err
 	}
+	templates, err := bounceTemplates(cfg, func(msg string) { log.Warn(msg) })
+	if err != nil {
+		return nil, err
+	}
 	v.bounce = bounce.New(bounce.Options{
+		Templates:             templates,
+		HideDestination:       cfg.Bool("bounce_hide_destination"),
+		Threaded:              cfg.Bool("enable_threaded_bounces"),
 		MyHostname:            cfg.Get("myhostname"),
 		MyOrigin:              cfg.Get("myorigin"),
 		MailName:              cfg.Get("mail_name"),

@@ -23,8 +23,8 @@ type reportPair struct {
 	seen         int // reports that were compared
 }
 
-// newReportPair starts both with an alias file and further settings.
-func newReportPair(t *testing.T, script peers.Script, virtual string, settings map[string]string) *reportPair {
+// newReportPair starts both with an alias file and further settings and files.
+func newReportPair(t *testing.T, script peers.Script, virtual string, settings, files map[string]string) *reportPair {
 	t.Helper()
 	x := &reportPair{t: t, ours: newSink(t), theirs: newSink(t)}
 	x.ours.Behave(script)
@@ -34,6 +34,9 @@ func newReportPair(t *testing.T, script peers.Script, virtual string, settings m
 	cf["virtual_alias_maps"] = "texthash:{dir}/virtual"
 	cf["queue_run_delay"], cf["minimal_backoff_time"], cf["maximal_backoff_time"] = "1s", "1s", "1s"
 	x.r = newRelay(t, cf, map[string]string{"virtual": virtual})
+	for name, text := range files {
+		x.r.write(name, text)
+	}
 	_, port, _ := net.SplitHostPort(x.theirs.Addr)
 	lines := []string{
 		"virtual_mailbox_domains =", "relayhost = [127.0.0.1]:" + port, "virtual_alias_domains = alias.example",
@@ -183,7 +186,7 @@ func TestReportsAsPostfixWritesThem(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			x := newReportPair(t, peers.Script{Ehlo: offer, Rcpt: refusals}, virtual, map[string]string{"notify_classes": "resource", "bounce_size_limit": "3000",
-				"relay_domains": "direct.example"})
+				"relay_domains": "direct.example"}, nil)
 			n := 0
 			for _, c := range []struct {
 				mail, rcpt string

@@ -29,6 +29,8 @@ func TestInternational(t *testing.T) {
 			"message/delivery-status", "message/rfc822", []string{`Final-Recipient: utf-8; \x{E9}\x{2B}x@dest.example`, "Original-Recipient: rfc822;a@virt.example"}},
 		"ORCPT of type utf-8, without SMTPUTF8": {0, "s@example.net", "a@virt.example", "b@dest.example", "utf-8;ä@virt.example", false,
 			"message/delivery-status", "message/rfc822", []string{`Original-Recipient: utf-8;\x{E4}@virt.example`}},
+		"ORCPT of type utf-8 with a plus": {0, "s@example.net", "a@virt.example", "b@dest.example", "UTF-8;ä+x@virt.example", false,
+			"message/delivery-status", "message/rfc822", []string{`Original-Recipient: UTF-8;\x{E4}\x{2B}x@virt.example`}},
 		"no ORCPT, a UTF-8 alias": {utf8, "s@example.net", "ä@virt.example", "b@dest.example", "rfc822;ä@virt.example", true,
 			"message/global-delivery-status", "message/global", []string{"Original-Recipient: utf-8;ä@virt.example"}},
 		"ORCPT unknown, a UTF-8 alias": {0, "s@example.net", "ä@virt.example", "b@dest.example", "", false,

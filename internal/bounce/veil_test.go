@@ -111,6 +111,16 @@ func TestVeilCoversAliasesOnly(t *testing.T) {
 	}
 }
 
+// What nobody but the postmaster gets is not covered.
+func TestNoVeilForThePostmaster(t *testing.T) {
+	r := failed(aliased("hidden@dest.example"), unknownUser())
+	r.Env.Sender = mail.Address{}
+	w := newTestWriter(t, func(o *Options) { o.HideDestination, o.NotifyClasses = true, []string{"2bounce"} })
+	if _, text := mustWrite(t, w.Notify, r); !strings.Contains(string(text), "Final-Recipient: rfc822; hidden@dest.example") {
+		t.Errorf("the double bounce:\n%s", text)
+	}
+}
+
 // A header that is under the veil comes back byte for byte but for what is taken out.
 func FuzzVeilHeader(f *testing.F) {
 	f.Add("Delivered-To: s@d\r\nTo: x\r\n\r\nReceived: s@d\r\n", 5)

@@ -41,4 +41,3 @@ func (c *Config) ExpandText(text string, own func(name string) (value string, ok
 	}
 	return x.template(t)
 }
-

@@ -173,6 +173,8 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 		NotifyClasses:         cfg.List("notify_classes"),
 		BounceRecipient:       cfg.Get("bounce_notice_recipient"),
 		DelayRecipient:        cfg.Get("delay_notice_recipient"),
+		ErrorRecipient:        cfg.Get("error_notice_recipient"),
+		ObsoleteFrom:          cfg.Get("header_from_format") == "obsolete",
 		DoubleBounceRecipient: cfg.Get("2bounce_notice_recipient"),
 		DoubleBounceSender:    cfg.Get("double_bounce_sender"),
 		Resolve:               v.resolver.AcceptUnlisted().Expand,

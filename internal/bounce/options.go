@@ -33,6 +33,7 @@ type Options struct {
 	Templates *Templates
 	// HideDestination is bounce_hide_destination: senders are not told where an alias leads.
 	HideDestination bool
+	ObsoleteFrom    bool // header_from_format = obsolete, in transcripts
 	Threaded        bool // enable_threaded_bounces: reports refer to the message they are about
 
 	// NotifyClasses is notify_classes: "bounce" and "2bounce" report mail that could not be
@@ -40,6 +41,7 @@ type Options struct {
 	NotifyClasses   []string
 	BounceRecipient string // bounce_notice_recipient (postmaster)
 	DelayRecipient  string // delay_notice_recipient (postmaster)
+	ErrorRecipient  string // error_notice_recipient (postmaster), of transcripts
 	// DoubleBounceRecipient is 2bounce_notice_recipient (postmaster).
 	DoubleBounceRecipient string
 	// DoubleBounceSender is double_bounce_sender (double-bounce): who notices to the
@@ -78,7 +80,8 @@ func New(o Options) *Writer {
 		value string
 	}{
 		{&o.MyOrigin, o.MyHostname}, {&o.MailName, "Postfix"},
-		{&o.BounceRecipient, "postmaster"}, {&o.DelayRecipient, "postmaster"}, {&o.DoubleBounceRecipient, "postmaster"},
+		{&o.BounceRecipient, "postmaster"}, {&o.DelayRecipient, "postmaster"}, {&o.ErrorRecipient, "postmaster"},
+		{&o.DoubleBounceRecipient, "postmaster"},
 		{&o.DoubleBounceSender, "double-bounce"},
 	} {
 		if *d.field == "" {

@@ -44,7 +44,9 @@ const (
 )
 
 // wrap adds s to b in lines of at most width octets, where its blanks allow that.
-func wrap(b *strings.Builder, s string) {
+func wrap(b *strings.Builder, s string) { wrapAt(b, s, width) }
+
+func wrapAt(b *strings.Builder, s string, width int) {
 	room, lead := width, ""
 	for s != "" {
 		line, rest := cut(s, room)

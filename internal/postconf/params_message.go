@@ -30,6 +30,8 @@ var paramsBounce = []entry{
 	{"bounce_notice_recipient", notEmpty(), "postmaster", "who gets notices of bounced mail"},
 	{"2bounce_notice_recipient", notEmpty(), "postmaster", "who gets mail that can neither be delivered nor returned"},
 	{"delay_notice_recipient", notEmpty(), "postmaster", "who gets notices of delayed mail"},
+	{"error_notice_recipient", notEmpty(), "postmaster", "who gets transcripts of sessions with errors"},
+	{"smtpd_history_flush_threshold", number(1, 0), "100", "lines of a transcript after which it is sent between two transactions"},
 }
 
 // paramsLog are about the mail log.

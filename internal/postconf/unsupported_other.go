@@ -3,7 +3,6 @@ package postconf
 // unsupportedOther are all further parameters of Postfix that we do not have.
 var unsupportedOther = []plain{
 	{"in_flow_delay", "1s"},
-	{"error_notice_recipient", "postmaster"},
 	{"address_verify_service_name", "verify"},
 	{"allow_srv_lookup_fallback", "no"},
 	{"authorized_verp_clients", "$mynetworks"},

@@ -110,7 +110,8 @@ func (o *Options) historyLimit() int {
 }
 
 // classOf is the class of an error, as the places in smtpd(8) that say it give it. They
-// say the same thing of the same class, so that the reply tells.
+// say the same thing of the same class, so that the reply tells. What an operator, a policy
+// service or a milter says is policy.
 func classOf(r reply) string {
 	if r.code < 400 && !strings.HasPrefix(r.text, "Error: I can break rules") {
 		return ""
@@ -119,16 +120,16 @@ func classOf(r reply) string {
 	switch subject, detail := r.enhanced[1], r.enhanced[2]; {
 	case has("User unknown in "), has("unverified address:"), has("Error: message file too big"), has("Error: too many hops"):
 		return errorBounce
-	case subject == 3 && detail == 1, has("Temporary lookup error"), has("queue file write error"):
+	case has("timeout exceeded"), has("Server local error"), has("no valid recipients"), r.code == 458, r.code == 459:
+		return ""
+	case r.code == 452 && subject == 3 && detail == 1, has("Temporary lookup error"), has("queue file write error"):
 		return errorResource
 	case has("Temporary lookup failure"), has("Server local data error"):
 		return errorData
-	case subject == 3 && detail == 2: // we are shutting down
+	case has("Service shutting down"):
 		return ""
-	case subject == 3 && detail != 4, has("Server configuration"):
+	case has("Server configuration"), has("Error: internal error"), r.code == 454 && subject == 3:
 		return errorSoftware
-	case has("timeout exceeded"), has("no valid recipients"), r.code == 458, r.code == 459:
-		return ""
 	case has("send HELO/EHLO first"), has("VRFY command is disabled"), has("Must issue a STARTTLS"), has("access denied for"):
 		return errorPolicy
 	case has("too many errors"), subject == 5, subject == 1 && (detail == 3 || detail == 7) && !has("rejected:"),

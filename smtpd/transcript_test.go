@@ -15,7 +15,7 @@ func TestClassOf(t *testing.T) {
 	for want, replies := range map[string][]reply{
 		"": {
 			plain(220, "mx ESMTP"), say(250, mail.Code(2, 1, 0), "Ok"), say(421, mail.Code(4, 3, 2), "mx Service shutting down"),
-			say(421, mail.Code(4, 4, 2), "mx Error: timeout exceeded"), say(554, mail.Code(5, 5, 1), "Error: no valid recipients"), plain(459, "<x>: service unavailable"),
+			say(421, mail.Code(4, 4, 2), "mx Error: timeout exceeded"), say(421, mail.Code(4, 3, 0), "mx Server local error"), say(554, mail.Code(5, 5, 1), "Error: no valid recipients"), plain(459, "<x>: service unavailable"),
 		},
 		errorBounce: {
 			say(550, mail.Code(5, 1, 1), "<x>: Recipient address rejected: User unknown in relay recipient table"), say(450, mail.Code(4, 1, 1), "<x>: Recipient address rejected: User unknown in virtual alias table"),
@@ -25,6 +25,7 @@ func TestClassOf(t *testing.T) {
 		errorResource: {say(452, mail.Code(4, 3, 1), "Insufficient system storage"), say(451, mail.Code(4, 3, 0), "Error: queue file write error")},
 		errorSoftware: {say(451, mail.Code(4, 3, 5), "Server configuration error"), say(421, mail.Code(4, 3, 0), "mx Error: internal error"), say(454, mail.Code(4, 3, 0), "Try again later")},
 		errorPolicy: {
+			say(450, mail.Code(4, 3, 0), "<x>: Recipient address rejected: come back later"), say(450, mail.Code(4, 3, 2), "<x>: Client host rejected: Try again later"),
 			say(554, mail.Code(5, 7, 1), "<x>: Relay access denied"), say(450, mail.Code(4, 7, 1), "Error: too much mail from 192.0.2.1"), say(552, mail.Code(5, 3, 4), "Message size exceeds fixed limit"),
 			say(530, mail.Code(5, 7, 0), "Must issue a STARTTLS command first"), say(550, mail.Code(5, 1, 8), "<x>: Sender address rejected: Domain not found"), say(503, mail.Code(5, 5, 1), "Error: send HELO/EHLO first"),
 		},

@@ -24,7 +24,7 @@ var recordConversations = flag.String("record-conversations", "", "write what Po
 
 // conversationConfig is what all conversations begin with (docs/conversations.md).
 var conversationConfig = []string{
-	"myhostname = mx.example.com", "mydestination =", "mynetworks = 127.0.0.1/32",
+	"notify_classes =", "myhostname = mx.example.com", "mydestination =", "mynetworks = 127.0.0.1/32",
 	"virtual_alias_domains = virt.example, all.example", "virtual_alias_maps = texthash:{dir}/virtual",
 	"local_transport = error:local mail delivery is disabled", "smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination",
 	"smtpd_peername_lookup = no", "smtpd_error_sleep_time = 0", "virtual_mailbox_domains =", "smtp_dns_support_level = disabled",

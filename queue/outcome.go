@@ -27,6 +27,26 @@ type pending struct {
 	expand  []int         // recipients whose alias expansion is to be reported
 	removed bool          // by an operator: nobody is told anything
 	trouble bool          // what is deferred waits because of the destination
+	// requeued: rerouted by an operator while the attempt was under way.
+	requeued bool
+}
+
+// final are the results as the store is to have them. Of a job that was rerouted meanwhile
+// it takes those alone that end their recipient, and ends those alone that have the
+// message; but who was logged as failed is reported of with this outcome, and must not
+// be tried by the new way as well.
+func (p *pending) final() []mail.Result {
+	if !p.requeued {
+		return p.results
+	}
+	done := make([]mail.Result, 0, len(p.results))
+	for _, r := range p.results {
+		if r.State != mail.Deferred {
+			r.State = mail.Delivered
+			done = append(done, r)
+		}
+	}
+	return done
 }
 
 // canWait: recording it later, or doing it again after a crash, harms nobody, and it
@@ -162,14 +182,17 @@ func decide(p *Params, a *attempt, results []mail.Result, now time.Time, u float
 // scheduleWarning decides whether the sender is told now that the mail is late
 // (postconf(5): delay_warning_time). No record is kept of a warning: the first attempt
 // after the time for it gives it, and knows that it is the first by when it was due.
-// For that, attempts before are made due no later than one minimal_backoff_time after
-// that time, and the ones that follow a warning later.
+// For that, attempts before are made due at the latest one minimal_backoff_time after
+// that time, all of a message at the same moment, and the ones that follow a warning
+// later.
 func (p *pending) scheduleWarning(s *Params, at time.Time) {
 	last := at.Add(s.MinimalBackoff).Truncate(time.Millisecond) // as due times are kept
 	switch {
 	case p.job.Due.After(last):
 	case p.at.Before(at):
-		p.next = sooner(p.next, last)
+		if p.next.After(at) {
+			p.next = last // where the other jobs of the message will be
+		}
 	default:
 		p.warn = true
 		p.next = later(p.next, last.Add(time.Second))

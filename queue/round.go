@@ -20,8 +20,9 @@ import (
 
 // rounds are the loaded jobs by message.
 type rounds struct {
-	mu   sync.Mutex // guards what follows, and all rounds but for their logging
-	byID map[mail.QueueID]*round
+	mu     sync.Mutex // guards what follows, and all rounds but for their logging
+	byID   map[mail.QueueID]*round
+	warned warnings
 }
 
 type round struct {
@@ -32,7 +33,8 @@ type round struct {
 	// expanded: whether the reports of alias expansion have been taken care of.
 	expanded bool
 	// requeued: an operator has rerouted the message while an attempt was under way.
-	// What is claimed of it meanwhile is put aside.
+	// What is claimed of it meanwhile is put aside. Attempts that end later can deliver,
+	// but fail nothing: the new way is to be tried.
 	requeued bool
 	aside    []Job
 	removed  bool          // by an operator: nobody is told anything
@@ -80,6 +82,14 @@ func (rs *rounds) isRemoved(id mail.QueueID) bool {
 	return r != nil && r.removed
 }
 
+// isRequeued tells whether an operator has rerouted a message that is loaded.
+func (rs *rounds) isRequeued(id mail.QueueID) bool {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	r := rs.byID[id]
+	return r != nil && r.requeued
+}
+
 // rcpts is how many recipients are being served.
 func (rs *rounds) rcpts(r *round) int {
 	rs.mu.Lock()
@@ -120,10 +130,25 @@ func (rs *rounds) finish(p pending) []pending {
 		return nil
 	}
 	if r.open > 0 && !p.canWait() {
-		return rs.expansion(r, []pending{p})
+		return rs.ready(r, []pending{p})
 	}
 	out := append(r.held, p)
 	r.held = nil
+	return rs.ready(r, out)
+}
+
+// ready makes outcomes fit what belongs to the message as a whole. It needs rs.mu.
+func (rs *rounds) ready(r *round, out []pending) []pending {
+	warn := false
+	for i := range out {
+		out[i].removed, out[i].requeued = r.removed, r.requeued
+		warn = warn || out[i].warn
+	}
+	if warn && !rs.warned.first(out[0].job.ID) {
+		for i := range out {
+			out[i].warn = false
+		}
+	}
 	return rs.expansion(r, out)
 }
 
@@ -137,9 +162,6 @@ func (rs *rounds) expansion(r *round, out []pending) []pending {
 		}
 	}
 	r.expanded = true
-	for i := range out {
-		out[i].removed = r.removed
-	}
 	return out
 }
 
@@ -159,7 +181,7 @@ func (rs *rounds) leave(job Job) (out []pending, aside []Job) {
 	r := rs.byID[job.ID]
 	r.open--
 	if r.open == 0 && len(r.held) > 0 {
-		out = rs.expansion(r, r.held)
+		out = rs.ready(r, r.held)
 		r.held = nil
 	}
 	return out, rs.forget(job)
@@ -205,11 +227,13 @@ func (rs *rounds) await(ctx context.Context, id mail.QueueID) {
 	}
 }
 
-// mark changes the round of a message, if there is one.
+// mark changes the round of a message, if there is one. It returns when the outcomes that
+// were decided without knowing of that are written.
 func (rs *rounds) mark(id mail.QueueID, f func(*round)) {
 	rs.mu.Lock()
-	defer rs.mu.Unlock()
 	if r := rs.byID[id]; r != nil {
 		f(r)
 	}
+	rs.mu.Unlock()
+	rs.await(context.Background(), id)
 }

@@ -80,8 +80,11 @@ func (q *Queue) finish(a *attempt, results []mail.Result) {
 	now, params := q.now(), q.params.Load()
 	results = complete(a, results)
 	var soft map[int]bool
-	if params.SoftBounce {
+	switch {
+	case params.SoftBounce:
 		soft = soften(results)
+	case q.rounds.isRequeued(a.Env.ID):
+		soften(results) // where it failed it is not to go any more
 	}
 	for i := range results {
 		q.logDelivery(a, &results[i], soft[results[i].Rcpt], now)
@@ -140,7 +143,7 @@ type recording struct {
 
 func (q *Queue) record(rec *recording) {
 	p := &rec.out[0]
-	o := Outcome{Job: p.job, Results: p.results, NextDue: p.next, Trouble: p.trouble}
+	o := Outcome{Job: p.job, Results: p.final(), NextDue: p.next, Trouble: p.trouble}
 	for _, n := range rec.notices {
 		o.Emit = append(o.Emit, n.Emission)
 	}

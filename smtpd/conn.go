@@ -43,9 +43,11 @@ type conn struct {
 	improper bool   // has pipelined what it may not
 	where    string // the last command, for the log
 	tally    tally
-	open     int // connections of the client, when this one came
-	errors   int // refused commands since the last message
-	junk     int // commands that did nothing, since the last message
+	talk     transcript
+	reason   string // why the session ended before its time
+	open     int    // connections of the client, when this one came
+	errors   int    // refused commands since the last message
+	junk     int    // commands that did nothing, since the last message
 
 	mail      bool             // a transaction has begun
 	utf8      bool             // with SMTPUTF8
@@ -97,6 +99,7 @@ func (c *conn) next() bool {
 		c.flush()
 		return false
 	}
+	c.heard(line.Text)
 	r := c.command(string(line.Text))
 	if r.silent {
 		return false
@@ -256,6 +259,7 @@ func (c *conn) say(r reply) {
 		c.srv.pause(c.o.ErrorSleep)
 	}
 	r = c.footed(r)
+	c.told(r)
 	r.write(c.wc.Writer())
 }
 
@@ -275,6 +279,7 @@ func (c *conn) begin() bool {
 // reset ends the transaction.
 func (c *conn) reset() {
 	c.sess.Reset()
+	c.sendTranscript(c.o.historyLimit(), "")
 	c.mail, c.utf8, c.rcpts, c.overshoot, c.bdat, c.chunked = false, false, 0, 0, bdatNone, 0
 	c.mu.Lock()
 	c.busy = false

@@ -27,6 +27,7 @@ func (c *conn) end() {
 			c.sess.Logout()
 		}
 	})
+	c.guard(func() { c.sendTranscript(0, c.reason) })
 	c.guard(func() { c.wc.Linger(lingerTime) })
 	c.wc.Release()
 	c.log.Info(mail.EventDisconnect, slog.String(mail.KeyClient, c.peer.String()), slog.String(mail.KeyCommands, c.tally.String()))
@@ -67,6 +68,7 @@ func (c *conn) readFailed(err error) {
 // lost logs why a connection ended without QUIT. Hanging up when a message is done is
 // rude and nothing else: it is not logged.
 func (c *conn) lost(why string) {
+	c.reason = why
 	if c.where == "END-OF-MESSAGE" && why == "lost connection" {
 		return
 	}

@@ -28,6 +28,13 @@ type Options struct {
 	LogName    string // whose lines these are in the log: "submission/smtpd" for a syslog_name of its own (smtpd)
 	Service    string // the service's name in master.cf, for warnings (smtp)
 
+	// NotifyClasses is notify_classes, and HistoryFlushThreshold smtpd_history_flush_threshold
+	// (100): of which sessions Postmaster gets a transcript, and after how many lines before
+	// their end. Postmaster must not take long.
+	NotifyClasses         []string
+	HistoryFlushThreshold int
+	Postmaster            func(mail.Transcript) // nil: nobody
+
 	Recipients Recipients
 	Queue      Enqueuer
 	Log        *slog.Logger     // nil: nobody listens

@@ -63,30 +63,33 @@ const (
 
 // write adds a reply to what is to be sent.
 func (r reply) write(w *bufio.Writer) {
-	lines := len(r.more)
-	for i := 0; i <= lines; i++ {
-		text := r.text
-		if i > 0 {
-			text = r.more[i-1]
-		}
-		b := strconv.AppendInt(w.AvailableBuffer(), int64(r.code), 10)
-		if i < lines {
-			b = append(b, '-')
-		} else {
-			b = append(b, ' ')
-		}
-		if r.enhanced != (mail.Enhanced{}) {
-			for j, n := range r.enhanced {
-				if j > 0 {
-					b = append(b, '.')
-				}
-				b = strconv.AppendUint(b, uint64(n), 10)
-			}
-			b = append(b, ' ')
-		}
-		b = append(b, echo(text, maxReplyLine-2-len(b))...)
-		w.Write(append(b, '\r', '\n'))
+	for i := 0; i <= len(r.more); i++ {
+		w.Write(append(r.appendLine(w.AvailableBuffer(), i), '\r', '\n'))
 	}
+}
+
+// appendLine appends one of the lines of a reply.
+func (r reply) appendLine(b []byte, i int) []byte {
+	text := r.text
+	if i > 0 {
+		text = r.more[i-1]
+	}
+	b = strconv.AppendInt(b, int64(r.code), 10)
+	if i < len(r.more) {
+		b = append(b, '-')
+	} else {
+		b = append(b, ' ')
+	}
+	if r.enhanced != (mail.Enhanced{}) {
+		for j, n := range r.enhanced {
+			if j > 0 {
+				b = append(b, '.')
+			}
+			b = strconv.AppendUint(b, uint64(n), 10)
+		}
+		b = append(b, ' ')
+	}
+	return append(b, echo(text, maxReplyLine-2-len(b))...)
 }
 
 // echo makes words that came from outside fit for a reply: printable, and not too many.

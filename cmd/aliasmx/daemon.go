@@ -60,6 +60,8 @@ type daemon struct {
 	local    *smtpd.Server // sendmail -bs
 	admin    *admin.Server
 
+	postmaster *postmaster // gets transcripts of sessions
+
 	control, submit net.Listener
 	end             context.CancelFunc // ends run
 	failure         chan error         // a room that broke down
@@ -158,6 +160,7 @@ func (d *daemon) openQueue(cfg *postconf.Config) error {
 	if err != nil {
 		return err
 	}
+	d.postmaster = &postmaster{reports: d.reports, queue: d.queue, log: d.log.Logger, now: time.Now}
 	if err := d.carriers.update(d.view, d.queue); err != nil {
 		return err
 	}
@@ -197,6 +200,7 @@ func (d *daemon) openDoors(cfg *postconf.Config) (err error) {
 
 func (d *daemon) withQueue(o smtpd.Options) smtpd.Options {
 	o.Queue, o.Verifier, o.ProbeSender = d.queue, d.verify, d.verify.ProbeSender
+	o.Postmaster = d.postmaster.notify
 	o.Capacity, o.Anvil = &d.room, &d.anvil
 	if door, ok := o.Door.(*screen.Door); ok {
 		door.Join(d.clients)

@@ -24,11 +24,11 @@ type postconfOptions struct {
 	names     []string
 }
 
-const postconfUsage = "postconf [-a (server SASL types)] [-A (client SASL types)] [-c config_dir] [-C param_class] " +
+const postconfUsage = "postconf [-a (server SASL types)] [-A (client SASL types)] [-b (bounce templates)] [-c config_dir] [-C param_class] " +
 	"[-d (parameter defaults)] [-e (edit configuration)] [-f (fold lines)] [-F (master.cf fields)] [-h (no names)] " +
 	"[-H (no values)] [-l (lock types)] [-m (map types)] [-M (master.cf)] [-n (non-default parameters)] " +
 	"[-o name=value (override parameter value)] [-p (main.cf, default)] [-P (master.cf parameters)] " +
-	"[-T compile-version|run-version|public-key-algorithms] [-v (verbose)] [-x (expand parameter values)] " +
+	"[-t (bounce templates)] [-T compile-version|run-version|public-key-algorithms] [-v (verbose)] [-x (expand parameter values)] " +
 	"[-X (exclude)] [-# (comment-out)] [name...]"
 
 func postconfCommand(args []string, env environ) int {
@@ -61,6 +61,8 @@ func (o *postconfOptions) run() postconfRun {
 	switch {
 	case o.any("aAlmT"):
 		return postconfTypes
+	case o.any("bt"):
+		return postconfTemplates
 	case o.any("eX#") && o.any("MFP"):
 		return postconfEditMaster
 	case o.any("eX#"):
@@ -74,7 +76,7 @@ func (o *postconfOptions) any(letters string) bool { return strings.ContainsAny(
 
 func parsePostconf(args []string) (o postconfOptions, err error) {
 	o.overrides = make(map[string]string)
-	o.names, err = getopt(args, "aAc:C:deEfFhHlmMno:pPT:vxX#", o.option)
+	o.names, err = getopt(args, "aAbc:C:deEfFhHlmMno:pPtT:vxX#", o.option)
 	if err != nil {
 		return o, err
 	}
@@ -82,7 +84,7 @@ func parsePostconf(args []string) (o postconfOptions, err error) {
 		Explicit: o.has('n'), Defaults: o.has('d'), Expand: o.has('x'),
 		NamesOnly: o.has('H'), ValuesOnly: o.has('h'), Fold: o.has('f'),
 	}
-	if !o.any("aAlmT") && !o.any("MFP") {
+	if !o.any("aAblmtT") && !o.any("MFP") {
 		o.given += "p"
 	}
 	// name=value is an edit even without -e.
@@ -100,6 +102,8 @@ func parsePostconf(args []string) (o postconfOptions, err error) {
 		return o, errors.New("-e requires name=value argument")
 	case o.any("X#") && len(o.names) == 0:
 		return o, errors.New("missing service argument")
+	case o.any("bt") && len(o.names) > 1:
+		return o, errors.New("options -b and -t require at most one template file")
 	}
 	return o, nil
 }
@@ -117,6 +121,10 @@ func (o *postconfOptions) option(letter byte, arg string) error {
 		}
 	case 'C':
 		o.class = arg
+	case 'b', 't':
+		if o.any("bt") {
+			return errors.New("specify one of -b and -t")
+		}
 	case 'T':
 		if o.has('T') {
 			return errors.New("At most one -T <mode> option may be specified")
@@ -142,17 +150,17 @@ func (o *postconfOptions) override(setting string) error {
 
 // postconfExclusive are options of which one can be given: first the modes, then what
 // contradicts itself.
-var postconfExclusive = []string{"aAlmpMFPT", "e#X", "den#X", "fe#X", "xe#X", "ode#X", "he#XH"}
+var postconfExclusive = []string{"abAlmpMFPtT", "e#X", "den#X", "fe#X", "xe#X", "ode#X", "he#XH"}
 
 // postconfCompatible are the options that a mode goes together with.
 var postconfCompatible = []struct{ mode, with string }{
-	{"a", ""}, {"A", ""}, {"l", ""}, {"m", ""}, {"T", ""},
+	{"a", ""}, {"A", ""}, {"b", ""}, {"t", ""}, {"l", ""}, {"m", ""}, {"T", ""},
 	{"p", "eX#fhCxdnoH"}, {"M", "CeX#fox"}, {"F", "CefhoxH"}, {"P", "CeXfhoxH"},
 }
 
 // consistent refuses options that contradict each other.
 func (o *postconfOptions) consistent() error {
-	const order = "aACdefFhHlmMnopPTxX#"
+	const order = "abACdefFhHlmMnopPtTxX#"
 	list := func(letters string) string {
 		var given []string
 		for _, l := range among(order, letters) {

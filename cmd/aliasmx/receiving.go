@@ -55,6 +55,8 @@ func (v *view) smtpdOptions(cfg *postconf.Config, names *dns.Resolver, log *slog
 
 		AlwaysAddMissingHeaders: cfg.Bool("always_add_missing_headers"),
 		HeaderFromObsolete:      cfg.Get("header_from_format") == "obsolete",
+		NotifyClasses:           cfg.List("notify_classes"),
+		HistoryFlushThreshold:   cfg.Int("smtpd_history_flush_threshold"),
 
 		RecipientLimit:   cfg.Int("smtpd_recipient_limit"),
 		OvershootLimit:   cfg.Int("smtpd_recipient_overshoot_limit"),

@@ -159,7 +159,14 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 	if err := v.proveNextHops(); err != nil {
 		return nil, err
 	}
+	templates, err := bounceTemplates(cfg, func(msg string) { log.Warn(msg) })
+	if err != nil {
+		return nil, err
+	}
 	v.bounce = bounce.New(bounce.Options{
+		Templates:             templates,
+		HideDestination:       cfg.Bool("bounce_hide_destination"),
+		Threaded:              cfg.Bool("enable_threaded_bounces"),
 		MyHostname:            cfg.Get("myhostname"),
 		MyOrigin:              cfg.Get("myorigin"),
 		MailName:              cfg.Get("mail_name"),
@@ -170,6 +177,8 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 		NotifyClasses:         cfg.List("notify_classes"),
 		BounceRecipient:       cfg.Get("bounce_notice_recipient"),
 		DelayRecipient:        cfg.Get("delay_notice_recipient"),
+		ErrorRecipient:        cfg.Get("error_notice_recipient"),
+		ObsoleteFrom:          cfg.Get("header_from_format") == "obsolete",
 		DoubleBounceRecipient: cfg.Get("2bounce_notice_recipient"),
 		DoubleBounceSender:    cfg.Get("double_bounce_sender"),
 		Resolve:               v.resolver.AcceptUnlisted().Expand,

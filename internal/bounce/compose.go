@@ -2,7 +2,9 @@ package bounce
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"io"
 	"strings"
 
 	"aliasmx/internal/header"
@@ -21,7 +23,7 @@ func (w *Writer) date(r mail.Report) string { return header.Date(r.Now.In(w.o.Lo
 
 // compose writes the body of a report: its header and its three parts.
 func (w *Writer) compose(r mail.Report, f form) ([]byte, error) {
-	original, headOnly, err := w.original(r, f.headOnly)
+	original, headOnly, err := w.original(r, f)
 	if err != nil {
 		return nil, err
 	}
@@ -36,12 +38,18 @@ func (w *Writer) compose(r mail.Report, f form) ([]byte, error) {
 	t := w.templateOf(r.Kind)
 	subject, submitted := t.subject, "auto-replied"
 	if f.copy {
-		subject, submitted = t.copySubject, "auto-generated"
+		subject, submitted = cmp.Or(t.copySubject, t.subject), "auto-generated"
 	}
 	line("Date: %s", w.date(r))
-	line("From: Mail Delivery System <MAILER-DAEMON@%s>", w.o.MyOrigin)
+	line("From: %s", t.from)
 	line("Subject: %s", subject)
 	line("To: %s", mask(f.to.String()))
+	if w.o.Threaded {
+		if id := messageID(original); id != "" {
+			line("References: <%s>", id)
+			line("In-Reply-To: <%s>", id)
+		}
+	}
 	line("Auto-Submitted: %s", submitted) // RFC 3834 section 5
 	line("MIME-Version: 1.0")
 	line("Content-Type: multipart/report; report-type=delivery-status;")
@@ -61,22 +69,57 @@ func (w *Writer) compose(r mail.Report, f form) ([]byte, error) {
 		line("")
 	}
 	const eightBit = "Content-Transfer-Encoding: 8bit"
-	part("Notification", "Content-Type: text/plain; charset=utf-8", eightBit)
+	part("Notification", "Content-Type: text/plain; charset="+charsetOf(t), eightBit)
 	b.WriteString(text)
-	if r.Env.Flags&mail.FlagSMTPUTF8 != 0 {
+	if f.global {
 		part("Delivery report", "Content-Type: message/global-delivery-status", eightBit)
 	} else {
 		part("Delivery report", "Content-Type: message/delivery-status")
 	}
 	b.WriteString(status)
-	if headOnly {
-		t.returned += " Headers"
-	}
-	part(t.returned, "Content-Type: "+originalType(r, headOnly), eightBit)
+	part(returnedAs(r.Kind, headOnly), "Content-Type: "+originalType(r, headOnly), eightBit)
 	b.Write(original)
 	line("")
 	line("--%s--", boundary)
 	return b.Bytes(), nil
+}
+
+// charsetOf is the character set of the first part. US-ASCII becomes the superset of it
+// that the addresses below the text are in.
+func charsetOf(t *Template) string {
+	if strings.EqualFold(t.charset, "us-ascii") {
+		return "utf-8"
+	}
+	return t.charset
+}
+
+// returnedAs is what the third part is called.
+func returnedAs(k mail.ReportKind, headOnly bool) string {
+	name := "Message"
+	if k == mail.ReportFailed || k == mail.ReportDelayed {
+		name = "Undelivered Message"
+	}
+	if headOnly {
+		name += " Headers"
+	}
+	return name
+}
+
+// messageID is the Message-ID of a message, without its brackets; "" when it has none
+// that could be referred to.
+func messageID(original []byte) string {
+	look := header.NewWriter(io.Discard, header.Options{})
+	look.Write(original) // into nothing: it does not fail
+	look.Close()
+	for _, id := range look.MessageIDs() {
+		if !id.Resent {
+			id := strings.TrimSuffix(strings.TrimPrefix(mask(id.Value), "<"), ">")
+			if isASCII(id) && !strings.ContainsAny(id, "<> \t") {
+				return id
+			}
+		}
+	}
+	return ""
 }
 
 func originalType(r mail.Report, headOnly bool) string {
@@ -110,14 +153,16 @@ func (w *Writer) boundary(r mail.Report, text, status string, original []byte) s
 func (w *Writer) text(r mail.Report, f form) string {
 	var b strings.Builder
 	if !f.copy {
-		b.WriteString(strings.ReplaceAll(w.templateOf(r.Kind).text, "\n", "\r\n"))
+		for _, line := range w.templateOf(r.Kind).lines {
+			b.WriteString(line + "\r\n")
+		}
 	}
 	for i := range f.entries {
 		e := &f.entries[i]
 		b.WriteString("\r\n")
-		who := "<" + e.final + ">"
-		if e.orig != "" {
-			who += " (expanded from <" + e.orig + ">)"
+		who := "<" + mask(e.final.String()) + ">"
+		if !e.orig.IsNull() {
+			who += " (expanded from <" + mask(e.orig.String()) + ">)"
 		}
 		wrap(&b, who+": "+e.reason)
 	}
@@ -127,28 +172,36 @@ func (w *Writer) text(r mail.Report, f form) string {
 // status is the second part: for programs.
 func (w *Writer) status(r mail.Report, f form) string {
 	var b strings.Builder
-	field := func(name, value string) { wrap(&b, name+": "+value) }
+	words := func(s string) string {
+		if f.global {
+			return s
+		}
+		return ascii(s)
+	}
+	field := func(name, value string) { wrap(&b, name+": "+words(value)) }
 	whole := func(name, value string) { // an address is not folded, if it can be helped
-		if line := name + ": " + value; len(line) <= longest {
+		if line := name + ": " + words(value); len(line) <= longest {
 			b.WriteString(line + "\r\n")
 		} else {
 			wrap(&b, line)
 		}
 	}
-	utf8 := r.Env.Flags&mail.FlagSMTPUTF8 != 0
-	sender := w.reversePath(r.Env)
+	address := func(name string, a mail.Address) {
+		kind, text := typed(a, f.global)
+		whole(name, kind+"; "+text)
+	}
 
 	whole("Reporting-MTA", "dns; "+w.o.MyHostname)
-	if r.Env.EnvID != "" {
-		field("Original-Envelope-Id", mask(r.Env.EnvID))
+	if id := mask(r.Env.EnvID); id != "" {
+		field("Original-Envelope-Id", id)
 	}
 	whole("X-"+w.diagnostic+"-Queue-ID", r.Env.ID.String())
-	whole("X-"+w.diagnostic+"-Sender", addressType(utf8, sender)+"; "+mask(sender.String()))
+	address("X-"+w.diagnostic+"-Sender", w.reversePath(r.Env))
 	whole("Arrival-Date", header.Date(r.Env.Arrived.In(w.o.Location)))
 	for i := range f.entries {
 		e := &f.entries[i]
 		b.WriteString("\r\n")
-		whole("Final-Recipient", e.finalType+"; "+e.final)
+		address("Final-Recipient", e.final)
 		if e.originalRcpt != "" {
 			whole("Original-Recipient", e.originalRcpt)
 		}

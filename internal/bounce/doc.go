@@ -13,6 +13,11 @@
 // bounce_size_limit comes back as its header, and a header above header_size_limit as
 // the beginning of it.
 //
+// Its words come from templates (template.go, template_file.go); addresses that are not
+// ASCII are in international.go; what a sender is not to learn of an alias is taken out in
+// veil.go. Beside reports it writes the letters to the postmaster about sessions with
+// errors (transcript.go).
+//
 // The package writes; it sends nothing, keeps nothing, and does not decide when there
 // is something to report. It is given the fate of recipients, and returns an envelope
 // and a body for the queue.

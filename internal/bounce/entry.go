@@ -10,9 +10,8 @@ import (
 // entry is what a report says of one recipient. All of it is masked: it is the one
 // place where words of others come in.
 type entry struct {
-	final, orig   string // external form; orig is "" when it is the same mailbox
-	finalType     string
-	originalRcpt  string // type;address
+	final, orig   mail.Address // orig is null when it is the same mailbox
+	originalRcpt  string       // type;address, as it is written in this report
 	action        string
 	status        mail.Enhanced
 	reason        string
@@ -22,7 +21,7 @@ type entry struct {
 
 // entries are the recipients that a report speaks of: those of the results whose
 // sender wants one of these notifications, or said nothing about it.
-func (w *Writer) entries(r mail.Report, wanted mail.Notify) []entry {
+func (w *Writer) entries(r mail.Report, f *form, wanted mail.Notify) []entry {
 	var list []entry
 	for i := range r.Results {
 		res := &r.Results[i]
@@ -33,31 +32,31 @@ func (w *Writer) entries(r mail.Report, wanted mail.Notify) []entry {
 		if rcpt.Notify&wanted == 0 && (rcpt.Notify != 0 || wanted&(mail.NotifyFailure|mail.NotifyDelay) == 0) {
 			continue
 		}
-		list = append(list, w.entry(r, res, rcpt))
+		e := w.entry(r, res, rcpt, f.global)
+		if f.veil.covers(rcpt) {
+			f.veil.over(w, &e, r.Kind, rcpt)
+		} else {
+			f.veil.overWords(w, &e, r.Kind)
+		}
+		list = append(list, e)
 	}
-	return list
+	return f.veil.merge(list)
 }
 
-func (w *Writer) entry(r mail.Report, res *mail.Result, rcpt *mail.Recipient) entry {
-	final := rcpt.Final
-	if r.Kind == mail.ReportExpanded && res.Relay == "none" {
-		final = w.complete(rcpt.Orig) // the alias, not where it leads
-	}
-	utf8 := r.Env.Flags&mail.FlagSMTPUTF8 != 0
+func (w *Writer) entry(r mail.Report, res *mail.Result, rcpt *mail.Recipient, global bool) entry {
 	e := entry{
-		final:        mask(final.String()),
-		finalType:    addressType(utf8, final),
-		originalRcpt: mask(rcpt.ORcpt),
+		final:        rcpt.Final,
+		originalRcpt: originalRecipient(rcpt, global),
 		action:       actionOf(r.Kind),
 		status:       res.Status.Enhanced,
 		reason:       mask(res.Reason),
 		remoteMTA:    mask(res.RemoteMTA),
 	}
-	if orig := mask(rcpt.Orig.String()); orig != "" && !strings.EqualFold(orig, e.final) {
-		e.orig = orig
+	if r.Kind == mail.ReportExpanded && res.Relay == "none" {
+		e.final = w.complete(rcpt.Orig) // the alias, not where it leads
 	}
-	if e.originalRcpt == "" && !rcpt.Orig.IsNull() {
-		e.originalRcpt = addressType(utf8, rcpt.Orig) + "; " + mask(rcpt.Orig.String())
+	if !strings.EqualFold(rcpt.Orig.String(), e.final.String()) {
+		e.orig = rcpt.Orig
 	}
 	if e.reason == "" {
 		e.reason = mask(res.Status.Text)
@@ -68,7 +67,7 @@ func (w *Writer) entry(r mail.Report, res *mail.Result, rcpt *mail.Recipient) en
 	if r.Kind != mail.ReportFailed && r.Kind != mail.ReportDelayed && res.Relay != "" && res.Relay != "none" {
 		e.reason = "delivery via " + mask(res.Relay) + ": " + e.reason
 	}
-	e.diagnosticFor = "X-" + w.diagnostic + "; " + e.reason
+	e.diagnosticFor = w.ownWords(e.reason)
 	if reply := mask(res.RemoteReply); reply != "" {
 		e.diagnosticFor = cmp.Or(res.ReplyType, "smtp") + "; " + reply
 	}
@@ -77,6 +76,9 @@ func (w *Writer) entry(r mail.Report, res *mail.Result, rcpt *mail.Recipient) en
 	}
 	return e
 }
+
+// ownWords is the value of Diagnostic-Code for what is no reply of another server.
+func (w *Writer) ownWords(reason string) string { return "X-" + w.diagnostic + "; " + reason }
 
 // actionOf is the value of Action, RFC 3464 section 2.3.3.
 func actionOf(k mail.ReportKind) string {

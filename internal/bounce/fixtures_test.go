@@ -112,5 +112,6 @@ func mustWrite(t testing.TB, notify notifyFunc, r mail.Report) (*mail.Envelope, 
 	if env == nil {
 		t.Fatal("nobody is told")
 	}
+	checkReport(t, env, text)
 	return env, text
 }

@@ -17,6 +17,8 @@ type form struct {
 	from     mail.Address // reverse-path
 	copy     bool         // for the postmaster: other subject, no text but the facts
 	headOnly bool         // returns the header of the message only
+	global   bool         // goes by SMTPUTF8: in the forms of RFC 6533
+	veil     *veil        // nil: nothing is kept from the reader
 	entries  []entry
 }
 
@@ -26,7 +28,7 @@ type form struct {
 // report may succeed later.
 func (w *Writer) Notify(ctx context.Context, r mail.Report) (*mail.Envelope, []byte, error) {
 	sender := w.complete(r.Env.Sender)
-	f := form{to: sender, headOnly: r.Kind != mail.ReportFailed || r.Env.Ret == "HDRS" || needsTLS(r.Env)}
+	f := form{to: sender, veil: w.veilFor(r.Env), headOnly: r.Kind != mail.ReportFailed || r.Env.Ret == "HDRS" || needsTLS(r.Env)}
 	wanted := wantedBy(r.Kind)
 	switch {
 	case w.isDoubleBounce(sender):
@@ -38,13 +40,12 @@ func (w *Writer) Notify(ctx context.Context, r mail.Report) (*mail.Envelope, []b
 		if !ok {
 			return nil, nil, nil
 		}
-		f.to, f.from = w.parse(postmaster), w.doubleBounceSender()
+		f.to, f.from, f.veil = w.parse(postmaster), w.doubleBounceSender(), nil
 		f.copy = r.Kind == mail.ReportFailed || r.Kind == mail.ReportDelayed
 		f.headOnly = !f.copy || needsTLS(r.Env)
 		wanted = everything
 	}
-	f.entries = w.entries(r, wanted)
-	return w.write(ctx, r, f)
+	return w.write(ctx, r, f, wanted)
 }
 
 // Copy writes the copy of a report that notify_classes wants for the postmaster
@@ -64,8 +65,7 @@ func (w *Writer) Copy(ctx context.Context, r mail.Report) (*mail.Envelope, []byt
 	}
 	return w.write(ctx, r, form{
 		to: w.parse(to), from: w.doubleBounceSender(), copy: true, headOnly: true,
-		entries: w.entries(r, everything),
-	})
+	}, everything)
 }
 
 // everything is for who has to know whatever the sender wished to hear.
@@ -113,13 +113,14 @@ func (w *Writer) complete(a mail.Address) mail.Address {
 
 func (w *Writer) parse(addr string) mail.Address { return w.complete(mail.SplitAddress(addr)) }
 
-// write makes envelope and body of a report.
-func (w *Writer) write(ctx context.Context, r mail.Report, f form) (*mail.Envelope, []byte, error) {
-	if len(f.entries) == 0 {
+// write makes envelope and body of a report, if there is anything in it that is wanted.
+func (w *Writer) write(ctx context.Context, r mail.Report, f form, wanted mail.Notify) (*mail.Envelope, []byte, error) {
+	f.global = r.Env.Flags&mail.FlagSMTPUTF8 != 0 || !isASCII(f.to.String())
+	if f.entries = w.entries(r, &f, wanted); len(f.entries) == 0 {
 		return nil, nil, nil
 	}
-	utf8 := r.Env.Flags&mail.FlagSMTPUTF8 != 0
-	req := mail.RcptRequest{Addr: f.to, ORcpt: addressType(utf8, f.to) + ";" + f.to.Internal(), Sender: f.from}
+	kind, _ := typed(f.to, true)
+	req := mail.RcptRequest{Addr: f.to, ORcpt: kind + ";" + f.to.Internal(), Sender: f.from}
 	rcpts, err := w.o.Resolve(ctx, req)
 	if err != nil {
 		if status := mail.StatusOf(err); !status.Temporary() {
@@ -140,12 +141,12 @@ func (w *Writer) write(ctx context.Context, r mail.Report, f form) (*mail.Envelo
 		ID:      r.NewID,
 		Arrived: r.Now,
 		Sender:  f.from,
-		Flags:   mail.FlagNotice | mail.FlagBody8BitMIME | r.Env.Flags&(mail.FlagSMTPUTF8|mail.FlagRequireTLS),
+		Flags:   mail.FlagNotice | mail.FlagBody8BitMIME | r.Env.Flags&mail.FlagRequireTLS,
 		Client:  mail.Client{UID: -1},
 		Prepend: w.received(r),
 		Rcpts:   rcpts,
 	}
-	if !isASCII(f.to.String()) {
+	if f.global {
 		env.Flags |= mail.FlagSMTPUTF8
 	}
 	return env, body, nil
@@ -155,20 +156,3 @@ func (w *Writer) write(ctx context.Context, r mail.Report, f form) (*mail.Envelo
 // that wish, and as it may be in vain has no more of the message than its header (RFC 8689
 // section 5).
 func needsTLS(env *mail.Envelope) bool { return env.Flags&mail.FlagRequireTLS != 0 }
-
-// addressType is the address type of RFC 6533 or RFC 3461 that an address is named with.
-func addressType(utf8 bool, a mail.Address) string {
-	if utf8 && !isASCII(a.Local+a.Domain) {
-		return "utf-8"
-	}
-	return "rfc822"
-}
-
-func isASCII(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
-}

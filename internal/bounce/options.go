@@ -3,11 +3,13 @@ package bounce
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
+	"aliasmx/internal/header"
 	"aliasmx/internal/mail"
 )
 
@@ -27,11 +29,19 @@ type Options struct {
 	DelayWarning  time.Duration // delay_warning_time, told in the text of a delay report
 	QueueLifetime time.Duration // maximal_queue_lifetime, likewise
 
+	// Templates are those of bounce_template_file, after Expand; nil: as they are built in.
+	Templates *Templates
+	// HideDestination is bounce_hide_destination: senders are not told where an alias leads.
+	HideDestination bool
+	ObsoleteFrom    bool // header_from_format = obsolete, in transcripts
+	Threaded        bool // enable_threaded_bounces: reports refer to the message they are about
+
 	// NotifyClasses is notify_classes: "bounce" and "2bounce" report mail that could not be
 	// returned to the postmaster, "bounce" and "delay" send copies there (Copy).
 	NotifyClasses   []string
 	BounceRecipient string // bounce_notice_recipient (postmaster)
 	DelayRecipient  string // delay_notice_recipient (postmaster)
+	ErrorRecipient  string // error_notice_recipient (postmaster), of transcripts
 	// DoubleBounceRecipient is 2bounce_notice_recipient (postmaster).
 	DoubleBounceRecipient string
 	// DoubleBounceSender is double_bounce_sender (double-bounce): who notices to the
@@ -50,6 +60,7 @@ type Options struct {
 // Writer writes reports. It implements queue.Notifier and is safe for concurrent use.
 type Writer struct {
 	o          Options
+	templates  Templates
 	diagnostic string // mail_name as an atom, for field names
 	log        *slog.Logger
 }
@@ -69,7 +80,8 @@ func New(o Options) *Writer {
 		value string
 	}{
 		{&o.MyOrigin, o.MyHostname}, {&o.MailName, "Postfix"},
-		{&o.BounceRecipient, "postmaster"}, {&o.DelayRecipient, "postmaster"}, {&o.DoubleBounceRecipient, "postmaster"},
+		{&o.BounceRecipient, "postmaster"}, {&o.DelayRecipient, "postmaster"}, {&o.ErrorRecipient, "postmaster"},
+		{&o.DoubleBounceRecipient, "postmaster"},
 		{&o.DoubleBounceSender, "double-bounce"},
 	} {
 		if *d.field == "" {
@@ -85,7 +97,10 @@ func New(o Options) *Writer {
 	if o.Location == nil {
 		o.Location = time.Local
 	}
-	w := &Writer{o: o, log: o.Log}
+	w := &Writer{o: o, log: o.Log, templates: o.templates()}
+	for _, t := range w.templates.all() {
+		t.from = w.completeFrom(t.from)
+	}
 	w.diagnostic = strings.Map(func(r rune) rune {
 		if r <= ' ' || r >= 0x7f || strings.ContainsRune(`()<>@,;:\".[]`, r) {
 			return '-' // Diagnostic-Code wants an atom, RFC 3464 section 2.1.1
@@ -97,6 +112,54 @@ func New(o Options) *Writer {
 	}
 	w.log = w.log.With(mail.KeyDaemon, "bounce")
 	return w
+}
+
+// templates are those to be used, expanded.
+func (o *Options) templates() Templates {
+	if o.Templates != nil {
+		return *o.Templates
+	}
+	ts := BuiltIn()
+	ts, _ = ts.Expand(Values{
+		DelayWarning: o.DelayWarning, QueueLifetime: o.QueueLifetime,
+		Names: map[string]string{"myhostname": o.MyHostname}, Expand: expandBuiltIn,
+	}, func(string) {})
+	return ts
+}
+
+// expandBuiltIn replaces the names that stand in the templates that are built in. It knows
+// no main.cf, and does not fail.
+func expandBuiltIn(line string, own func(string) (string, bool, error)) (string, error) {
+	for _, name := range []string{"myhostname", "delay_warning_time_hours", "maximal_queue_lifetime_days"} {
+		value, _, _ := own(name)
+		line = strings.ReplaceAll(line, "$"+name, value)
+	}
+	return line, nil
+}
+
+// completeFrom is the value of a From field, its addresses completed as cleanup(8) does.
+func (w *Writer) completeFrom(value string) string {
+	var b strings.Builder
+	h := header.NewWriter(&b, header.Options{Rewrite: func(a mail.Address, _ bool) (mail.Address, error) {
+		return w.complete(a), nil
+	}})
+	fmt.Fprintf(h, "From: %s\r\n\r\n", value)
+	if h.Close() != nil { // into memory: it does not fail
+		return value
+	}
+	from := strings.TrimPrefix(b.String(), "From: ")
+	return strings.TrimRight(from, "\r\n")
+}
+
+// templateOf is the template of a kind of report.
+func (w *Writer) templateOf(k mail.ReportKind) *Template {
+	switch k {
+	case mail.ReportFailed:
+		return &w.templates.failure
+	case mail.ReportDelayed:
+		return &w.templates.delay
+	}
+	return &w.templates.success
 }
 
 // notifies tells whether notify_classes has one of the classes.

@@ -15,9 +15,9 @@ import (
 
 // original returns the message, or its header only when that was asked for or the
 // message is above bounce_size_limit. Its last line has its end.
-func (w *Writer) original(r mail.Report, headOnly bool) (text []byte, headerOnly bool, err error) {
+func (w *Writer) original(r mail.Report, f form) (text []byte, headOnly bool, err error) {
 	size := int64(len(r.Env.Prepend)) + r.Body.Size()
-	headOnly = headOnly || w.o.SizeLimit > 0 && size > w.o.SizeLimit
+	headOnly = f.headOnly || w.o.SizeLimit > 0 && size > w.o.SizeLimit
 	body, err := r.Body.Open()
 	if err != nil {
 		return nil, headOnly, err
@@ -27,6 +27,7 @@ func (w *Writer) original(r mail.Report, headOnly bool) (text []byte, headerOnly
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "Return-Path: <%s>\r\n", mask(w.returnPath(r.Env)))
 	b.Write(r.Env.Prepend)
+	own := b.Len()
 	if !headOnly {
 		if _, err := b.ReadFrom(body); err != nil {
 			return nil, headOnly, fmt.Errorf("read the message to be returned: %w", err)
@@ -37,7 +38,7 @@ func (w *Writer) original(r mail.Report, headOnly bool) (text []byte, headerOnly
 	if text := b.Bytes(); text[len(text)-1] != '\n' {
 		b.WriteString("\r\n")
 	}
-	return b.Bytes(), headOnly, nil
+	return f.veil.header(b.Bytes(), own), headOnly, nil
 }
 
 func (w *Writer) returnPath(env *mail.Envelope) string { return w.reversePath(env).String() }

@@ -1,74 +1,11 @@
 package bounce
 
 import (
-	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
-
-	"aliasmx/internal/mail"
 )
 
-// The words of a report: the built-in templates of bounce(5), and the lines.
-
-// template is what a kind of report says, whatever it is about.
-type template struct {
-	subject, copySubject string
-	text                 string
-	returned             string // what the returned message is called
-}
-
-// templateOf is the template of a kind of report.
-func (w *Writer) templateOf(k mail.ReportKind) template {
-	const farewell = `
-For further assistance, please send mail to postmaster.
-
-If you do so, please include this problem report. You can
-delete your own text from the attached returned message.
-` + signature
-	greeting := "This is the mail system at host " + w.o.MyHostname + ".\n"
-	switch k {
-	case mail.ReportFailed:
-		return template{
-			subject:     "Undelivered Mail Returned to Sender",
-			copySubject: "Postmaster Copy: Undelivered Mail",
-			text: greeting + `
-I'm sorry to have to inform you that your message could not
-be delivered to one or more recipients. It's attached below.
-` + farewell,
-			returned: "Undelivered Message",
-		}
-	case mail.ReportDelayed:
-		return template{
-			subject:     "Delayed Mail (still being retried)",
-			copySubject: "Postmaster Warning: Delayed Mail",
-			text: greeting + `
-####################################################################
-# THIS IS A WARNING ONLY.  YOU DO NOT NEED TO RESEND YOUR MESSAGE. #
-####################################################################
-
-Your message could not be delivered for more than ` + units(w.o.DelayWarning, time.Hour) + ` hour(s).
-It will be retried until it is ` + units(w.o.QueueLifetime, 24*time.Hour) + ` day(s) old.
-` + farewell,
-			returned: "Undelivered Message",
-		}
-	}
-	return template{
-		subject:     "Successful Mail Delivery Report",
-		copySubject: "Successful Mail Delivery Report",
-		text: greeting + `
-Your message was successfully delivered to the destination(s)
-listed below. If the message was delivered to mailbox you will
-receive no further notifications. Otherwise you may still receive
-notifications of mail delivery errors from other systems.
-` + signature,
-		returned: "Message",
-	}
-}
-
-const signature = "\n                   The mail system\n"
-
-func units(d, unit time.Duration) string { return strconv.FormatInt(int64(d/unit), 10) }
+// The lines of a report: what others said is masked, long ones are folded.
 
 // mask makes one printable line of what others said: ends of line become a space, other
 // control characters and bytes that are not UTF-8 a question mark, so that no reply of
@@ -107,7 +44,9 @@ const (
 )
 
 // wrap adds s to b in lines of at most width octets, where its blanks allow that.
-func wrap(b *strings.Builder, s string) {
+func wrap(b *strings.Builder, s string) { wrapAt(b, s, width) }
+
+func wrapAt(b *strings.Builder, s string, width int) {
 	room, lead := width, ""
 	for s != "" {
 		line, rest := cut(s, room)

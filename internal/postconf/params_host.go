@@ -31,6 +31,7 @@ var paramsHost = []entry{
 
 // paramsOurs are those that Postfix does not have.
 var paramsOurs = []entry{
+	{"bounce_hide_destination", yesno(), "no", "tell senders nothing of where an alias leads when mail fails there"},
 	{"dns_servers", formOf(formResolver), "", "name servers to ask, IP or IP:port; empty: those of /etc/resolv.conf"},
 	{"maillog_format", choice("postfix", "json"), "postfix", "form of the log: Postfix's lines, or one JSON object a line"},
 	{"postscreen_enable", yesno(), "no", "test clients before they get to smtpd; on by itself where master.cf runs postscreen"},

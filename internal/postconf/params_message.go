@@ -23,11 +23,15 @@ var paramsMessage = []entry{
 var paramsBounce = []entry{
 	{"double_bounce_sender", notEmpty(), "double-bounce", "local part of the sender of reports that must not come back"},
 	{"bounce_size_limit", number(1, 0), "50000", "bytes of the original message in a report"},
+	{"bounce_template_file", text(), "", "file of the texts of reports, bounce(5)"},
+	{"enable_threaded_bounces", yesno(), "no", "have reports refer to the message they are about"},
 	{"notify_classes", set("bounce", "2bounce", "data", "delay", "policy", "protocol", "resource", "software"),
 		"resource, software", "what to tell the postmaster"},
 	{"bounce_notice_recipient", notEmpty(), "postmaster", "who gets notices of bounced mail"},
 	{"2bounce_notice_recipient", notEmpty(), "postmaster", "who gets mail that can neither be delivered nor returned"},
 	{"delay_notice_recipient", notEmpty(), "postmaster", "who gets notices of delayed mail"},
+	{"error_notice_recipient", notEmpty(), "postmaster", "who gets transcripts of sessions with errors"},
+	{"smtpd_history_flush_threshold", number(1, 0), "100", "lines of a transcript after which it is sent between two transactions"},
 }
 
 // paramsLog are about the mail log.

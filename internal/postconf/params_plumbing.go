@@ -90,7 +90,6 @@ var paramsPlumbing = []entry{
 	{"shlib_directory", text(), "/usr/lib/postfix", "where Postfix's libraries are"},
 	{"showq_service_name", text(), "showq", "name of a service in master.cf"},
 	{"smtpd_delay_open_until_valid_rcpt", text(), "yes", "make no queue file before a good recipient"},
-	{"smtpd_history_flush_threshold", text(), "100", "commands kept for a transcript"},
 	{"postscreen_watchdog_timeout", seconds(10, 0), "10s", "how long postscreen may hang"},
 	{"smtpd_service_name", text(), "smtpd", "service that postscreen hands clients to"},
 	{"sun_mailtool_compatibility", text(), "no", "obsolete"},

@@ -2,12 +2,10 @@ package postconf
 
 // unsupportedOther are all further parameters of Postfix that we do not have.
 var unsupportedOther = []plain{
-	{"error_notice_recipient", "postmaster"},
 	{"address_verify_service_name", "verify"},
 	{"allow_srv_lookup_fallback", "no"},
 	{"authorized_verp_clients", "$mynetworks"},
 	{"best_mx_transport", ""},
-	{"bounce_template_file", ""},
 	{"confirm_delay_cleared", "no"},
 	{"cyrus_sasl_config_path", ""},
 	{"default_cache_db_type", "btree"},
@@ -29,7 +27,6 @@ var unsupportedOther = []plain{
 	{"dnssec_probe", "ns:."},
 	{"empty_address_local_login_sender_maps_lookup_key", "<>"},
 	{"enable_idna2003_compatibility", "no"},
-	{"enable_threaded_bounces", "no"},
 	{"execution_directory_expansion_filter", "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"},
 	{"fallback_transport", ""},
 	{"fallback_transport_maps", ""},

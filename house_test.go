@@ -59,6 +59,7 @@ var arrows = map[string][]string{
 	"integration":        nil,
 	"integration/peers":  {},
 	"integration/talks":  {},
+	"integration/world":  nil,
 	"cmd/aliasmx":        nil,
 
 	"integration/smuggle": {},

@@ -173,6 +173,11 @@ func decide(p *Params, a *attempt, results []mail.Result, now time.Time, u float
 		return out
 	}
 	out.next = now.Add(time.Duration(float64(p.backoff(age)) * u))
+	// The last attempt is made when the time is over, and no later: if its destination is
+	// dead then, it is left alone for another maximal_backoff_time.
+	if end := a.Env.Arrived.Add(lifetime + time.Millisecond); out.next.After(end) { // due times lose less than that
+		out.next = later(end, now.Add(p.MinimalBackoff))
+	}
 	if p.DelayWarningTime > 0 {
 		out.scheduleWarning(p, a.Env.Arrived.Add(p.DelayWarningTime))
 	}

@@ -38,6 +38,9 @@ func openEngine(dir string, fs vfs.FS, exists bool, o *Options, log *engineLog) 
 		MaxOpenFiles:               1000,
 		CompactionConcurrencyRange: func() (int, int) { return 1, 2 },
 	}
+	if o.Compactions != nil {
+		opts.Experimental.CompactionScheduler = o.Compactions
+	}
 	if o.MemTableSize < 16<<20 {
 		opts.MemTableStopWritesThreshold = 2 // logs are recycled: each costs a memtable of disk
 	}

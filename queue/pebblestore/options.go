@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"aliasmx/internal/mail"
@@ -44,6 +45,9 @@ type Options struct {
 	Node uint16 // of queue IDs, 0 to 1023
 	Now  func() time.Time
 	Log  *slog.Logger // nil: none
+	// Compactions decides when Pebble may tidy up; nil: Pebble's own scheduler, which looks
+	// for work ten times a second. In virtual time that is all there would be.
+	Compactions pebble.CompactionScheduler
 	// Fatal is called when a sync has failed. It must end the process, and not by
 	// returning. nil: exit status 1.
 	Fatal func(error)

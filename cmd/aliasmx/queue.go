@@ -16,7 +16,11 @@ type queueCommand struct {
 }
 
 func queueCommands() []queueCommand {
-	return []queueCommand{}
+	return []queueCommand{
+		{"hold", "send nothing to a destination until it is released", queueHoldCommand},
+		{"release", "let mail go to a destination again", queueReleaseCommand},
+		{"held", "list the destinations on hold", queueHeldCommand},
+	}
 }
 
 func queueMain(args []string, env environ) int {

@@ -1,6 +1,8 @@
 package pebblestore_test
 
 import (
+	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -163,4 +165,22 @@ func TestHeldDestsAfterRestart(t *testing.T) {
 	if !strings.Contains(book.String(), "why destination b.example is on hold cannot be read") {
 		t.Errorf("log: %s", book)
 	}
+}
+
+// sameCounts compares the numbers with what is listed.
+func sameCounts(s *pebblestore.Store, list []mail.Listed) error {
+	listed := map[string]int64{}
+	for _, l := range list {
+		listed[l.Queue]++
+	}
+	c, err := s.Counts(context.Background())
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"incoming", "active", "deferred", "hold", "corrupt"} {
+		if c.Of(name) != listed[name] {
+			return fmt.Errorf("counts %+v, listed %v", c, listed)
+		}
+	}
+	return nil
 }

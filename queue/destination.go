@@ -204,8 +204,8 @@ func (d *destination) lively(now time.Time) bool {
 
 // idle: nothing is left that would have to be remembered.
 func (d *destination) idle(now time.Time) bool {
-	return d.waiting() == 0 && d.claiming == 0 && d.conns == 0 && d.due.IsZero() && d.hold == nil &&
-		!d.locating && !d.unlocated && !d.hungry && !d.starved && !d.lately(now) && d.phase(now) != dead
+	return d.waiting() == 0 && d.claiming == 0 && d.conns == 0 && d.due.IsZero() &&
+		!d.locating && !d.unlocated && !d.hungry && !d.starved && !d.lately(now) && (d.hold != nil || d.phase(now) != dead)
 }
 
 // sooner is the earlier of two times, of which zero means never.

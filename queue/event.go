@@ -30,10 +30,15 @@ type (
 		heads  []DestHead
 		revive bool
 	}
-	// evFlush: all there is is to be tried, and who is dead forgotten.
-	evFlush struct{}
+	// evFlush: all there is at these destinations, or anywhere, is to be tried, and that
+	// they are dead forgotten.
+	evFlush struct {
+		dests []mail.Dest
+		all   bool
+	}
 	// evHold: an operator wants nothing to be tried at these destinations, for that reason;
-	// or, if not on, no longer.
+	// or, if not on, no longer. They are named in lower case, by transport and next hop or
+	// by the next hop alone, which is that of any transport.
 	evHold struct {
 		dests  []mail.Dest
 		reason string

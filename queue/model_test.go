@@ -336,7 +336,7 @@ func TestModel(t *testing.T) {
 						m.tell(evDrop{id, []mail.Dest{s.Dest}})
 					}
 				case n == 8 && m.rnd.IntN(10) == 0:
-					m.tell(evFlush{})
+					m.tell(evFlush{all: true})
 				case n == 9 && m.rnd.IntN(5) == 0:
 					d := mail.Dest(fmt.Sprint("smtp:", m.rnd.IntN(dests)))
 					m.tell(evHold{dests: []mail.Dest{d}, on: m.rnd.IntN(2) == 0})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -17,47 +16,33 @@ import (
 
 // List yields all messages, oldest first (postqueue -p, -j).
 func (q *Queue) List(ctx context.Context, yield func(mail.Listed) bool) error {
-	return q.store.List(ctx, yield)
+	held, err := q.heldSet(ctx)
+	if err != nil {
+		return err
+	}
+	return q.store.List(ctx, func(l mail.Listed) bool {
+		held.explain(&l)
+		return yield(l)
+	})
 }
+
+// Find is what List yields of one message.
+func (q *Queue) Find(ctx context.Context, id mail.QueueID) (mail.Listed, error) {
+	held, err := q.heldSet(ctx)
+	if err != nil {
+		return mail.Listed{}, err
+	}
+	l, err := q.store.Find(ctx, id)
+	held.explain(&l)
+	return l, err
+}
+
+// Counts is how many messages are in each queue.
+func (q *Queue) Counts(ctx context.Context) (mail.QueueCounts, error) { return q.store.Counts(ctx) }
 
 // Load returns a message (postcat -q).
 func (q *Queue) Load(ctx context.Context, id mail.QueueID) (*mail.Envelope, mail.Body, error) {
 	return q.store.Load(ctx, id)
-}
-
-// Flush has all mail tried now, and forgets which destinations are dead (postqueue -f).
-// Nothing is written for it, however much mail waits: a process that ends before all was
-// tried has forgotten the wish.
-func (q *Queue) Flush(context.Context) error {
-	q.tell(evFlush{})
-	return nil
-}
-
-// FlushID makes a message due now (postqueue -i).
-func (q *Queue) FlushID(ctx context.Context, id mail.QueueID) error {
-	q.rounds.await(ctx, id)
-	heads, err := q.store.MakeDue(ctx, id)
-	if err != nil {
-		return err
-	}
-	q.tell(evHeads{heads: heads, revive: true})
-	return nil
-}
-
-// FlushDest makes all mail with a recipient at site due now (postqueue -s): a domain,
-// or an address in brackets.
-func (q *Queue) FlushDest(ctx context.Context, site string) error {
-	site = strings.TrimSuffix(site, ".")
-	ids, err := q.ids(ctx, func(l *mail.Listed) bool {
-		return l.Queue != "hold" && l.Queue != "corrupt" && slices.ContainsFunc(l.Rcpts, func(r mail.ListedRcpt) bool {
-			return strings.EqualFold(strings.TrimSuffix(r.Address.Domain, "."), site)
-		})
-	})
-	if err != nil {
-		return err
-	}
-	_, err = each(ctx, ids, q.FlushID)
-	return err
 }
 
 // Hold keeps a message from being tried (postsuper -h).
@@ -120,30 +105,52 @@ func (q *Queue) Requeue(ctx context.Context, id mail.QueueID, route Route) error
 // in no order, and returns how many it succeeded with. Messages that are gone by then
 // do not count; another error ends it.
 func (q *Queue) Each(ctx context.Context, queues []string, op func(context.Context, mail.QueueID) error) (int, error) {
-	ids, err := q.ids(ctx, func(l *mail.Listed) bool {
+	return q.each(ctx, func(l *mail.Listed) bool {
 		if len(queues) == 0 {
 			return l.Queue != "corrupt"
 		}
 		return slices.Contains(queues, l.Queue)
-	})
-	if err != nil {
-		return 0, err
-	}
-	return each(ctx, ids, op)
+	}, op)
 }
 
-// each calls op with every message, with several at a time: most of the time of an
-// operation is a wait for the disk, which one write serves for all that wait.
-func each(ctx context.Context, ids []mail.QueueID, op func(context.Context, mail.QueueID) error) (int, error) {
-	const atOnce = 32
+// each calls op with every message that matches, as they are listed: what is done to
+// those that were listed does not change what is still to come, for the order is that of
+// their IDs. So a queue of any size is gone through without a list of it.
+func (q *Queue) each(ctx context.Context, match func(*mail.Listed) bool, op func(context.Context, mail.QueueID) error) (succeeded int, err error) {
+	const chunk = 256
+	ids := make([]mail.QueueID, 0, chunk)
+	work := func() bool {
+		var n int
+		n, err = atOnce(ctx, ids, op)
+		succeeded += n
+		ids = ids[:0]
+		return err == nil
+	}
+	listErr := q.store.List(ctx, func(l mail.Listed) bool {
+		if match(&l) {
+			ids = append(ids, l.ID)
+		}
+		return len(ids) < chunk || work()
+	})
+	if err == nil && listErr == nil {
+		work()
+	}
+	return succeeded, errors.Join(err, listErr)
+}
+
+// atOnce calls op with every item, with several at a time: most of the time of an
+// operation is a wait for the disk, which one write serves for all that wait. What is not
+// found does not count; another error ends it.
+func atOnce[T any](ctx context.Context, items []T, op func(context.Context, T) error) (int, error) {
+	const width = 32
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next, succeeded atomic.Int64
 	var workers sync.WaitGroup
-	for range min(atOnce, len(ids)) {
+	for range min(width, len(items)) {
 		workers.Go(func() {
-			for i := next.Add(1); i <= int64(len(ids)) && ctx.Err() == nil; i = next.Add(1) {
-				switch err := op(ctx, ids[i-1]); {
+			for i := next.Add(1); i <= int64(len(items)) && ctx.Err() == nil; i = next.Add(1) {
+				switch err := op(ctx, items[i-1]); {
 				case err == nil:
 					succeeded.Add(1)
 				case !errors.Is(err, ErrNotFound):
@@ -154,19 +161,6 @@ func each(ctx context.Context, ids []mail.QueueID, op func(context.Context, mail
 	}
 	workers.Wait()
 	return int(succeeded.Load()), context.Cause(ctx)
-}
-
-// ids are those of the messages that match: eight bytes each, so that the list can
-// be changed while it is worked through.
-func (q *Queue) ids(ctx context.Context, match func(*mail.Listed) bool) ([]mail.QueueID, error) {
-	var ids []mail.QueueID
-	err := q.store.List(ctx, func(l mail.Listed) bool {
-		if match(&l) {
-			ids = append(ids, l.ID)
-		}
-		return true
-	})
-	return ids, err
 }
 
 // touch does something to a message while none of its jobs waits in memory.
@@ -185,8 +179,22 @@ func (q *Queue) touch(ctx context.Context, id mail.QueueID, what string, op func
 		q.tell(evArrived{waiting}) // as if nothing had been
 		return err
 	}
-	q.event("postsuper", mail.EventOperator, id, slog.String(mail.KeyReason, what))
+	q.operated(ctx, "postsuper", what, idAttr(id))
 	q.release(waiting)
 	q.tell(evHeads{heads: heads, revive: true})
 	return nil
+}
+
+// LogOperator logs what an operator has done to several messages, as daemon.
+func (q *Queue) LogOperator(ctx context.Context, daemon, what string) { q.operated(ctx, daemon, what) }
+
+// operated logs what an operator has done, and who it was if that is known.
+func (q *Queue) operated(ctx context.Context, daemon, what string, attrs ...slog.Attr) {
+	all := make([]slog.Attr, 0, len(attrs)+3)
+	all = append(append(all, slog.String(mail.KeyDaemon, daemon)), attrs...)
+	all = append(all, slog.String(mail.KeyReason, what))
+	if uid, known := mail.User(ctx); known {
+		all = append(all, slog.Int(mail.KeyUID, uid))
+	}
+	q.log.LogAttrs(context.WithoutCancel(ctx), slog.LevelInfo, mail.EventOperator, all...)
 }

@@ -40,6 +40,8 @@ type Queue struct {
 	stopped sync.Once
 	emptied sync.Once
 
+	holding sync.Mutex // holds and releases of destinations, one after the other
+
 	tasks  tasks           // every goroutine of the queue
 	ctx    context.Context // of reading the store; ends last
 	cancel context.CancelFunc
@@ -96,7 +98,10 @@ func (q *Queue) Run(ctx context.Context) error {
 		return errors.New("queue: Run was called twice")
 	}
 	defer close(q.ended)
-	err := q.look(ctx)
+	err := q.holdAgain(ctx)
+	if err == nil {
+		err = q.look(ctx)
+	}
 	if err == nil {
 		q.tell(evOpen{})
 		q.loop(ctx)

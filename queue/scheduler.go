@@ -26,6 +26,7 @@ type scheduler struct {
 
 	open, closing bool
 	dests         map[mail.Dest]*destination
+	held          map[mail.Dest]*trouble // by the names of evHold
 	sites         map[string]*site
 	gates         map[string]*gate // by transport
 	timers        timers
@@ -48,7 +49,7 @@ type scheduler struct {
 func newScheduler(p Params, jitter func() float64) *scheduler {
 	return &scheduler{
 		params: p, jitter: jitter,
-		dests: map[mail.Dest]*destination{}, sites: map[string]*site{}, gates: map[string]*gate{}, conns: map[connID]*conn{},
+		dests: map[mail.Dest]*destination{}, held: map[mail.Dest]*trouble{}, sites: map[string]*site{}, gates: map[string]*gate{}, conns: map[connID]*conn{},
 	}
 }
 
@@ -105,7 +106,7 @@ func (s *scheduler) handle(ev event) {
 			s.head(h, ev.revive)
 		}
 	case evFlush:
-		s.flush()
+		s.flush(ev)
 	case evHold:
 		s.hold(ev)
 	case evLocated:
@@ -138,7 +139,7 @@ func (s *scheduler) do(a action) { s.actions = append(s.actions, a) }
 func (s *scheduler) dest(name mail.Dest) *destination {
 	d := s.dests[name]
 	if d == nil {
-		d = &destination{name: name}
+		d = &destination{name: name, hold: s.heldBy(name)}
 		d.alarm = alarm{slot: -1, dest: d}
 		s.dests[name] = d
 		if !s.asks || (agents{}).serves(name.Transport()) {
@@ -263,37 +264,24 @@ func (s *scheduler) head(h DestHead, revive bool) {
 	s.attend(d)
 }
 
-// flush makes everything due, whatever is known of the sites.
-func (s *scheduler) flush() {
-	for _, st := range s.sites {
-		st.deadUntil, st.deaths = time.Time{}, 0
+// flush makes all that waits due, whatever is known of the sites.
+func (s *scheduler) flush(ev evFlush) {
+	if ev.all {
+		for _, st := range s.sites {
+			st.deadUntil, st.deaths = time.Time{}, 0
+		}
+		for _, d := range s.dests {
+			d.rouse(Wake{Before: s.now, All: true})
+		}
+		s.attendAll()
+		return
 	}
-	for _, d := range s.dests {
-		d.rouse(Wake{Before: s.now, All: true})
-	}
-	s.attendAll()
-}
-
-// hold stops the use of a destination by an operator's will, or ends that.
-func (s *scheduler) hold(ev evHold) {
 	for _, name := range ev.dests {
-		d := s.dest(name)
-		switch {
-		case ev.on:
-			d.hold = heldByHand(ev.reason)
-		case d.hold != nil:
-			d.hold = nil
-			d.rouse(Wake{Before: s.now})
+		if d := s.dests[name]; d != nil {
+			s.revive(d.site)
+			d.rouse(Wake{Before: s.now, All: true})
+			s.attend(d)
 		}
-		if s.closing {
-			continue
-		}
-		for _, c := range slices.Clone(s.waiting) {
-			if ev.on && c.dest == d {
-				s.refuse(c)
-			}
-		}
-		s.attend(d)
 	}
 }
 

@@ -221,7 +221,7 @@ func TestHeldDestination(t *testing.T) {
 	sc.tell(evAsk{1, true}, "refuse 1")
 	sc.tell(evExit{1}, "")
 	sc.tell(evArrived{sc.jobs("a", 1)}, "suspend 3 (delivery temporarily suspended: destination is on hold: moving)")
-	sc.tell(evFlush{}, "")
+	sc.tell(evFlush{all: true}, "")
 	sc.now = start.Add(time.Second)
 	sc.tell(evHeads{heads: []DestHead{{"smtp:a", start.Add(time.Hour)}}}, "")
 	sc.tell(evHold{dests: []mail.Dest{"smtp:a"}}, "claim a 32 at 1s and wake")

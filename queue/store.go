@@ -127,6 +127,9 @@ type Store interface {
 	// Jobs that are claimed are shown as the active queue.
 	List(ctx context.Context, yield func(mail.Listed) bool) error
 
+	// Find is what List yields of one message, or ErrNotFound.
+	Find(ctx context.Context, id mail.QueueID) (mail.Listed, error)
+
 	// The operator's hand. Each returns ErrNotFound for a message that is not there, or
 	// not in a state to which it applies. A message whose job is claimed is changed at
 	// once: what its attempt reports later is ignored as far as it no longer applies.
@@ -140,6 +143,17 @@ type Store interface {
 	// Requeue gives each unfinished recipient the destination that route says (and, when
 	// route returns other recipients, those in its place), due now: postsuper -r.
 	Requeue(ctx context.Context, id mail.QueueID, route Route) (heads []DestHead, err error)
+
+	// HoldDest notes that nothing is to be sent to a destination, and why; a second time
+	// changes the reason. ReleaseDest takes that back, or returns ErrNotFound. HeldDests are
+	// all of them, by destination. The store keeps the note; it gives out jobs as before.
+	HoldDest(ctx context.Context, dest mail.Dest, reason string) error
+	ReleaseDest(ctx context.Context, dest mail.Dest) error
+	HeldDests(ctx context.Context) ([]mail.HeldDest, error)
+
+	// Counts is how many messages are in each queue, as List would show them. It does not
+	// look at them: it takes no longer when there are many.
+	Counts(ctx context.Context) (mail.QueueCounts, error)
 
 	Close() error
 }

@@ -140,6 +140,9 @@ func printStatus(env environ, s admin.Status) {
 	for _, q := range slices.Sorted(maps.Keys(s.Queues)) {
 		fmt.Fprintf(env.stdout, "  %-14s %d\n", q, s.Queues[q])
 	}
+	if len(s.Held) > 0 {
+		fmt.Fprintf(env.stdout, "  on hold        %s (see 'aliasmx queue held')\n", strings.Join(s.Held, ", "))
+	}
 	for _, p := range s.Problems {
 		fmt.Fprintf(env.stdout, "\n  warning: %s\n", p)
 	}

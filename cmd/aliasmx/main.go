@@ -52,6 +52,8 @@ func commands() []command {
 		{"postsuper", "delete, hold, release, requeue, as postsuper(1)", postsuperCommand},
 		{"passwd", "print the hash of a password, for a table of users", passwdCommand},
 		{"postcat", "show a message in the queue, as postcat(1)", postcatCommand},
+		{"qshape", "how much mail waits for which domain, and how long, as qshape(1)", qshapeCommand},
+		{"queue", "what Postfix has no command for: see 'aliasmx queue help'", queueMain},
 		{"version", "print the version", versionCommand},
 	}
 }
@@ -94,7 +96,7 @@ func run(argv []string, env environ) int {
 }
 
 func isPostfixName(name string) bool {
-	return strings.HasPrefix(name, "post") || name == "sendmail" || name == "mailq" || name == "newaliases"
+	return strings.HasPrefix(name, "post") || name == "sendmail" || name == "mailq" || name == "qshape" || name == "newaliases"
 }
 
 func usage(w io.Writer) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 
 	"aliasmx/internal/admin"
 	"aliasmx/internal/postconf"
@@ -21,6 +22,7 @@ func openQueueOffline(cfg *postconf.Config) (admin.Queue, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	log, stopLog := offlineLog(cfg, as)
 	// Files made on the way must belong to the daemon's user.
 	if err := as.become(); err != nil {
 		return nil, nil, err
@@ -34,7 +36,7 @@ func openQueueOffline(cfg *postconf.Config) (admin.Queue, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	q, err := queue.New(queue.Options{Store: store, Transport: &noTransport{}, Notifier: &reports{}})
+	q, err := queue.New(queue.Options{Store: store, Transport: &noTransport{}, Notifier: &reports{}, Log: log})
 	if err != nil {
 		store.Close()
 		return nil, nil, err
@@ -48,6 +50,7 @@ func openQueueOffline(cfg *postconf.Config) (admin.Queue, func(), error) {
 		q.Close()
 		store.Close()
 		closeTables()
+		stopLog()
 	}
 	picked, err := cfg.ForService("", "pickup")
 	if err != nil {
@@ -55,4 +58,18 @@ func openQueueOffline(cfg *postconf.Config) (admin.Queue, func(), error) {
 		return nil, nil, err
 	}
 	return operated{q, requeue(resolver, picked.Get("content_filter"), filters(picked))}, done, nil
+}
+
+// offlineLog is the mail log, so that what operators do stands there whether a daemon
+// runs or not. It takes no part in what this command prints: where the daemon logs to its
+// standard output, or the log cannot be opened, nothing is logged.
+func offlineLog(cfg *postconf.Config, as account) (*slog.Logger, func()) {
+	if strings.HasPrefix(cfg.Get("maillog_file"), "/dev/std") {
+		return slog.New(slog.DiscardHandler), func() {}
+	}
+	log, err := openLog(cfg, nil, as)
+	if err != nil {
+		return slog.New(slog.DiscardHandler), func() {}
+	}
+	return log.Logger, log.stop
 }

@@ -79,10 +79,23 @@ func (d *daemon) status() admin.Status {
 		s.Listeners = append(s.Listeners, addr)
 	}
 	slices.Sort(s.Listeners)
-	d.queue.List(context.Background(), func(l mail.Listed) bool {
-		s.Queues[l.Queue]++
-		return true
-	})
+	ctx := context.Background()
+	counts, err := d.queue.Counts(ctx)
+	if err != nil {
+		s.Problems = append(s.Problems, "the queue cannot be counted: "+err.Error())
+	}
+	for _, name := range []string{"incoming", "active", "deferred", "hold", "corrupt"} {
+		if n := counts.Of(name); n > 0 {
+			s.Queues[name] = n
+		}
+	}
+	held, err := d.queue.HeldDests(ctx)
+	if err != nil {
+		s.Problems = append(s.Problems, "destinations on hold cannot be told: "+err.Error())
+	}
+	for _, h := range held {
+		s.Held = append(s.Held, string(h.Dest))
+	}
 	return s
 }
 

@@ -5,21 +5,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"aliasmx/internal/admin"
 	"aliasmx/internal/mail"
 )
 
 // postcat(1): a message in the queue, to look at. Our queue is no directory of files:
-// messages are named by their IDs (-q), and there are no offsets to show.
+// messages are named by their IDs (-q). Offsets are those that the records would have in
+// a file of Postfix's.
 
 const postcatUsage = "postcat [-b (body text)] [-c config_dir] [-d (decimal record type)] [-e (envelope records)] [-h (header text)] " +
-	"[-q (access queue)] [-v] [file(s)...]"
+	"[-o (print offsets)] [-q (access queue)] [-s offset] [-v] [file(s)...]"
 
 type postcatJob struct {
-	dir                          string
-	body, envelope, header       bool
-	decimal, queue, verbose, raw bool
+	dir                              string
+	body, envelope, header           bool
+	decimal, offsets, queue, verbose bool
+	skip                             int64 // what begins before this offset
 }
 
 func (j *postcatJob) option(letter byte, arg string) error {
@@ -38,10 +41,15 @@ func (j *postcatJob) option(letter byte, arg string) error {
 		j.queue = true
 	case 'v':
 		j.verbose = true
-	case 'o', 's':
-		return fmt.Errorf("-%c: there are no queue files here to have offsets in", letter)
-	case 'r':
-		j.raw = true // there are no pointer records to follow
+	case 'o':
+		j.offsets = true
+	case 's':
+		n, err := strconv.ParseInt(arg, 10, 64)
+		if err != nil || n < 0 {
+			return fmt.Errorf("bad offset: %s", printable(arg))
+		}
+		j.skip = n
+	case 'r': // there are no pointer records to follow, or not
 	}
 	return nil
 }
@@ -68,9 +76,9 @@ func postcat(args []string, env environ, open openOffline) int {
 		return fail(env, "postcat", exitFailure, err)
 	}
 	out := bufio.NewWriter(env.stdout)
-	err = withOperator(cfg, open, func(error) {}, func(q operator) error {
+	err = withOperator(cfg, open, func(error) {}, func(ctx context.Context, q operator) error {
 		for _, name := range names {
-			if err := j.show(out, q, name); err != nil {
+			if err := j.show(ctx, out, q, name); err != nil {
 				return err
 			}
 		}
@@ -83,7 +91,7 @@ func postcat(args []string, env environ, open openOffline) int {
 	return exitOK
 }
 
-func (j *postcatJob) show(out *bufio.Writer, q operator, name string) error {
+func (j *postcatJob) show(ctx context.Context, out *bufio.Writer, q operator, name string) error {
 	if !isQueueIDText(name) {
 		return fmt.Errorf("bad mail queue ID: %s", printable(name))
 	}
@@ -91,7 +99,7 @@ func (j *postcatJob) show(out *bufio.Writer, q operator, name string) error {
 	var body mail.Body
 	var err error = admin.ErrNotFound
 	if id, ok := queueIDOf(name); ok {
-		env, body, err = q.Load(context.Background(), id)
+		env, body, err = q.Load(ctx, id)
 	}
 	switch {
 	case isNotFound(err):
@@ -101,18 +109,16 @@ func (j *postcatJob) show(out *bufio.Writer, q operator, name string) error {
 	case err != nil:
 		return fmt.Errorf("%s: %w", name, err)
 	}
+	// What is only known of its way through the queue. It may be gone by now.
+	listed, err := q.Find(ctx, env.ID)
+	if err == nil {
+		name = listed.Queue + "/" + name
+	}
 	p := &postcatPrinter{postcatJob: j, out: out, name: name}
-	if j.envelope {
-		p.envelopeRecords(env)
+	p.envelopeRecords(env, listed, err == nil)
+	if err := p.content(env.Prepend, body); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
 	}
-	if j.header || j.body {
-		if err := p.content(env.Prepend, body); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	if j.envelope {
-		p.marker('X', "HEADER EXTRACTED")
-		p.marker('E', "MESSAGE FILE END")
-	}
+	p.end()
 	return nil
 }

@@ -3,8 +3,10 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
+	"syscall"
 	"time"
 
 	"aliasmx/internal/mail"
@@ -16,157 +18,245 @@ import (
 type postcatPrinter struct {
 	*postcatJob
 	out  *bufio.Writer
-	name string
+	name string // queue/ID
+	at   int64  // offset of the next record
 }
 
 // Types of Postfix's records, which -d shows as numbers.
 const (
-	recordSize     = 'C'
-	recordTime     = 'T'
-	recordAttr     = 'A'
-	recordSender   = 'S'
-	recordRcpt     = 'R'
-	recordOrigRcpt = 'O'
-	recordContent  = 'M'
-	recordText     = 'N'
+	recordSize      = 'C'
+	recordTime      = 'T'
+	recordAttr      = 'A'
+	recordSender    = 'S'
+	recordRcpt      = 'R'
+	recordDone      = 'D'
+	recordOrigRcpt  = 'O'
+	recordContent   = 'M'
+	recordText      = 'N'
+	recordCont      = 'L' // text whose line goes on in the next record
+	recordExtracted = 'X'
+	recordEnd       = 'E'
 )
 
-func (p *postcatPrinter) kind(record byte) {
+// lineLimit is how much of a line one record holds (postconf(5): line_length_limit).
+const lineLimit = 2048
+
+// record is an envelope record, and how it is shown.
+type record struct {
+	kind        byte
+	name, value string
+	size        int // of what a file would have
+}
+
+// begin begins a record and reports whether it is to be shown.
+func (p *postcatPrinter) begin(kind byte, size int, wanted bool) bool {
+	at := p.at
+	var b [binary.MaxVarintLen64]byte
+	p.at += int64(1 + binary.PutUvarint(b[:], uint64(size)) + size)
+	if !wanted || at < p.skip {
+		return false
+	}
+	if p.offsets {
+		fmt.Fprintf(p.out, "%9d ", at)
+	}
 	if p.decimal {
-		fmt.Fprintf(p.out, "%3d ", record)
+		fmt.Fprintf(p.out, "%3d ", kind)
+	}
+	return true
+}
+
+func (p *postcatPrinter) print(records []record) {
+	for _, r := range records {
+		if p.begin(r.kind, r.size, p.envelope) {
+			fmt.Fprintf(p.out, "%s: %s\n", r.name, printable(r.value))
+		}
 	}
 }
 
-func (p *postcatPrinter) record(record byte, name, value string) {
-	p.kind(record)
-	fmt.Fprintf(p.out, "%s: %s\n", name, printable(value))
-}
-
-func (p *postcatPrinter) attr(name, value string) {
-	if value != "" {
-		p.record(recordAttr, "named_attribute", name+"="+value)
-	}
-}
-
-func (p *postcatPrinter) marker(record byte, title string) {
-	if record != 0 {
-		p.kind(record)
+func (p *postcatPrinter) marker(kind byte, title string) {
+	if kind != 0 && !p.begin(kind, 0, p.envelope) || kind == 0 && !p.envelope {
+		return
 	}
 	fmt.Fprintf(p.out, "*** %s %s ***\n", title, p.name)
 }
 
-func (p *postcatPrinter) envelopeRecords(e *mail.Envelope) {
-	p.marker(0, "ENVELOPE RECORDS")
-	size := e.Size + int64(len(e.Prepend))
-	utf8 := 0
-	if e.Flags&mail.FlagSMTPUTF8 != 0 {
-		utf8 = 1
+// envelopeRecords collects the records of an envelope.
+type envelopeRecords []record
+
+func (l *envelopeRecords) add(kind byte, name, value string) {
+	*l = append(*l, record{kind, name, value, len(value)})
+}
+
+func (l *envelopeRecords) attr(name, value string) {
+	if value != "" {
+		l.add(recordAttr, "named_attribute", name+"="+value)
 	}
-	// Size, offset of the content, recipients, hints for the queue manager, length of the
-	// content, SMTPUTF8. There is no file to have an offset in.
-	p.record(recordSize, "message_size", fmt.Sprintf("%15d %15d %15d %15d %15d %15d", size, 0, len(e.Rcpts), 0, size, utf8))
-	p.record(recordTime, "message_arrival_time", localTime(e.Arrived))
-	p.record(recordAttr, "create_time", localTime(e.ID.Time()))
-	p.attr("log_ident", e.ID.String())
-	p.attr("envelope_id", e.EnvID)
+}
+
+func (p *postcatPrinter) envelopeRecords(e *mail.Envelope, listed mail.Listed, known bool) {
+	var l envelopeRecords
+	arrived := e.Arrived
+	l = append(l, record{recordTime, "message_arrival_time", localTime(arrived), len(fmt.Sprintf("%d %06d", arrived.Unix(), arrived.Nanosecond()/1000))})
+	l = append(l, record{recordAttr, "create_time", localTime(e.ID.Time()), len(fmt.Sprintf("create_time=%d", e.ID.Time().Unix()))})
+	l.attr("log_ident", e.ID.String())
+	l.attr("envelope_id", e.EnvID)
 	switch e.Ret {
 	case "FULL":
-		p.attr("ret_flags", "1")
+		l.attr("ret_flags", "1")
 	case "HDRS":
-		p.attr("ret_flags", "2")
+		l.attr("ret_flags", "2")
 	}
-	p.record(recordSender, "sender", e.Sender.Internal())
-	p.origin(e)
+	l.add(recordSender, "sender", e.Sender.Internal())
 	if e.Flags&(mail.FlagBody8BitMIME|mail.FlagEightBit) != 0 {
-		p.attr("encoding", "8bit")
+		l.attr("encoding", "8bit")
 	}
+	l.origin(e)
+	waiting := listed.Rcpts
 	for i := range e.Rcpts {
-		p.rcpt(&e.Rcpts[i])
+		r := &e.Rcpts[i]
+		kind, name := byte(recordRcpt), "recipient"
+		switch {
+		case !known:
+		case len(waiting) > 0 && waiting[0].Address == r.Final && waiting[0].Orig == r.OrigTo():
+			waiting = waiting[1:]
+		case listed.Queue != "corrupt":
+			kind, name = recordDone, "done_recipient"
+		}
+		l.rcpt(r, kind, name)
 	}
+	p.marker(0, "ENVELOPE RECORDS")
+	p.print([]record{sizeRecord(e, l)})
+	p.print(l)
 	p.marker(recordContent, "MESSAGE CONTENTS")
 }
 
+// sizeRecord is the first one: size, offset of the content, recipients, hints for the
+// queue manager, length of the content, SMTPUTF8.
+func sizeRecord(e *mail.Envelope, rest []record) record {
+	const format = "%15d %15d %15d %15d %15d %15d"
+	size, utf8 := e.Size+int64(len(e.Prepend)), 0
+	if e.Flags&mail.FlagSMTPUTF8 != 0 {
+		utf8 = 1
+	}
+	first := record{kind: recordSize, name: "message_size", size: len(fmt.Sprintf(format, 0, 0, 0, 0, 0, 0))}
+	measure := &postcatPrinter{postcatJob: &postcatJob{}}
+	measure.print(append([]record{first}, rest...))
+	measure.begin(recordContent, 0, false)
+	first.value = fmt.Sprintf(format, size, measure.at, len(e.Rcpts), 0, size, utf8)
+	return first
+}
+
 // origin is who handed the message in.
-func (p *postcatPrinter) origin(e *mail.Envelope) {
+func (l *envelopeRecords) origin(e *mail.Envelope) {
 	c := e.Client
 	if c.Protocol == "" || !c.Addr.IsValid() {
-		p.attr("log_message_origin", "local")
+		l.attr("log_message_origin", "local")
 		return
 	}
 	addr := c.Addr.String()
 	for _, prefix := range []string{"log_", ""} {
-		p.attr(prefix+"client_name", c.Name)
-		p.attr(prefix+"client_address", addr)
-		p.attr(prefix+"client_port", fmt.Sprint(c.Port))
+		l.attr(prefix+"client_name", c.Name)
+		l.attr(prefix+"client_address", addr)
+		l.attr(prefix+"client_port", fmt.Sprint(c.Port))
 		if prefix != "" {
-			p.attr("log_message_origin", c.Name+"["+addr+"]")
+			l.attr("log_message_origin", c.Name+"["+addr+"]")
 		}
-		p.attr(prefix+"helo_name", c.Helo)
-		p.attr(prefix+"protocol_name", c.Protocol)
+		l.attr(prefix+"helo_name", c.Helo)
+		l.attr(prefix+"protocol_name", c.Protocol)
 	}
+	family := syscall.AF_INET6
+	if c.Addr.Unmap().Is4() {
+		family = syscall.AF_INET
+	}
+	l.attr("client_address_type", fmt.Sprint(family))
 }
 
-func (p *postcatPrinter) rcpt(r *mail.Recipient) {
+func (l *envelopeRecords) rcpt(r *mail.Recipient, kind byte, name string) {
 	const asked = mail.NotifyNever | mail.NotifySuccess | mail.NotifyFailure | mail.NotifyDelay
 	if n := r.Notify & asked; n != 0 {
-		p.attr("notify_flags", fmt.Sprint(n)) // the bits are Postfix's
+		l.attr("notify_flags", fmt.Sprint(n)) // the bits are Postfix's
 	}
-	p.attr("dsn_orig_rcpt", r.ORcpt)
-	p.record(recordOrigRcpt, "original_recipient", r.Orig.Internal())
-	p.record(recordRcpt, "recipient", r.Final.Internal())
+	l.attr("dsn_orig_rcpt", r.ORcpt)
+	l.add(recordOrigRcpt, "original_recipient", r.Orig.Internal())
+	l.add(kind, name, r.Final.Internal())
+}
+
+func (p *postcatPrinter) end() {
+	p.marker(recordExtracted, "HEADER EXTRACTED")
+	p.marker(recordEnd, "MESSAGE FILE END")
 }
 
 func localTime(t time.Time) string { return t.Local().Format(time.ANSIC) }
 
 // content prints the header, the body, or both, with the line ends of this system.
 func (p *postcatPrinter) content(prepend []byte, body mail.Body) error {
+	if !p.header && !p.body && !p.offsets && p.skip == 0 {
+		return nil
+	}
 	in, err := body.Open()
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	r := bufio.NewReader(io.MultiReader(bytes.NewReader(prepend), in))
-	inHeader, mid := true, false
+	r := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(prepend), in), 4*lineLimit)
+	inHeader, begins := true, true
 	for {
-		line, err := r.ReadSlice('\n')
-		if len(line) > 0 {
-			if !mid && inHeader {
-				inHeader = isHeaderLine(line)
-			}
-			if inHeader && p.header || !inHeader && p.body {
-				p.line(line, !mid)
-			}
+		piece, err := r.Peek(lineLimit + 2)
+		if err != nil && err != io.EOF {
+			return err
 		}
-		mid = err == bufio.ErrBufferFull
-		if err != nil && !mid {
-			if err == io.EOF {
-				return nil
-			}
+		if len(piece) == 0 {
+			return nil
+		}
+		if begins && inHeader {
+			inHeader = isHeaderLine(piece)
+		}
+		text, length := textRecord(piece)
+		ends := length > len(text)
+		p.text(text, ends, inHeader && p.header || !inHeader && p.body)
+		begins = ends
+		if _, err := r.Discard(length); err != nil {
 			return err
 		}
 	}
 }
 
-// line prints a line, or a part of one; begins says which.
-func (p *postcatPrinter) line(line []byte, begins bool) {
-	if begins {
-		p.kind(recordText)
-		if p.verbose {
-			p.out.WriteString("regular_text: ")
+// textRecord cuts the next record off what comes: its text, and how much it takes with
+// its line end, if that is there.
+func textRecord(piece []byte) (text []byte, length int) {
+	if i := bytes.IndexByte(piece, '\n'); i >= 0 {
+		if text = bytes.TrimSuffix(piece[:i], []byte("\r")); len(text) <= lineLimit {
+			return text, i + 1
 		}
 	}
-	if text, ok := bytes.CutSuffix(line, []byte("\r\n")); ok {
-		p.out.Write(text)
-		p.out.WriteByte('\n')
-		return
-	}
-	p.out.Write(line)
+	text = piece[:min(len(piece), lineLimit)]
+	return text, len(text)
 }
 
-// isHeaderLine tells whether a line is a field or continues one.
+func (p *postcatPrinter) text(text []byte, ends, wanted bool) {
+	kind, name := byte(recordText), "regular_text: "
+	if !ends {
+		kind, name = recordCont, "unterminated_text: "
+	}
+	if !p.begin(kind, len(text), wanted) {
+		return
+	}
+	if p.verbose {
+		p.out.WriteString(name)
+	}
+	p.out.Write(text)
+	if ends || p.verbose || p.decimal || p.offsets {
+		p.out.WriteByte('\n')
+	}
+}
+
+// isHeaderLine tells whether a line, or its beginning, is a field or continues one.
 func isHeaderLine(line []byte) bool {
 	if line[0] == ' ' || line[0] == '\t' {
 		return true
+	}
+	if i := bytes.IndexByte(line, '\n'); i >= 0 {
+		line = line[:i+1]
 	}
 	_, _, ok := cutField(line)
 	return ok

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"io"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -53,7 +55,7 @@ func TestPostcat(t *testing.T) {
 	const body = "\nbody one\n.not the end\n last\n"
 	created := func(id mail.QueueID) string { return "create_time: " + id.Time().Local().Format(time.ANSIC) + "\n" }
 	records := "*** ENVELOPE RECORDS " + one + " ***\n" +
-		"message_size:             152               0               2               0             152               0\n" +
+		"message_size:             152             400               2               0             152               0\n" +
 		"message_arrival_time: Sun Nov 22 19:39:12 2026\n" + created(1) +
 		"named_attribute: log_ident=" + one + "\nnamed_attribute: envelope_id=env1\nnamed_attribute: ret_flags=2\n" +
 		"sender: s1@x.example\nnamed_attribute: log_message_origin=local\n" +
@@ -62,13 +64,13 @@ func TestPostcat(t *testing.T) {
 		"*** MESSAGE CONTENTS " + one + " ***\n"
 	end := "*** HEADER EXTRACTED " + one + " ***\n*** MESSAGE FILE END " + one + " ***\n"
 	records2 := "*** ENVELOPE RECORDS " + two + " ***\n" +
-		"message_size:             152               0               1               0             152               1\n" +
+		"message_size:             152             491               1               0             152               1\n" +
 		"message_arrival_time: Sun Nov 22 19:39:12 2026\n" + created(2) +
-		"named_attribute: log_ident=" + two + "\nsender: \n" +
+		"named_attribute: log_ident=" + two + "\nsender: \nnamed_attribute: encoding=8bit\n" +
 		"named_attribute: log_client_name=localhost\nnamed_attribute: log_client_address=127.0.0.1\nnamed_attribute: log_client_port=54532\n" +
 		"named_attribute: log_message_origin=localhost[127.0.0.1]\nnamed_attribute: log_helo_name=x.test\nnamed_attribute: log_protocol_name=ESMTP\n" +
 		"named_attribute: client_name=localhost\nnamed_attribute: client_address=127.0.0.1\nnamed_attribute: client_port=54532\n" +
-		"named_attribute: helo_name=x.test\nnamed_attribute: protocol_name=ESMTP\nnamed_attribute: encoding=8bit\n" +
+		"named_attribute: helo_name=x.test\nnamed_attribute: protocol_name=ESMTP\nnamed_attribute: client_address_type=2\n" +
 		"original_recipient: a@b\nrecipient: a@b\n*** MESSAGE CONTENTS " + two + " ***\n"
 	end2 := strings.ReplaceAll(end, one, two)
 	for _, tc := range []struct {
@@ -84,6 +86,9 @@ func TestPostcat(t *testing.T) {
 		{[]string{"-qe", one}, records + end},
 		{[]string{"-qvb", one}, "regular_text: \nregular_text: body one\nregular_text: .not the end\nregular_text:  last\n"},
 		{[]string{"-qdb", one}, " 78 \n 78 body one\n 78 .not the end\n 78  last\n"},
+		{[]string{"-qob", one}, "      519 \n      521 body one\n      531 .not the end\n      545  last\n"},
+		{[]string{"-q", "-b", "-s", "530", one}, ".not the end\n last\n"},
+		{[]string{"-q", "-eod", "-s", "540", one}, "*** ENVELOPE RECORDS " + one + " ***\n      552  88 *** HEADER EXTRACTED " + one + " ***\n      554  69 *** MESSAGE FILE END " + one + " ***\n"},
 		{[]string{"-q"}, ""},
 	} {
 		for _, how := range []string{"by the daemon", "without one"} {
@@ -96,6 +101,61 @@ func TestPostcat(t *testing.T) {
 			if status := postcat(tc.args, m.env(""), open); status != exitOK || m.stdout.String() != tc.want || m.stderr.Len() > 0 {
 				t.Errorf("postcat %v %s: status %d, %q\ngot\n%swant\n%s", tc.args, how, status, m.stderr.String(), m.stdout.String(), tc.want)
 			}
+		}
+	}
+}
+
+// The queue of a message and who has it already are known of its way through the queue.
+func TestPostcatDone(t *testing.T) {
+	m := newMachine(t, "")
+	id := mail.QueueID(1)
+	listed := mail.Listed{Queue: "deferred", ID: id, Rcpts: []mail.ListedRcpt{{Address: mail.SplitAddress("odd, one@dest.example"), Orig: "b@virt.example"}}}
+	m.startControl(t, &shelf{load: letters, msgs: []mail.Listed{listed}}, nil)
+	postcat([]string{"-qe", id.String()}, m.env(""), noQueue)
+	got := m.stdout.String()
+	for _, want := range []string{
+		"*** ENVELOPE RECORDS deferred/" + id.String() + " ***\n", "*** MESSAGE FILE END deferred/" + id.String() + " ***\n",
+		"original_recipient: a@virt.example\ndone_recipient: one@dest.example\n", "original_recipient: b@virt.example\nrecipient: odd, one@dest.example\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+}
+
+// A line that is too long for a record is shown as several, and as one where records are
+// not shown.
+func TestPostcatLongLines(t *testing.T) {
+	for _, tc := range []struct{ body, plain, records string }{
+		{"a\r\n", "a\n", "N:a "},
+		{"a", "a", "L:a "},
+		{"a\nb\r\n", "a\nb\n", "N:a N:b "},
+		{"\r\n\r\n", "\n\n", "N: N: "},
+		{strings.Repeat("x", 2048) + "\r\ny\r\n", strings.Repeat("x", 2048) + "\ny\n", "N:2048 N:y "},
+		{strings.Repeat("x", 2049) + "\r\ny\r\n", strings.Repeat("x", 2049) + "\ny\n", "L:2048 N:x N:y "},
+		{strings.Repeat("x", 5000) + "\r\n", strings.Repeat("x", 5000) + "\n", "L:2048 L:2048 N:904 "},
+	} {
+		var plain, records bytes.Buffer
+		out := bufio.NewWriter(&plain)
+		p := &postcatPrinter{postcatJob: &postcatJob{body: true, header: true}, out: out}
+		if err := p.content(nil, textBody(tc.body)); err != nil {
+			t.Fatal(err)
+		}
+		out.Flush()
+		out = bufio.NewWriter(&records)
+		p = &postcatPrinter{postcatJob: &postcatJob{body: true, header: true, decimal: true}, out: out}
+		p.content(nil, textBody(tc.body))
+		out.Flush()
+		var kinds strings.Builder
+		for line := range strings.Lines(records.String()) {
+			kind, text, _ := strings.Cut(strings.TrimSuffix(strings.TrimLeft(line, " "), "\n"), " ")
+			if len(text) > 100 {
+				text = strconv.Itoa(len(text))
+			}
+			kinds.WriteString(map[string]string{"78": "N:", "76": "L:"}[kind] + text + " ")
+		}
+		if plain.String() != tc.plain || kinds.String() != tc.records {
+			t.Errorf("%.20q of %d bytes: %.30q of %d bytes, records %s, want %s", tc.body, len(tc.body), plain.String(), plain.Len(), kinds.String(), tc.records)
 		}
 	}
 }
@@ -124,7 +184,7 @@ func TestPostcatErrors(t *testing.T) {
 		{[]string{"-q", mail.QueueID(3).String()}, "postcat: fatal: 000000000003: corrupt queue entry\n"},
 		{[]string{"-z"}, "postcat: invalid option -- 'z'\npostcat: fatal: usage: " + postcatUsage + "\n"},
 		{[]string{"FILE"}, "postcat: fatal: messages are not in files here; specify -q and queue IDs, as postqueue -p shows them\n"},
-		{[]string{"-qo", "X"}, "postcat: fatal: -o: there are no queue files here to have offsets in\n"},
+		{[]string{"-s", "x", "-q", "X"}, "postcat: fatal: bad offset: x\n"},
 	} {
 		m := newMachine(t, "")
 		m.startControl(t, &shelf{load: letters}, nil)
@@ -138,7 +198,7 @@ func TestPostcatErrors(t *testing.T) {
 func TestForbidden(t *testing.T) {
 	q := direct{forbidden{&shelf{}}}
 	j := &postcatJob{envelope: true}
-	if err := j.show(nil, q, mail.QueueID(1).String()); err == nil || err.Error() != "open queue file 000000000001: Permission denied" {
+	if err := j.show(t.Context(), nil, q, mail.QueueID(1).String()); err == nil || err.Error() != "open queue file 000000000001: Permission denied" {
 		t.Errorf("postcat: %v", err)
 	}
 }

@@ -18,7 +18,10 @@ import (
 
 const postqueueUsage = "postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site"
 
+const postqueueSelects = "postqueue -j|-p " + selectionUsage
+
 type postqueueJob struct {
+	selecting
 	mode byte // the option that says what to do, 0: none
 	arg  string
 	dir  string
@@ -49,9 +52,16 @@ func postqueueCommand(args []string, env environ) int {
 
 func postqueue(args []string, env environ, open openOffline) int {
 	job := &postqueueJob{}
-	rest, err := getopt(args, "c:fi:jps:v", job.option)
-	if err == nil && (len(rest) > 0 || job.mode == 0) {
+	rest, err := job.take(args)
+	if err == nil {
+		rest, err = getopt(rest, "c:fi:jps:v", job.option)
+	}
+	switch {
+	case err != nil:
+	case len(rest) > 0 || job.mode == 0:
 		err = errors.New("usage: " + postqueueUsage)
+	case job.selects() && job.mode != 'p' && job.mode != 'j' || job.dryRun:
+		err = errors.New("usage: " + postqueueSelects)
 	}
 	if err != nil {
 		usageError(env.stderr, "postqueue", err, postqueueUsage)
@@ -67,32 +77,43 @@ func postqueue(args []string, env environ, open openOffline) int {
 	return exitOK
 }
 
+func (j *postqueueJob) selects() bool { return !j.Selection.IsZero() }
+
 func (j *postqueueJob) run(cfg *postconf.Config, env environ, open openOffline) error {
 	switch j.mode {
 	case 'p':
-		table := &queueTable{out: bufio.NewWriter(env.stdout)}
-		return listQueue(cfg, env, open, table.add, table.end)
+		table := &queueTable{out: bufio.NewWriter(env.stdout), some: j.selects()}
+		return j.list(cfg, env, open, table.add, table.end)
 	case 'j':
-		out := bufio.NewWriter(env.stdout)
-		return listQueue(cfg, env, open, func(m *mail.Listed) error { return writeListedJSON(out, m) }, out.Flush)
+		add := func(m *mail.Listed) error { return writeListedJSON(env.stdout, m) }
+		return j.list(cfg, env, open, add, func() error { return nil })
 	}
-	return j.flush(context.Background(), env, admin.Dial(controlSocket(cfg)))
+	return j.flush(asSelf(), env, admin.Dial(controlSocket(cfg)))
 }
 
-// listQueue prints the queue, each message as it comes.
-func listQueue(cfg *postconf.Config, env environ, open openOffline, add func(*mail.Listed) error, end func() error) error {
+// list prints the queue, each message as it comes: who looks at the first ones only sees
+// them at once, however many there are.
+func (j *postqueueJob) list(cfg *postconf.Config, env environ, open openOffline, add func(*mail.Listed) error, end func() error) error {
 	warnDown := func(why error) {
 		reason := strings.TrimPrefix(why.Error(), admin.ErrDown.Error()+" ") // "(connect to ...)"
 		fmt.Fprintf(env.stderr, "postqueue: warning: Mail system is down -- accessing queue directly %s\n", reason)
 	}
-	err := withOperator(cfg, open, warnDown, func(q operator) error {
+	meter := newMeter(env, "looking")
+	if isWatched(env.stdout) {
+		meter.out = nil // what is found is to be seen there
+	}
+	err := withOperator(cfg, open, warnDown, func(ctx context.Context, q operator) error {
 		var printed error
-		err := q.List(context.Background(), func(m mail.Listed) bool {
+		show := func(m mail.Listed) bool {
 			printed = add(&m)
 			return printed == nil
-		})
-		return errors.Join(err, printed)
+		}
+		if j.selects() {
+			return errors.Join(q.Select(ctx, nil, j.Selection, meter.progress(), show), printed)
+		}
+		return errors.Join(q.List(ctx, show), printed)
 	})
+	meter.clear()
 	if e, ok := errors.AsType[*noQueueError](err); ok {
 		fmt.Fprintf(env.stderr, "postqueue: warning: cannot access the queue directly: %v\n", e.err)
 		return errors.New("Queue report unavailable - mail system is down")
@@ -106,6 +127,11 @@ func listQueue(cfg *postconf.Config, env environ, open openOffline, add func(*ma
 // flush asks the daemon to try mail now. Without a daemon nobody would.
 func (j *postqueueJob) flush(ctx context.Context, env environ, c *admin.Client) error {
 	var err error
+	meter := newMeter(env, "messages looked at")
+	var progress func(n int)
+	if meter.out != nil {
+		progress = func(n int) { meter.show(int64(n), 0) }
+	}
 	switch j.mode {
 	case 'f':
 		err = c.Flush(ctx)
@@ -120,8 +146,9 @@ func (j *postqueueJob) flush(ctx context.Context, env environ, c *admin.Client) 
 			err = c.Health(ctx) // no message of ours has this ID: only whether we run
 		}
 	case 's':
-		err = c.FlushDest(ctx, strings.TrimSuffix(j.arg, "."))
+		err = c.FlushDest(ctx, strings.TrimSuffix(j.arg, "."), progress)
 	}
+	meter.clear()
 	switch {
 	case errors.Is(err, admin.ErrDown):
 		return errors.New("Cannot flush mail queue - mail system is down")

@@ -19,6 +19,7 @@ import (
 // one more than the first column: the size gives way, so that the rest stays in line.
 type queueTable struct {
 	out      *bufio.Writer
+	some     bool // not all messages of the queue
 	messages int
 	bytes    int64
 }
@@ -40,15 +41,17 @@ func (t *queueTable) add(m *mail.Listed) error {
 			fmt.Fprintf(t.out, "%41s%s\n", "", printable(r.Address.String()))
 		}
 	}
-	_, err := t.out.WriteString("\n")
-	return err
+	t.out.WriteString("\n")
+	return t.out.Flush()
 }
 
 func (t *queueTable) end() error {
-	switch t.messages {
-	case 0:
+	switch {
+	case t.messages == 0 && t.some:
+		fmt.Fprintln(t.out, "No message in the queue is selected")
+	case t.messages == 0:
 		fmt.Fprintln(t.out, "Mail queue is empty")
-	case 1:
+	case t.messages == 1:
 		fmt.Fprintf(t.out, "-- %d Kbytes in 1 Request.\n", t.bytes/1024)
 	default:
 		fmt.Fprintf(t.out, "-- %d Kbytes in %d Requests.\n", t.bytes/1024, t.messages)

@@ -24,6 +24,7 @@ type shelf struct {
 	mu   sync.Mutex
 	msgs []mail.Listed
 	did  []string
+	held []mail.HeldDest
 	load func(id mail.QueueID) (*mail.Envelope, mail.Body, error)
 	fail error
 }
@@ -35,6 +36,14 @@ func (s *shelf) List(_ context.Context, yield func(mail.Listed) bool) error {
 		}
 	}
 	return s.fail
+}
+
+func (s *shelf) Find(_ context.Context, id mail.QueueID) (mail.Listed, error) {
+	i := slices.IndexFunc(s.msgs, func(m mail.Listed) bool { return m.ID == id })
+	if i < 0 {
+		return mail.Listed{}, queue.ErrNotFound
+	}
+	return s.msgs[i], nil
 }
 
 func (s *shelf) Load(_ context.Context, id mail.QueueID) (*mail.Envelope, mail.Body, error) {
@@ -74,7 +83,25 @@ func (s *shelf) Flush(context.Context) error { return s.act2("flush") }
 func (s *shelf) FlushID(_ context.Context, id mail.QueueID) error {
 	return s.act2(fmt.Sprintf("flush %d", uint64(id)))
 }
-func (s *shelf) FlushDest(_ context.Context, site string) error { return s.act2("flush " + site) }
+func (s *shelf) FlushDest(_ context.Context, site string, _ func(int)) error {
+	return s.act2("flush " + site)
+}
+func (s *shelf) Counts(context.Context) (mail.QueueCounts, error) {
+	return mail.QueueCounts{Deferred: int64(len(s.msgs))}, nil
+}
+func (s *shelf) HoldDest(_ context.Context, d mail.Dest, reason string) error {
+	s.held = append(s.held, mail.HeldDest{Dest: d, Reason: reason, Since: time.Date(2026, 11, 22, 19, 39, 3, 0, time.Local)})
+	return s.act2("hold " + string(d))
+}
+func (s *shelf) ReleaseDest(_ context.Context, d mail.Dest) error {
+	i := slices.IndexFunc(s.held, func(h mail.HeldDest) bool { return h.Dest == d })
+	if i < 0 {
+		return queue.ErrNotFound
+	}
+	s.held = slices.Delete(s.held, i, i+1)
+	return s.act2("release " + string(d))
+}
+func (s *shelf) HeldDests(context.Context) ([]mail.HeldDest, error) { return s.held, nil }
 func (s *shelf) act2(what string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

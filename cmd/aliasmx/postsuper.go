@@ -26,7 +26,10 @@ type postsuperTask struct {
 	ids     string // a queue ID, ALL, or -
 }
 
+const postsuperSelects = "postsuper -d|-e|-f|-h|-H|-r ALL [--dry-run] " + selectionUsage + " [queue...]"
+
 type postsuperJob struct {
+	selecting
 	env    environ
 	dir    string
 	tasks  []postsuperTask
@@ -64,9 +67,15 @@ func postsuperCommand(args []string, env environ) int {
 
 func postsuper(args []string, env environ, open openOffline) int {
 	j := &postsuperJob{env: env, done: map[admin.Action]int{}}
-	queues, err := getopt(args, "c:d:e:f:h:H:pr:sSv", j.option)
+	queues, err := j.take(args)
+	if err == nil {
+		queues, err = getopt(queues, "c:d:e:f:h:H:pr:sSv", j.option)
+	}
 	if err == nil {
 		err = j.restrict(queues)
+	}
+	if err == nil && (j.dryRun || !j.Selection.IsZero()) && !j.onlyAll() {
+		err = errors.New("usage: " + postsuperSelects)
 	}
 	if err != nil {
 		usageError(env.stderr, "postsuper", err, postsuperUsage)
@@ -85,7 +94,9 @@ func postsuper(args []string, env environ, open openOffline) int {
 	if err != nil {
 		return fail(env, "postsuper", exitFailure, err)
 	}
-	j.summary()
+	if !j.dryRun {
+		j.summary()
+	}
 	if j.failed {
 		return exitFailure
 	}
@@ -109,10 +120,16 @@ func (j *postsuperJob) restrict(names []string) error {
 	return nil
 }
 
+// onlyAll tells whether all that is asked for is of all messages: those that a selection
+// is made from.
+func (j *postsuperJob) onlyAll() bool {
+	return len(j.tasks) > 0 && !slices.ContainsFunc(j.tasks, func(t postsuperTask) bool { return t.ids != "ALL" })
+}
+
 func (j *postsuperJob) run(cfg *postconf.Config, open openOffline) error {
-	return withOperator(cfg, open, func(error) {}, func(q operator) error {
+	return withOperator(cfg, open, func(error) {}, func(ctx context.Context, q operator) error {
 		for _, t := range j.tasks {
-			if err := j.do(q, t); err != nil {
+			if err := j.do(ctx, q, t); err != nil {
 				return err
 			}
 		}
@@ -120,24 +137,44 @@ func (j *postsuperJob) run(cfg *postconf.Config, open openOffline) error {
 	})
 }
 
-func (j *postsuperJob) do(q operator, t postsuperTask) error {
+func (j *postsuperJob) do(ctx context.Context, q operator, t postsuperTask) error {
 	switch {
 	case j.none:
 		return nil
+	case j.dryRun:
+		return j.show(ctx, q, t)
 	case t.ids == "-":
-		return j.fromInput(q, t.actions)
+		return j.fromInput(ctx, q, t.actions)
 	case t.ids == "ALL":
-		return j.apply(q, t.actions, true, nil)
+		return j.apply(ctx, q, t.actions, true, nil)
 	}
 	if id, ok := j.id(t.ids); ok {
-		return j.apply(q, t.actions, false, []mail.QueueID{id})
+		return j.apply(ctx, q, t.actions, false, []mail.QueueID{id})
 	}
 	return nil
 }
 
+// show prints the queue IDs of what would be done something to, one a line.
+func (j *postsuperJob) show(ctx context.Context, q operator, t postsuperTask) error {
+	queues := j.queues
+	if len(queues) == 0 {
+		for _, a := range t.actions {
+			queues = append(queues, a.Queues()...)
+		}
+		slices.Sort(queues)
+		queues = slices.Compact(queues)
+	}
+	var printed error
+	err := q.Select(ctx, queues, j.Selection, nil, func(m mail.Listed) bool {
+		_, printed = fmt.Fprintln(j.env.stdout, m.ID)
+		return printed == nil
+	})
+	return errors.Join(err, printed)
+}
+
 // fromInput reads queue IDs from standard input, one a line, and works through them as
 // they come.
-func (j *postsuperJob) fromInput(q operator, actions []admin.Action) error {
+func (j *postsuperJob) fromInput(ctx context.Context, q operator, actions []admin.Action) error {
 	lines := bufio.NewScanner(j.env.stdin)
 	for more := true; more; {
 		ids := make([]mail.QueueID, 0, admin.MaxIDs)
@@ -149,7 +186,7 @@ func (j *postsuperJob) fromInput(q operator, actions []admin.Action) error {
 				ids = append(ids, id)
 			}
 		}
-		if err := j.apply(q, actions, false, ids); err != nil {
+		if err := j.apply(ctx, q, actions, false, ids); err != nil {
 			return err
 		}
 	}
@@ -168,13 +205,21 @@ func (j *postsuperJob) id(s string) (mail.QueueID, bool) {
 	return queueIDOf(s)
 }
 
-func (j *postsuperJob) apply(q operator, actions []admin.Action, all bool, ids []mail.QueueID) error {
+func (j *postsuperJob) apply(ctx context.Context, q operator, actions []admin.Action, all bool, ids []mail.QueueID) error {
 	for _, a := range actions {
-		req := admin.Request{Action: a, All: all, IDs: ids, Queues: j.queues}
-		err := q.Apply(context.Background(), req, func(r admin.Result) bool {
+		meter := newMeter(j.env, string(a))
+		req := admin.Request{Action: a, All: all, IDs: ids, Queues: j.queues, Select: j.Selection}
+		if all {
+			req.Progress = meter.progress()
+		}
+		err := q.Apply(ctx, req, func(r admin.Result) bool {
+			if r.Err != nil {
+				meter.clear()
+			}
 			j.result(a, all, r)
 			return true
 		})
+		meter.clear()
 		if err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"reflect"
 	"runtime"
@@ -36,6 +37,14 @@ func TestListOverTheSocket(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	for _, m := range want {
+		if l, err := c.Find(t.Context(), m.ID); err != nil || !reflect.DeepEqual(l, m) {
+			t.Errorf("found %+v, %v; want %+v", l, err, m)
+		}
+	}
+	if _, err := c.Find(t.Context(), 99); err != ErrNotFound {
+		t.Errorf("found what is not there: %v", err)
 	}
 	n := 0
 	if err := c.List(t.Context(), func(mail.Listed) bool { n++; return false }); err != nil || n != 1 {
@@ -215,7 +224,7 @@ func TestClientIsAQueue(t *testing.T) {
 	if err := c.Delete(ctx, 1); !errors.Is(err, ErrNotFound) {
 		t.Errorf("deleted twice: %v", err)
 	}
-	if err := errors.Join(c.Flush(ctx), c.FlushDest(ctx, "[2001:db8::1] & more")); err != nil {
+	if err := errors.Join(c.Flush(ctx), c.FlushDest(ctx, "[2001:db8::1] & more", nil)); err != nil {
 		t.Error(err)
 	}
 	id := mail.QueueID(1).String()
@@ -266,6 +275,7 @@ func TestDown(t *testing.T) {
 // Who may do what, by the uid that the kernel tells.
 func TestAuthorization(t *testing.T) {
 	paths := []string{"GET health", "GET status", "GET queue", "POST queue/flush", "POST queue/actions",
+		"POST queue/select", "POST queue/actions/selected", "GET destinations/held", "POST destinations/hold", "POST destinations/release",
 		"GET messages/00000000001x", "GET messages/00000000001x/content", "POST stop", "POST reload"}
 	for _, tc := range []struct {
 		name  string
@@ -274,10 +284,10 @@ func TestAuthorization(t *testing.T) {
 		flush func(int) bool
 		want  int // how many of paths are allowed
 	}{
-		{"root", 0, func(int) bool { return false }, func(int) bool { return false }, 9},
-		{"the daemon's own user", 102, func(int) bool { return false }, func(int) bool { return false }, 9},
-		{"anyone, by default", 1000, nil, nil, 4},
-		{"anyone, flush forbidden", 1000, nil, func(int) bool { return false }, 3},
+		{"root", 0, func(int) bool { return false }, func(int) bool { return false }, 14},
+		{"the daemon's own user", 102, func(int) bool { return false }, func(int) bool { return false }, 14},
+		{"anyone, by default", 1000, nil, nil, 6},
+		{"anyone, flush forbidden", 1000, nil, func(int) bool { return false }, 5},
 		{"anyone, all forbidden", 1000, func(int) bool { return false }, func(int) bool { return false }, 1},
 		{"unknown", nobody, nil, nil, 1},
 	} {
@@ -351,7 +361,7 @@ func TestAllIsSummedUpInTheLog(t *testing.T) {
 	if err := c.Apply(t.Context(), Request{Action: ActionDelete, All: true}, ignore); err != nil {
 		t.Fatal(err)
 	}
-	want := "msg=\"Deleted: 2 messages\" daemon=postsuper\n"
+	want := fmt.Sprintf("msg=operator daemon=postsuper reason=\"Deleted: 2 messages\" uid=%d\n", os.Getuid())
 	if out.String() != want {
 		t.Errorf("got\n%swant\n%s", &out, want)
 	}
@@ -438,8 +448,15 @@ func FuzzParseRequest(f *testing.F) {
 	f.Add([]byte(`{"action":"delete","ids":[1,2]}`))
 	f.Add([]byte(`{"action":"hold","all":true,"queues":["deferred"]}`))
 	f.Add([]byte(`{"action":"x"}`))
+	f.Add([]byte(`{"action":"delete","all":true,"select":{"sender":"*@[a-z]","older":5,"reason":"/x/"}}`))
+	parse := func(body []byte) (req Request, err error) {
+		if err = decode(bytes.NewReader(body), &req); err == nil {
+			err = req.check()
+		}
+		return req, err
+	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		req, err := parseRequest(body)
+		req, err := parse(body)
 		if err != nil {
 			return
 		}
@@ -447,8 +464,8 @@ func FuzzParseRequest(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := parseRequest(b)
-		if err != nil || again.Action != req.Action || again.All != req.All || !slices.Equal(again.IDs, req.IDs) || !slices.Equal(again.Queues, req.Queues) {
+		again, err := parse(b)
+		if err != nil || again.Select != req.Select || again.Action != req.Action || again.All != req.All || !slices.Equal(again.IDs, req.IDs) || !slices.Equal(again.Queues, req.Queues) {
 			t.Errorf("%q: got %+v, then %+v, %v", body, req, again, err)
 		}
 	})

@@ -144,17 +144,51 @@ func (c *Client) Reload(ctx context.Context) error {
 	return c.ask(ctx, http.MethodPost, "reload", nil, nil)
 }
 
-// Flush makes all mail due now.
+// Flush has all mail tried now.
 func (c *Client) Flush(ctx context.Context) error {
 	return c.ask(ctx, http.MethodPost, "queue/flush", nil, nil)
 }
 
-// FlushID makes one message due now.
+// FlushID has one message tried now.
 func (c *Client) FlushID(ctx context.Context, id mail.QueueID) error {
 	return c.ask(ctx, http.MethodPost, "queue/flush?id="+id.String(), nil, nil)
 }
 
-// FlushDest makes the mail for one destination due now.
-func (c *Client) FlushDest(ctx context.Context, site string) error {
-	return c.ask(ctx, http.MethodPost, "queue/flush?site="+url.QueryEscape(site), nil, nil)
+// FlushDest has the mail for one destination tried now. With progress it waits until all
+// messages have been looked at; without, for a few seconds: the daemon goes on by itself.
+func (c *Client) FlushDest(ctx context.Context, site string, progress func(n int)) error {
+	path := "queue/flush?site=" + url.QueryEscape(site)
+	if progress == nil {
+		return c.ask(ctx, http.MethodPost, path, nil, nil)
+	}
+	return readLines(ctx, c, http.MethodPost, path+"&watch=1", nil,
+		func(done, _ int64) { progress(int(done)) }, func(trailer) bool { return false })
+}
+
+// Counts is how many messages are in each queue.
+func (c *Client) Counts(ctx context.Context) (mail.QueueCounts, error) {
+	st, err := c.Status(ctx)
+	q := st.Queues
+	return mail.QueueCounts{Incoming: q["incoming"], Active: q["active"], Deferred: q["deferred"], Hold: q["hold"], Corrupt: q["corrupt"]}, err
+}
+
+// HoldDest lets nothing be sent to a destination.
+func (c *Client) HoldDest(ctx context.Context, dest mail.Dest, reason string) error {
+	return olderDaemon(c.ask(ctx, http.MethodPost, "destinations/hold", heldLine{Dest: text(dest), Reason: text(reason)}, nil))
+}
+
+// ReleaseDest ends that.
+func (c *Client) ReleaseDest(ctx context.Context, dest mail.Dest) error {
+	return c.ask(ctx, http.MethodPost, "destinations/release", heldLine{Dest: text(dest)}, nil)
+}
+
+// HeldDests are the destinations on hold.
+func (c *Client) HeldDests(ctx context.Context) ([]mail.HeldDest, error) {
+	var lines []heldLine
+	err := c.ask(ctx, http.MethodGet, "destinations/held", nil, &lines)
+	var all []mail.HeldDest
+	for _, l := range lines {
+		all = append(all, l.mail())
+	}
+	return all, olderDaemon(err)
 }

@@ -16,29 +16,43 @@ import (
 
 // List yields all messages, oldest first, until yield returns false.
 func (c *Client) List(ctx context.Context, yield func(mail.Listed) bool) error {
-	return readLines(ctx, c, http.MethodGet, "queue", nil,
-		func(l listedLine) (bool, trailer) {
-			if l.ID == 0 {
-				return false, l.trailer
-			}
-			return yield(l.mail()), trailer{}
-		})
+	return c.list(ctx, http.MethodGet, "queue", nil, nil, yield)
+}
+
+// Select is the function of this name; the daemon does the selecting.
+func (c *Client) Select(ctx context.Context, queues []string, sel Selection, progress Progress, yield func(mail.Listed) bool) error {
+	err := c.list(ctx, http.MethodPost, "queue/select", selectRequest{queues, sel}, progress, yield)
+	return olderDaemon(err)
+}
+
+// olderDaemon explains why a daemon does not know what it was asked.
+func olderDaemon(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return errors.New("the daemon is of an earlier version than this program; start it again")
+	}
+	return err
+}
+
+func (c *Client) list(ctx context.Context, method, path string, question any, progress Progress, yield func(mail.Listed) bool) error {
+	return readLines(ctx, c, method, path, question, progress, func(l listedLine) bool { return yield(l.mail()) })
 }
 
 // Apply carries out a request; see the function of this name. A request may name any
 // number of messages.
 func (c *Client) Apply(ctx context.Context, req Request, yield func(Result) bool) error {
+	path := "queue/actions"
+	if !req.Select.IsZero() {
+		// A daemon that knows of no selection must not take this for all messages.
+		path = "queue/actions/selected"
+	}
 	send := func(req Request) (more bool, err error) {
 		more = true
-		err = readLines(ctx, c, http.MethodPost, "queue/actions", req,
-			func(l resultLine) (bool, trailer) {
-				if l.ID == 0 {
-					return false, l.trailer
-				}
+		err = readLines(ctx, c, http.MethodPost, path, req, req.Progress,
+			func(l resultLine) bool {
 				more = yield(l.result())
-				return more, trailer{}
+				return more
 			})
-		return more, err
+		return more, olderDaemon(err)
 	}
 	if req.All {
 		_, err := send(req)
@@ -57,9 +71,8 @@ func (c *Client) Apply(ctx context.Context, req Request, yield func(Result) bool
 // errCut: the daemon went away in the middle of an answer.
 var errCut = errors.New("the answer of the daemon was cut off")
 
-// readLines reads an answer line by line. take returns false and no trailer to end
-// early, and false and the trailer at the last line.
-func readLines[T any](ctx context.Context, c *Client, method, path string, question any, take func(T) (bool, trailer)) error {
+// readLines reads an answer line by line to its last one, or until take returns false.
+func readLines[T interface{ last() trailer }](ctx context.Context, c *Client, method, path string, question any, progress Progress, take func(T) bool) error {
 	resp, err := c.do(ctx, method, path, question)
 	if err != nil {
 		return err
@@ -71,11 +84,14 @@ func readLines[T any](ctx context.Context, c *Client, method, path string, quest
 		if err := dec.Decode(&line); err != nil {
 			return fmt.Errorf("%w: %w", errCut, err)
 		}
-		more, last := take(line)
-		switch {
-		case last.Error != "":
-			return errors.New(last.Error)
-		case !more:
+		switch t := line.last(); {
+		case t.Progress != nil:
+			if progress != nil {
+				progress(t.Progress.Done, t.Progress.Total)
+			}
+		case t.Error != "":
+			return errors.New(t.Error)
+		case t.End || !take(line):
 			return nil
 		}
 	}
@@ -111,6 +127,13 @@ func (c *Client) one(ctx context.Context, a Action, id mail.QueueID) error {
 		return true
 	})
 	return errors.Join(err, result)
+}
+
+// Find is what List yields of one message.
+func (c *Client) Find(ctx context.Context, id mail.QueueID) (mail.Listed, error) {
+	var l listedLine
+	err := c.ask(ctx, http.MethodGet, "messages/"+id.String()+"/listed", nil, &l)
+	return l.mail(), err
 }
 
 // Load returns the envelope of a message, and its body, which is fetched when it is

@@ -40,7 +40,8 @@ func (s *Server) stop(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (s *Server) reload(w http.ResponseWriter, _ *http.Request) error {
+func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
+	s.log.Info("reload requested", slog.String(mail.KeyDaemon, "master"), slog.Int(mail.KeyUID, uidOf(r)))
 	if s.o.Reload != nil {
 		if err := s.o.Reload(); err != nil {
 			s.refuse(w, http.StatusUnprocessableEntity, err)

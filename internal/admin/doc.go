@@ -12,13 +12,20 @@
 //	POST /v1/stop                 202, and the daemon ends
 //	POST /v1/reload               204, or 422 with what is wrong: then nothing changed
 //	GET  /v1/queue                one message a line, then {"end":true}
-//	POST /v1/queue/flush          ?id=ID, ?site=DOMAIN, or everything
+//	POST /v1/queue/select         queues and a Selection; likewise
+//	POST /v1/queue/flush          ?id=ID, ?site=DOMAIN, or everything; ?watch=1: a stream
 //	POST /v1/queue/actions        a Request; one result a line, then {"end":true}
+//	POST /v1/queue/actions/selected   the same with a Selection
+//	GET  /v1/destinations/held    destinations on hold
+//	POST /v1/destinations/hold    and /release
 //	GET  /v1/messages/ID          the envelope
+//	GET  /v1/messages/ID/listed   its line of the listing
 //	GET  /v1/messages/ID/content  the bytes below Envelope.Prepend
 //
 // Listings are streams: a queue of a million messages is in the memory of neither
-// side. A stream without its last line is an error, never a short queue. Every wait
+// side, the first lines come at once, and the work ends when the client goes. Lines
+// between say how far long work is. A stream without its last line is an error, never a
+// short queue. Every wait
 // for the other side has a deadline.
 //
 // Errors are {"error":"..."} with a status: 403 is ErrForbidden to the client, 404

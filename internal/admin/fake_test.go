@@ -25,6 +25,7 @@ type fakeQueue struct {
 	msgs   []mail.Listed
 	bodies map[mail.QueueID]string
 	log    []string
+	held   []mail.HeldDest
 	fail   error // of List, after the first message
 }
 
@@ -50,6 +51,17 @@ func (q *fakeQueue) List(ctx context.Context, yield func(mail.Listed) bool) erro
 		}
 	}
 	return nil
+}
+
+func (q *fakeQueue) Find(_ context.Context, id mail.QueueID) (mail.Listed, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, m := range q.msgs {
+		if m.ID == id {
+			return m, nil
+		}
+	}
+	return mail.Listed{}, fmt.Errorf("find: %w", errAbsent)
 }
 
 func (q *fakeQueue) Load(_ context.Context, id mail.QueueID) (*mail.Envelope, mail.Body, error) {
@@ -84,15 +96,48 @@ func (q *fakeQueue) Release(_ context.Context, id mail.QueueID) error { return q
 func (q *fakeQueue) Delete(_ context.Context, id mail.QueueID) error  { return q.act("delete", id) }
 func (q *fakeQueue) Requeue(_ context.Context, id mail.QueueID) error { return q.act("requeue", id) }
 func (q *fakeQueue) Expire(_ context.Context, id mail.QueueID) error  { return q.act("expire", id) }
-func (q *fakeQueue) Flush(context.Context) error                      { q.note("flush"); return nil }
+func (q *fakeQueue) Flush(context.Context) error {
+	q.note("flush")
+	return nil
+}
 func (q *fakeQueue) FlushID(_ context.Context, id mail.QueueID) error {
 	q.note("flush id %v", id)
 	return nil
 }
-func (q *fakeQueue) FlushDest(_ context.Context, site string) error {
+func (q *fakeQueue) FlushDest(_ context.Context, site string, progress func(int)) error {
 	q.note("flush site %s", site)
 	return nil
 }
+func (q *fakeQueue) Counts(context.Context) (c mail.QueueCounts, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, m := range q.msgs {
+		switch m.Queue {
+		case "hold":
+			c.Hold++
+		case "corrupt":
+			c.Corrupt++
+		default:
+			c.Deferred++
+		}
+	}
+	return c, nil
+}
+func (q *fakeQueue) HoldDest(ctx context.Context, d mail.Dest, reason string) error {
+	uid, _ := mail.User(ctx)
+	q.note("hold %s for %d: %s", d, uid, reason)
+	q.held = append(q.held, mail.HeldDest{Dest: d, Reason: reason, Since: time.Unix(1795376343, 0).UTC()})
+	return nil
+}
+func (q *fakeQueue) ReleaseDest(_ context.Context, d mail.Dest) error {
+	i := slices.IndexFunc(q.held, func(h mail.HeldDest) bool { return h.Dest == d })
+	if i < 0 {
+		return fmt.Errorf("release: %w", errAbsent)
+	}
+	q.held = slices.Delete(q.held, i, i+1)
+	return nil
+}
+func (q *fakeQueue) HeldDests(context.Context) ([]mail.HeldDest, error) { return q.held, nil }
 
 type memBody string
 
@@ -117,7 +162,7 @@ func testEnvelope(id mail.QueueID, size int64) *mail.Envelope {
 func listed(id mail.QueueID, queue string, rcpts ...string) mail.Listed {
 	m := mail.Listed{Queue: queue, ID: id, Arrived: time.Unix(1795376343, 0).UTC(), Size: 318, Sender: mail.SplitAddress("s@x.example")}
 	for _, r := range rcpts {
-		m.Rcpts = append(m.Rcpts, mail.ListedRcpt{Address: mail.SplitAddress(r), Orig: "o", Reason: "late <&> \"\xff\""})
+		m.Rcpts = append(m.Rcpts, mail.ListedRcpt{Address: mail.SplitAddress(r), Orig: "o", Reason: "late <&> \"\xff\"", Dest: mail.MakeDest("smtp", mail.SplitAddress(r).Domain)})
 	}
 	return m
 }

@@ -1,8 +1,6 @@
 package admin
 
 import (
-	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,150 +22,128 @@ const maxRequest = 64 << 10
 // queueNames are what Request.Queues may hold.
 var queueNames = []string{"active", "incoming", "deferred", "hold", "corrupt"}
 
-// stream sends lines of JSON as they come, each wait for the client bounded.
-type stream struct {
-	buf *bufio.Writer
-	enc *json.Encoder
-	err error
-}
-
-// deadlineWriter gives each write to the client its own deadline: how long a whole
-// listing takes depends on the queue.
-type deadlineWriter struct {
-	w       http.ResponseWriter
-	c       *http.ResponseController
-	timeout time.Duration
-}
-
-func (d deadlineWriter) Write(p []byte) (int, error) {
-	d.c.SetWriteDeadline(time.Now().Add(d.timeout))
-	n, err := d.w.Write(p)
-	if err != nil {
-		return n, err
-	}
-	return n, d.c.Flush()
-}
-
-func (s *Server) stream(w http.ResponseWriter) *stream {
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	buf := bufio.NewWriterSize(deadlineWriter{w, http.NewResponseController(w), s.o.Timeout}, 32<<10)
-	return &stream{buf: buf, enc: json.NewEncoder(buf)}
-}
-
-// send reports whether the client is still there.
-func (s *stream) send(line any) bool {
-	if s.err == nil {
-		s.err = s.enc.Encode(line)
-	}
-	return s.err == nil
-}
-
-// finish sends the last line. The status has long been sent: an error is told in it.
-func (s *stream) finish(err error) {
-	last := trailer{End: err == nil}
-	if err != nil {
-		last.Error = err.Error()
-	}
-	if s.send(last) {
-		s.buf.Flush()
-	}
-}
-
 func (s *Server) list(w http.ResponseWriter, r *http.Request) error {
 	out := s.stream(w)
-	out.finish(s.o.Queue.List(r.Context(), func(m mail.Listed) bool { return out.send(toListed(m)) }))
+	out.finish(s.o.Queue.List(r.Context(), out.list))
 	return nil
 }
 
-// flushWait is how long the client of a flush waits for it. A large queue takes longer:
-// that is no failure, and the flush goes on.
-const flushWait = 30 * time.Second
+// selected is list for some of the messages.
+func (s *Server) selected(w http.ResponseWriter, r *http.Request) error {
+	var req selectRequest
+	if err := s.read(w, r, &req); err != nil {
+		return err
+	}
+	if err := checkQueues(req.Queues); err != nil {
+		return err
+	}
+	if err := req.Select.Check(); err != nil {
+		return fmt.Errorf("%w: %w", errBadRequest, err)
+	}
+	out := s.stream(w)
+	out.finish(Select(r.Context(), s.o.Queue, req.Queues, req.Select, s.report(out, "", nil), out.list))
+	return nil
+}
 
-// maxFlushes is how many go on at a time.
-const maxFlushes = 8
+// read reads a question.
+func (s *Server) read(w http.ResponseWriter, r *http.Request, question any) error {
+	err := decode(http.MaxBytesReader(w, r.Body, maxRequest), question)
+	// The deadline was for the body. From here on the server reads only to learn that the
+	// client has gone, and would take a deadline that passes for that.
+	http.NewResponseController(w).SetReadDeadline(time.Time{})
+	return err
+}
 
-func (s *Server) flush(w http.ResponseWriter, r *http.Request) error {
-	flush := s.o.Queue.Flush
-	query := r.URL.Query()
-	switch {
-	case query.Has("id"):
-		id, err := parseID(query.Get("id"))
-		if err != nil {
-			return err
-		}
-		flush = func(ctx context.Context) error { return s.o.Queue.FlushID(ctx, id) }
-	case query.Has("site"):
-		flush = func(ctx context.Context) error { return s.o.Queue.FlushDest(ctx, query.Get("site")) }
+// decode reads a question that anybody may have written. What is not known in it may be
+// meant to restrict something, so it is an error.
+func decode(r io.Reader, question any) error {
+	dec := json.NewDecoder(r)
+	dec.DisallowUnknownFields()
+	err := dec.Decode(question)
+	if err == nil && dec.More() {
+		err = errors.New("there is more than one question")
 	}
-	select {
-	case s.slots <- struct{}{}:
-	default:
-		return errors.New("the queue is being flushed already")
+	if err != nil {
+		return fmt.Errorf("%w: %w", errBadRequest, err)
 	}
-	done := make(chan error, 1)
-	s.tasks.Go(func() {
-		defer func() { <-s.slots }()
-		done <- flush(s.ctx)
-	})
-	timer := time.NewTimer(flushWait)
-	defer timer.Stop()
-	select {
-	case err := <-done:
-		if err != nil {
-			return err
-		}
-	case <-timer.C:
-	case <-r.Context().Done():
-	}
-	s.reply(w, http.StatusOK, struct{}{})
 	return nil
 }
 
 func (s *Server) actions(w http.ResponseWriter, r *http.Request) error {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
-	if err != nil {
-		return fmt.Errorf("%w: %w", errBadRequest, err)
+	var req Request
+	if err := s.read(w, r, &req); err != nil {
+		return err
 	}
-	// The deadline was for the body. From here on the server reads only to learn that the
-	// client has gone, and would take a deadline that passes for that.
-	http.NewResponseController(w).SetReadDeadline(time.Time{})
-	req, err := parseRequest(body)
-	if err != nil {
+	if err := req.check(); err != nil {
 		return err
 	}
 	out := s.stream(w)
 	var done int
-	err = Apply(r.Context(), s.o.Queue, s.o.NotFound, req, func(res Result) bool {
+	if req.All {
+		req.Progress = s.report(out, req.String(), r)
+	}
+	err := Apply(r.Context(), s.o.Queue, s.o.NotFound, req, func(res Result) bool {
 		if res.Err == nil {
 			done++ // the queue has logged it
 		}
 		return out.send(toResult(res))
 	})
 	if req.All {
-		s.log.Info(req.Action.Summary(done), slog.String(mail.KeyDaemon, "postsuper"))
+		sum := req.Sum(done)
+		switch {
+		case out.err != nil || r.Context().Err() != nil:
+			sum += ", ended by the client"
+		case err != nil:
+			sum += ", ended by an error: " + err.Error()
+		}
+		s.operated(r, "postsuper", sum)
 	}
 	out.finish(err)
 	return nil
 }
 
-// parseRequest reads a Request that anybody may have written.
-func parseRequest(body []byte) (Request, error) {
-	var req Request
-	if err := json.Unmarshal(body, &req); err != nil {
-		return req, fmt.Errorf("%w: %w", errBadRequest, err)
-	}
+// operated logs what was done for a client.
+func (s *Server) operated(r *http.Request, daemon, what string) {
+	s.log.Info(mail.EventOperator, slog.String(mail.KeyDaemon, daemon), slog.String(mail.KeyReason, what), slog.Int(mail.KeyUID, uidOf(r)))
+}
+
+// check tells what is wrong with a request.
+func (req *Request) check() error {
 	if _, ok := actions[req.Action]; !ok {
-		return req, fmt.Errorf("%w: unknown action %q", errBadRequest, req.Action)
+		return fmt.Errorf("%w: unknown action %q", errBadRequest, req.Action)
 	}
 	if len(req.IDs) > MaxIDs {
-		return req, fmt.Errorf("%w: %d queue IDs, more than %d", errBadRequest, len(req.IDs), MaxIDs)
+		return fmt.Errorf("%w: %d queue IDs, more than %d", errBadRequest, len(req.IDs), MaxIDs)
 	}
-	for _, q := range req.Queues {
+	if err := req.Select.Check(); err != nil {
+		return fmt.Errorf("%w: %w", errBadRequest, err)
+	}
+	if !req.All && !req.Select.IsZero() {
+		return fmt.Errorf("%w: a selection is of all messages, not of queue IDs", errBadRequest)
+	}
+	return checkQueues(req.Queues)
+}
+
+func checkQueues(names []string) error {
+	for _, q := range names {
 		if !slices.Contains(queueNames, q) {
-			return req, fmt.Errorf("%w: unknown queue %q", errBadRequest, q)
+			return fmt.Errorf("%w: unknown queue %q", errBadRequest, q)
 		}
 	}
-	return req, nil
+	return nil
+}
+
+func (s *Server) find(w http.ResponseWriter, r *http.Request) error {
+	id, err := parseID(r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	m, err := s.o.Queue.Find(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	s.reply(w, http.StatusOK, toListed(m))
+	return nil
 }
 
 func (s *Server) message(w http.ResponseWriter, r *http.Request) error {

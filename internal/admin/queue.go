@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"aliasmx/internal/mail"
 )
@@ -23,6 +24,8 @@ type Queue interface {
 	// List yields all messages, oldest first, until yield returns false. Messages may
 	// come and go meanwhile.
 	List(ctx context.Context, yield func(mail.Listed) bool) error
+	// Find is what List yields of one message.
+	Find(ctx context.Context, id mail.QueueID) (mail.Listed, error)
 	// Load returns envelope and body of a message.
 	Load(ctx context.Context, id mail.QueueID) (*mail.Envelope, mail.Body, error)
 
@@ -34,7 +37,18 @@ type Queue interface {
 
 	Flush(ctx context.Context) error                    // postqueue -f
 	FlushID(ctx context.Context, id mail.QueueID) error // postqueue -i
-	FlushDest(ctx context.Context, site string) error   // postqueue -s
+	// FlushDest returns when all messages have been looked at, and tells progress, unless
+	// it is nil, how many have been.
+	FlushDest(ctx context.Context, site string, progress func(n int)) error // postqueue -s
+
+	// Counts is how many messages are in each queue. It is cheap.
+	Counts(ctx context.Context) (mail.QueueCounts, error)
+
+	// HoldDest lets nothing be sent to a destination until ReleaseDest; HeldDests are all
+	// those that are held.
+	HoldDest(ctx context.Context, dest mail.Dest, reason string) error
+	ReleaseDest(ctx context.Context, dest mail.Dest) error
+	HeldDests(ctx context.Context) ([]mail.HeldDest, error)
 }
 
 // Action is what postsuper(1) does to one message.
@@ -58,7 +72,17 @@ type Request struct {
 	// deferred, hold, corrupt. When empty it is the default of postsuper(1) for All, and
 	// no restriction for IDs.
 	Queues []string `json:"queues,omitempty"`
+	// Select takes of All only what it selects.
+	Select Selection `json:"select,omitzero"`
+
+	// Progress is told of long work now and then, unless it is nil: how many messages have
+	// been looked at, and about how many there are; total 0: nobody knows.
+	Progress Progress `json:"-"`
 }
+
+// Progress is told how far long work is. It is called by whoever does the work, between
+// two steps.
+type Progress func(done, total int64)
 
 // MaxIDs is how many messages one Request may name.
 const MaxIDs = 1000
@@ -82,6 +106,27 @@ var actions = map[Action]struct {
 	ActionDelete:  {Queue.Delete, "removed", "Deleted", []string{"hold", "incoming", "active", "deferred"}},
 	ActionRequeue: {Queue.Requeue, "requeued", "Requeued", []string{"hold", "incoming", "active", "deferred"}},
 	ActionExpire:  {Queue.Expire, "expired", "Force-expired", []string{"hold", "incoming", "active", "deferred"}},
+}
+
+// Queues are those that a goes through without being told.
+func (a Action) Queues() []string { return slices.Clone(actions[a].queues) }
+
+// Sum is the summary of a request for all messages, with what they were selected by.
+func (req *Request) Sum(done int) string {
+	sum := req.Action.Summary(done)
+	if !req.Select.IsZero() {
+		sum += " (" + req.String() + ")"
+	}
+	return sum
+}
+
+// String is what a request for all messages asks for: "delete ALL --sender a@b".
+func (req *Request) String() string {
+	s := string(req.Action) + " ALL"
+	if !req.Select.IsZero() {
+		s += " " + req.Select.String()
+	}
+	return s
 }
 
 // Done is what postsuper(1) says when it has done a to one message.

@@ -37,7 +37,8 @@ type Options struct {
 	// authorized_mailq_users and authorized_flush_users. Nil: everyone may.
 	AuthorizedMailq, AuthorizedFlush func(uid int) bool
 
-	Timeout time.Duration // for each wait for the client; default 60 s
+	Timeout time.Duration    // for each wait for the client; default 60 s
+	Now     func() time.Time // nil: time.Now
 	Log     *slog.Logger
 }
 
@@ -49,7 +50,8 @@ type Status struct {
 	ConfigDir string           `json:"config_directory"`
 	QueueDir  string           `json:"queue_directory"`
 	Listeners []string         `json:"listeners"`
-	Queues    map[string]int64 `json:"queues"`             // messages in each queue
+	Queues    map[string]int64 `json:"queues"` // messages in each queue
+	Held      []string         `json:"held_destinations,omitempty"`
 	Problems  []string         `json:"problems,omitempty"` // what an operator should look at
 }
 
@@ -75,6 +77,9 @@ const (
 func NewServer(o Options) *Server {
 	if o.Timeout == 0 {
 		o.Timeout = time.Minute
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -131,6 +136,7 @@ func (s *Server) routes() http.Handler {
 				s.refuse(w, http.StatusForbidden, ErrForbidden)
 				return
 			}
+			r = r.WithContext(mail.ByUser(r.Context(), uidOf(r)))
 			if r.Body != http.NoBody {
 				http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.o.Timeout))
 			}
@@ -145,8 +151,14 @@ func (s *Server) routes() http.Handler {
 	handle("POST /v1/reload", s.mayAll, s.reload)
 	handle("GET /v1/queue", s.mayList, s.list)
 	handle("POST /v1/queue/flush", s.mayFlush, s.flush)
+	handle("POST /v1/queue/select", s.mayList, s.selected)
 	handle("POST /v1/queue/actions", s.mayAll, s.actions)
+	handle("POST /v1/queue/actions/selected", s.mayAll, s.actions)
+	handle("GET /v1/destinations/held", s.mayList, s.held)
+	handle("POST /v1/destinations/hold", s.mayAll, s.hold)
+	handle("POST /v1/destinations/release", s.mayAll, s.release)
 	handle("GET /v1/messages/{id}", s.mayAll, s.message)
+	handle("GET /v1/messages/{id}/listed", s.mayAll, s.find)
 	handle("GET /v1/messages/{id}/content", s.mayAll, s.content)
 	return mux
 }
@@ -174,12 +186,17 @@ var errBadRequest = errors.New("bad request")
 
 func (s *Server) statusOf(err error) int {
 	switch {
-	case errors.Is(err, ErrNotFound), s.o.NotFound != nil && errors.Is(err, s.o.NotFound):
+	case s.isAbsent(err):
 		return http.StatusNotFound
 	case errors.Is(err, errBadRequest), errors.Is(err, mail.ErrBadQueueID):
 		return http.StatusBadRequest
 	}
 	return http.StatusInternalServerError
+}
+
+// isAbsent tells whether there was nothing to act on.
+func (s *Server) isAbsent(err error) bool {
+	return errors.Is(err, ErrNotFound) || s.o.NotFound != nil && errors.Is(err, s.o.NotFound)
 }
 
 func (s *Server) refuse(w http.ResponseWriter, status int, err error) {

@@ -62,19 +62,29 @@ type listedRcpt struct {
 	Address address `json:"address"`
 	Orig    text    `json:"orig,omitempty"`
 	Reason  text    `json:"reason,omitempty"`
+	Dest    text    `json:"dest,omitempty"`
 }
 
 // trailer ends a stream, so that one that was cut off is known as such.
 type trailer struct {
 	End   bool   `json:"end,omitempty"`
 	Error string `json:"error,omitempty"`
+	// Before the last line there may be some that only say how far the work is.
+	Progress *progressLine `json:"progress,omitempty"`
+}
+
+func (t trailer) last() trailer { return t }
+
+type progressLine struct {
+	Done  int64 `json:"done"`
+	Total int64 `json:"total,omitempty"`
 }
 
 func toListed(m mail.Listed) listedLine {
 	l := listedLine{Queue: m.Queue, ID: m.ID, Arrived: m.Arrived, Size: m.Size, Sender: toAddress(m.Sender), Expired: m.Expired}
 	l.Rcpts = make([]listedRcpt, len(m.Rcpts))
 	for i, r := range m.Rcpts {
-		l.Rcpts[i] = listedRcpt{toAddress(r.Address), text(r.Orig), text(r.Reason)}
+		l.Rcpts[i] = listedRcpt{toAddress(r.Address), text(r.Orig), text(r.Reason), text(r.Dest)}
 	}
 	return l
 }
@@ -83,9 +93,26 @@ func (l listedLine) mail() mail.Listed {
 	m := mail.Listed{Queue: l.Queue, ID: l.ID, Arrived: l.Arrived, Size: l.Size, Sender: l.Sender.mail(), Expired: l.Expired}
 	m.Rcpts = make([]mail.ListedRcpt, len(l.Rcpts))
 	for i, r := range l.Rcpts {
-		m.Rcpts[i] = mail.ListedRcpt{Address: r.Address.mail(), Orig: string(r.Orig), Reason: string(r.Reason)}
+		m.Rcpts[i] = mail.ListedRcpt{Address: r.Address.mail(), Orig: string(r.Orig), Reason: string(r.Reason), Dest: mail.Dest(r.Dest)}
 	}
 	return m
+}
+
+// heldLine is a mail.HeldDest.
+type heldLine struct {
+	Dest   text      `json:"dest"`
+	Reason text      `json:"reason,omitempty"`
+	Since  time.Time `json:"since,omitzero"`
+}
+
+func (l heldLine) mail() mail.HeldDest {
+	return mail.HeldDest{Dest: mail.Dest(l.Dest), Reason: string(l.Reason), Since: l.Since}
+}
+
+// selectRequest asks for a listing of some messages.
+type selectRequest struct {
+	Queues []string  `json:"queues,omitempty"`
+	Select Selection `json:"select,omitzero"`
 }
 
 // resultLine is one line of the answer to a Request.

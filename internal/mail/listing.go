@@ -18,4 +18,5 @@ type ListedRcpt struct {
 	Address Address
 	Orig    string // as Recipient.OrigTo
 	Reason  string // why it is late, "" when it was not tried yet
+	Dest    Dest   // where it is to go; "" in the corrupt queue
 }

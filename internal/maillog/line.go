@@ -70,6 +70,9 @@ func appendLine(b []byte, f *fields, r slog.Record) []byte {
 			b = f.appendID(b, "")
 		}
 		b = f.append(b, keyReason)
+		if f.has(keyUID) {
+			b = f.append(append(b, ", uid="...), keyUID)
+		}
 	default:
 		return f.appendFree(b, r)
 	}

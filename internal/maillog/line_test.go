@@ -291,6 +291,10 @@ func records() []record {
 			want: "postsuper[4711]: ID: removed",
 		},
 		{
+			name: "operator who is known", daemon: "postsuper", msg: mail.EventOperator, attrs: []slog.Attr{id(), str(mail.KeyReason, "removed"), slog.Int(mail.KeyUID, 1002)},
+			want: "postsuper[4711]: ID: removed, uid=1002",
+		},
+		{
 			name: "operator's sum", daemon: "postsuper", msg: mail.EventOperator, attrs: []slog.Attr{str(mail.KeyReason, "Deleted: 1 message")},
 			want: "postsuper[4711]: Deleted: 1 message",
 		},

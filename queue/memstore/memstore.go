@@ -42,6 +42,7 @@ type Store struct {
 
 	mu       sync.Mutex // guards what follows
 	messages map[mail.QueueID]*message
+	held     map[mail.Dest]mail.HeldDest
 	full     bool
 	closed   bool
 }
@@ -59,6 +60,7 @@ func New(o Options) *Store {
 		ids:      mail.NewIDSource(o.Node, 0, o.Now),
 		dones:    newDoneLine(),
 		messages: make(map[mail.QueueID]*message),
+		held:     make(map[mail.Dest]mail.HeldDest),
 	}
 }
 

@@ -152,7 +152,7 @@ func (m *message) listed() mail.Listed {
 	slices.SortFunc(all, func(a, b open) int { return cmp.Compare(a.rcpt, b.rcpt) })
 	for _, o := range all {
 		r := &m.env.Rcpts[o.rcpt]
-		l.Rcpts = append(l.Rcpts, mail.ListedRcpt{Address: r.Final, Orig: r.OrigTo(), Reason: o.reason})
+		l.Rcpts = append(l.Rcpts, mail.ListedRcpt{Address: r.Final, Orig: r.OrigTo(), Reason: o.reason, Dest: r.Dest})
 	}
 	return l
 }

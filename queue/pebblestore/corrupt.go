@@ -100,6 +100,7 @@ func (s *Store) moveToCorrupt(b *pebble.Batch, d *damage) (h hand, moved bool, e
 	}
 	if m == nil {
 		m = s.jobsLeft(b, d.id)
+		s.doubt(b) // as what it was counted its jobs do not tell
 	}
 	if kind == keyNew {
 		put(b.SingleDelete(idKey(keyNew, d.id), nil))
@@ -113,6 +114,7 @@ func (s *Store) moveToCorrupt(b *pebble.Batch, d *damage) (h hand, moved bool, e
 	put(b.Delete(idKey(keyHold, d.id), nil))
 	put(b.Set(idKey(keyCorrupt, d.id), encodeCorrupt(d.reason, envelope), nil))
 	m.removed = true
+	s.recount(b, m.counted, stateCorrupt)
 	return s.pin(m, nil), true, nil
 }
 
@@ -178,6 +180,7 @@ func (s *Store) removeCorrupt(b *pebble.Batch, id mail.QueueID) (file bool, err 
 	}
 	_, err = s.read(keyFile, id)
 	file = err == nil
+	s.recount(b, stateCorrupt, stateNone)
 	for _, kind := range []byte{keyCorrupt, keyBody, keyFile} {
 		put(b.Delete(idKey(kind, id), nil))
 	}

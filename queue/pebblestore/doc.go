@@ -38,6 +38,8 @@
 //	h id            the message is on hold
 //	x id            the message is corrupt: reason, and what was left of its envelope
 //	s highwater     no queue ID above it was ever used
+//	s counts        how many messages are deferred, on hold ...; n is counted at the start
+//	s held dest     nothing is to be sent to this destination
 //
 // A message has either n, or m and a j for each open job. A recipient is unfinished
 // exactly when some j (or n) has it. Keys that are written once and removed once (n,

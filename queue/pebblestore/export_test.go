@@ -27,6 +27,8 @@ func Tamper(t *testing.T, fs vfs.FS, db string, change func(b *pebble.Batch)) {
 }
 
 // Keys for Tamper.
+func CountsKey() []byte                       { return []byte(keyCounts) }
+func HeldDestKey(dest mail.Dest) []byte       { return heldKey(dest) }
 func NewKey(id mail.QueueID) []byte           { return idKey(keyNew, id) }
 func BodyKey(id mail.QueueID) []byte          { return idKey(keyBody, id) }
 func JobKey(id mail.QueueID, n uint32) []byte { return jobKey(id, n) }

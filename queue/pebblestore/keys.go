@@ -21,6 +21,8 @@ const (
 	keyCorrupt = 'x'
 
 	keyHighWater = "shighwater"
+	keyCounts    = "scounts"
+	keyHeldDest  = "sheld " // and the destination
 )
 
 const idKeyLen = 1 + 8

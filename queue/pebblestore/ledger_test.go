@@ -87,6 +87,9 @@ func verify(s *pebblestore.Store, then, ever *ledger) (*ledger, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := sameCounts(s, list); err != nil {
+		return nil, err
+	}
 	for _, l := range list {
 		e := ever.messages[l.ID]
 		if e == nil {

@@ -247,7 +247,7 @@ func (s *Store) listed(m *message, env *mail.Envelope) (mail.Listed, bool) {
 			continue
 		}
 		to := &env.Rcpts[r]
-		l.Rcpts = append(l.Rcpts, mail.ListedRcpt{Address: to.Final, Orig: to.OrigTo(), Reason: reasons[r]})
+		l.Rcpts = append(l.Rcpts, mail.ListedRcpt{Address: to.Final, Orig: to.OrigTo(), Reason: reasons[r], Dest: to.Dest})
 	}
 	s.mu.Lock()
 	known := s.active[m.id]

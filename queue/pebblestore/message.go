@@ -29,8 +29,9 @@ type message struct {
 	// many attempts under way, which share one. Changing the record resets it.
 	env weak.Pointer[mail.Envelope]
 
-	pins    int  // changes under way: it stays in memory
-	removed bool // it is going
+	counted state // in which it is counted
+	pins    int   // changes under way: it stays in memory
+	removed bool  // it is going
 }
 
 // split makes new jobs of unfinished recipients.
@@ -212,6 +213,7 @@ func (s *Store) get(id mail.QueueID) (*message, error) {
 	for _, j := range m.jobs {
 		j.indexed, j.indexAt = !m.held, j.due
 	}
+	m.counted = m.state()
 	return m, nil
 }
 
@@ -240,6 +242,7 @@ func (s *Store) loadJobs(it *pebble.Iterator, id mail.QueueID) (*message, error)
 	if err := it.Error(); err != nil {
 		return nil, fmt.Errorf("message %s: read jobs: %w", id, err)
 	}
+	m.counted = m.state()
 	return m, nil
 }
 
@@ -262,6 +265,7 @@ func (s *Store) save(b *pebble.Batch, m *message) hand {
 		}
 	}
 	m.jobs = slices.DeleteFunc(m.jobs, func(j *job) bool { return !j.gone && len(j.rcpts) == 0 })
+	s.count(b, m)
 	return s.pin(m, touched)
 }
 
@@ -314,6 +318,7 @@ func (s *Store) erase(b *pebble.Batch, m *message) hand {
 		put(b.Delete(idKey(keyHold, m.id), nil))
 	}
 	m.removed = true
+	s.count(b, m)
 	return s.pin(m, nil)
 }
 

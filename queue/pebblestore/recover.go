@@ -25,6 +25,9 @@ func (s *Store) recover() error {
 	}
 	s.highWater, s.lastUsed = last, last
 	s.ids = mail.NewIDSource(s.opts.Node, last, s.now)
+	if err := s.readCounts(); err != nil {
+		return err
+	}
 	if err := s.recoverNew(); err != nil {
 		return err
 	}
@@ -115,6 +118,7 @@ func (s *Store) recoverOne(b *pebble.Batch, id mail.QueueID, record []byte, now 
 		d := &damage{id, fmt.Sprintf("envelope: %v", err)}
 		put(b.SingleDelete(idKey(keyNew, id), nil))
 		put(b.Set(idKey(keyCorrupt, id), encodeCorrupt(d.reason, record), nil))
+		s.recount(b, stateNone, stateCorrupt)
 		s.tellCorrupt(d)
 		return nil
 	}

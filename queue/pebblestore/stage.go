@@ -340,6 +340,7 @@ func writeMessage(b *pebble.Batch, m *message, body *memBody) {
 // admitMessage makes a new message known and returns its jobs, claimed. The caller is
 // in the writer and holds s.mu.
 func (s *Store) admitMessage(b *pebble.Batch, m *message, body *memBody) []queue.Job {
+	s.count(b, m)
 	if m.held { // it is on disk only
 		s.counts.messages.Add(1)
 		s.raiseHighWater(b, m.id)

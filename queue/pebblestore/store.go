@@ -37,6 +37,7 @@ type Store struct {
 	inHand    []hand // what the change that is being written touches
 	cursors   cursors
 	wakes     wakes
+	tally     tally
 	highWater mail.QueueID // no ID above it is on disk
 	lastUsed  mail.QueueID // the highest ID of a message
 

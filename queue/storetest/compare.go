@@ -286,6 +286,15 @@ func (c *comparison) look() {
 	}
 	c.sameHeads(got, want)
 	c.sameLists()
+	c.sameCounts()
+}
+
+func (c *comparison) sameCounts() {
+	want, wantErr := c.model.Counts(c.Context())
+	got, err := c.store.Counts(c.Context())
+	if wantErr != nil || err != nil || got != want {
+		c.fail("counts %+v, %v; want %+v, %v", got, err, want, wantErr)
+	}
 }
 
 func (c *comparison) sameHeads(got, want []queue.DestHead) {
@@ -314,6 +323,10 @@ func (c *comparison) sameLists() {
 		if a.Queue != b.Queue || a.ID != b.ID || !a.Arrived.Equal(b.Arrived) || a.Size != b.Size ||
 			a.Sender != b.Sender || a.Expired != b.Expired || !slices.Equal(a.Rcpts, b.Rcpts) {
 			c.fail("listed\n got %+v\nwant %+v", a, b)
+		}
+		one, err := c.store.Find(c.Context(), a.ID)
+		if err != nil || one.Queue != a.Queue || one.ID != a.ID || !slices.Equal(one.Rcpts, a.Rcpts) {
+			c.fail("found %+v, %v\nwant %+v", one, err, a)
 		}
 	}
 }

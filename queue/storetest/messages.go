@@ -250,6 +250,7 @@ func testNotFound(f *fixture) {
 // operators are the operator's methods, in one form.
 func operators(s queue.Store) map[string]func(context.Context, mail.QueueID) error {
 	return map[string]func(context.Context, mail.QueueID) error{
+		"Find":        func(ctx context.Context, id mail.QueueID) error { _, err := s.Find(ctx, id); return err },
 		"Hold":        s.Hold,
 		"Remove":      s.Remove,
 		"Unhold":      func(ctx context.Context, id mail.QueueID) error { _, err := s.Unhold(ctx, id); return err },
@@ -298,6 +299,11 @@ func testClosed(f *fixture) {
 	}
 	if _, err := List(f.store); !errors.Is(err, queue.ErrClosed) {
 		f.Errorf("List: %v", err)
+	}
+	for name, op := range destOperators(f.store) {
+		if err := op(f.Context()); !errors.Is(err, queue.ErrClosed) {
+			f.Errorf("%s: %v", name, err)
+		}
 	}
 	for name, op := range operators(f.store) {
 		if err := op(f.Context(), env.ID); !errors.Is(err, queue.ErrClosed) {

@@ -106,9 +106,9 @@ func testParts(f *fixture) {
 	}
 	l := f.wantQueues("active") // the job at b is claimed
 	want := []mail.ListedRcpt{
-		{Address: env.Rcpts[1].Final, Orig: env.Rcpts[1].OrigTo(), Reason: "greylisted"},
-		{Address: env.Rcpts[2].Final, Orig: env.Rcpts[2].OrigTo()},
-		{Address: env.Rcpts[3].Final, Orig: env.Rcpts[3].OrigTo()},
+		{Address: env.Rcpts[1].Final, Orig: env.Rcpts[1].OrigTo(), Reason: "greylisted", Dest: "smtp:a"},
+		{Address: env.Rcpts[2].Final, Orig: env.Rcpts[2].OrigTo(), Dest: "smtp:a"},
+		{Address: env.Rcpts[3].Final, Orig: env.Rcpts[3].OrigTo(), Dest: "smtp:b"},
 	}
 	if !slices.Equal(l[0].Rcpts, want) {
 		f.Fatalf("listed %+v, want %+v", l[0].Rcpts, want)

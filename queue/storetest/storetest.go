@@ -64,6 +64,8 @@ func Run(t *testing.T, open Opener) {
 		{"force expire", testForceExpire},
 		{"requeue", testRequeue},
 		{"requeue while claimed", testRequeueClaimed},
+		{"hold a destination", testHoldDest},
+		{"counts", testCounts},
 		{"list", testList},
 		{"list while changing", testListChanging},
 		{"nothing there", testNotFound},

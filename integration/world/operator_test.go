@@ -76,7 +76,7 @@ func (w *world) operate(n int) {
 		err = r.queue.Flush(ctx)
 	case 7:
 		w.tally("operator: flush of a destination")
-		err = r.queue.FlushDest(ctx, recipientDomains()[d.IntN(len(recipientDomains()))])
+		err = r.queue.FlushDest(ctx, recipientDomains()[d.IntN(len(recipientDomains()))], func(int) {})
 	case 8, 9, 10:
 		w.tally("operator: requeue")
 		err = r.queue.Requeue(ctx, m.id, func(sender mail.Address, rcpt mail.Recipient) []mail.Recipient {

@@ -23,24 +23,42 @@ import (
 
 func queueParams(cfg *postconf.Config) queue.Params {
 	return queue.Params{
-		PositiveFeedback:            feedback(cfg, "default_destination_concurrency_positive_feedback"),
-		NegativeFeedback:            feedback(cfg, "default_destination_concurrency_negative_feedback"),
-		FailedCohortLimit:           float64(cfg.Int("default_destination_concurrency_failed_cohort_limit")),
-		MinimalBackoff:              cfg.Duration("minimal_backoff_time"),
-		MaximalBackoff:              cfg.Duration("maximal_backoff_time"),
-		MaximalQueueLifetime:        cfg.Duration("maximal_queue_lifetime"),
-		BounceQueueLifetime:         cfg.Duration("bounce_queue_lifetime"),
-		DelayWarningTime:            cfg.Duration("delay_warning_time"),
-		QueueRunDelay:               cfg.Duration("queue_run_delay"),
-		SoftBounce:                  cfg.Bool("soft_bounce"),
-		MessageActiveLimit:          cfg.Int("qmgr_message_active_limit"),
-		ProcessLimit:                cfg.Int("default_process_limit"),
-		DestinationConcurrencyLimit: cfg.Int("default_destination_concurrency_limit"),
-		TransportConcurrency:        transportConcurrency(cfg),
-		InitialConcurrency:          cfg.Int("initial_destination_concurrency"),
-		ConnectionReuseCount:        cfg.Int("smtp_connection_reuse_count_limit"),
-		ConnectionReuseTime:         cfg.Duration("smtp_connection_reuse_time_limit"),
+		MinimalBackoff:       cfg.Duration("minimal_backoff_time"),
+		MaximalBackoff:       cfg.Duration("maximal_backoff_time"),
+		MaximalQueueLifetime: cfg.Duration("maximal_queue_lifetime"),
+		BounceQueueLifetime:  cfg.Duration("bounce_queue_lifetime"),
+		DelayWarningTime:     cfg.Duration("delay_warning_time"),
+		QueueRunDelay:        cfg.Duration("queue_run_delay"),
+		SoftBounce:           cfg.Bool("soft_bounce"),
+		MessageActiveLimit:   cfg.Int("qmgr_message_active_limit"),
+		ProcessLimit:         cfg.Int("default_process_limit"),
+		Default:              defaultTransport(cfg),
+		Transports:           transportParams(cfg),
+		ConnectionReuseCount: cfg.Int("smtp_connection_reuse_count_limit"),
+		ConnectionReuseTime:  cfg.Duration("smtp_connection_reuse_time_limit"),
 	}
+}
+
+// defaultTransport are the limits of transports that have none of their own.
+func defaultTransport(cfg *postconf.Config) queue.TransportParams {
+	return queue.TransportParams{
+		ConcurrencyLimit:   cfg.Int("default_destination_concurrency_limit"),
+		InitialConcurrency: cfg.Int("initial_destination_concurrency"),
+		PositiveFeedback:   queue.Feedback{Num: feedback(cfg, "default_destination_concurrency_positive_feedback")},
+		NegativeFeedback:   queue.Feedback{Num: feedback(cfg, "default_destination_concurrency_negative_feedback")},
+		FailedCohortLimit:  float64(cfg.Int("default_destination_concurrency_failed_cohort_limit")),
+	}
+}
+
+// transportParams are the limits of those that have.
+func transportParams(cfg *postconf.Config) map[string]queue.TransportParams {
+	all := make(map[string]queue.TransportParams)
+	for name, limit := range transportConcurrency(cfg) {
+		t := defaultTransport(cfg)
+		t.ConcurrencyLimit = limit
+		all[name] = t
+	}
+	return all
 }
 
 // transportConcurrency is how many deliveries a transport makes to one destination at a

@@ -82,7 +82,7 @@ func TestHealthySiteBesideMany(t *testing.T) {
 				Name: "healthy", Hosts: []*sim.Host{{Connect: 50 * time.Millisecond, Deliver: 200 * time.Millisecond, Spread: 0.5}},
 			}, 1))
 		}, func(s *scene) {
-			traces := []sim.Trace{sim.Steady("healthy", 1200, 500*time.Millisecond, healthy[0].Domain(0))}
+			traces := []sim.Trace{sim.Steady("healthy", 1200, 500*time.Millisecond, healthy[0].Domain(0)).After(time.Minute)}
 			for _, c := range crawling {
 				traces = append(traces, sim.Backlog("ill", 500, c.Domain(0)))
 			}

@@ -2,6 +2,7 @@ package sim_test
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -22,11 +23,12 @@ func backoff(n int) time.Duration {
 // TestDeadSite: a site that is not there gets one probe per back-off, however much mail
 // there is for it.
 func TestDeadSite(t *testing.T) {
+	const timeout = 30 * time.Second
 	for _, domains := range []int{1, 50} {
 		var site *sim.Site
 		play(t, sim.Defaults(), func(w *sim.World) {
 			site = w.Add(&sim.Site{
-				Name: "dead", Hosts: []*sim.Host{{Down: []sim.Span{{0, sim.Always}}, Timeout: 30 * time.Second}},
+				Name: "dead", Hosts: []*sim.Host{{Down: []sim.Span{{0, sim.Always}}, Timeout: timeout}},
 			}, domains)
 		}, func(s *scene) {
 			s.feed(sim.Merge(
@@ -39,7 +41,7 @@ func TestDeadSite(t *testing.T) {
 			n := 0
 			for _, try := range tries {
 				if n == 0 && try.Began-last < 200*time.Second {
-					last = try.Ended
+					last = try.Ended - timeout // the site was dead before the last of these ended
 					continue
 				}
 				if pause := try.Began - last; pause < backoff(n)*9/10 {
@@ -78,21 +80,33 @@ func outage(t *testing.T, oneEach bool) (site *sim.Site, tries []sim.Try, back t
 	return site, tries, back
 }
 
+// slowStart is how many connections a site may have at most, so long after its first
+// success: as many as at first, twice as many with each second, which is how long its
+// fastest delivery takes.
+func slowStart(after time.Duration) int {
+	return int(5 * math.Exp2(min(after.Seconds()/0.94, 20)))
+}
+
 // TestAfterAnOutage: when a site is back, connections to it begin with as many as at first
 // and grow no faster than twofold with each delivery's time.
 func TestAfterAnOutage(t *testing.T) {
 	for _, oneEach := range []bool{true, false} {
-		_, tries, back := outage(t, oneEach)
-		const unit = 940 * time.Millisecond // the fastest delivery
-		begun := make([]int, 12)
-		for _, try := range tries {
-			if i := int((try.Began - back) / unit); try.Use == 1 && try.Began >= back && i < len(begun) {
-				begun[i]++
+		site, tries, back := outage(t, oneEach)
+		var after []time.Duration
+		for _, l := range site.Gauge() {
+			if l.At >= back && l.N > slowStart(l.At-back) {
+				t.Errorf("one each %v: %d connections %v after the first success, %d at most", oneEach, l.N, l.At-back, slowStart(l.At-back))
 			}
 		}
-		t.Logf("one each %v: back after %v; connections begun in each %v: %v", oneEach, back, unit, begun)
+		for _, try := range tries {
+			if try.Use == 1 {
+				after = append(after, try.Began-back)
+			}
+		}
+		begun := sim.PerBin(after, 940*time.Millisecond, 15*time.Second)
+		t.Logf("one each %v: back after %v; connections begun in the time of each delivery: %v", oneEach, back, begun)
 		for i, n := range begun {
-			if most := 5 << min(i, 20); n > most {
+			if most := slowStart(time.Duration(i+1) * 940 * time.Millisecond); n > most {
 				t.Errorf("%d connections begun in the %d. delivery's time, %d at most", n, i+1, most)
 			}
 		}

@@ -27,10 +27,10 @@ type Setup struct {
 // Defaults are the settings that a configuration without a word in it has.
 func Defaults() queue.Params {
 	return queue.Params{
-		MaximalQueueLifetime:        5 * 24 * time.Hour,
-		BounceQueueLifetime:         5 * 24 * time.Hour,
-		DestinationConcurrencyLimit: 20,
-		ConnectionReuseTime:         300 * time.Second,
+		MaximalQueueLifetime: 5 * 24 * time.Hour,
+		BounceQueueLifetime:  5 * 24 * time.Hour,
+		Default:              queue.DefaultTransportParams(),
+		ConnectionReuseTime:  300 * time.Second,
 	}
 }
 
@@ -38,7 +38,7 @@ func Defaults() queue.Params {
 // imitated. Its cohort limit of 1 is reached, ours is exceeded: hence a little less.
 func Postfix() queue.Params {
 	p := Defaults()
-	p.PositiveFeedback, p.NegativeFeedback, p.FailedCohortLimit = 1, 1, 0.999
+	p.Default.PositiveFeedback.Num, p.Default.NegativeFeedback.Num, p.Default.FailedCohortLimit = 1, 1, 0.999
 	return p
 }
 

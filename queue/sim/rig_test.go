@@ -78,7 +78,7 @@ func (s *scene) check() {
 		s.t.Errorf("%d letters lost, %v", lost, err)
 	}
 	for _, site := range s.world.Sites() {
-		limit := s.params.DestinationConcurrencyLimit
+		limit := s.params.Default.ConcurrencyLimit
 		if n := site.Limits.Concurrency; n > 0 {
 			limit = n
 		}

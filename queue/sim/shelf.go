@@ -16,7 +16,7 @@ import (
 
 // Shelf is a queue.Store for large numbers: memstore looks at every message to find the
 // due ones of a destination, and a database on a disk in memory grows in ways of its own.
-// A shelf has two heaps per destination, keeps no bodies, and takes no more memory for a
+// A shelf has two heaps for each destination, keeps no bodies, and takes no more memory for a
 // job that is deferred again. It has no operator, and does not survive anything.
 type Shelf struct {
 	// Deferred, when set, hears of each job that goes back, due then.
@@ -45,13 +45,15 @@ type parcel struct {
 	rcpts    []int // without those who are finished
 	attempts int
 	due      time.Time
-	late     time.Time // since when it waits because of its destination; zero: not because of it
+	late     time.Time // when it was deferred; zero: never
+	trouble  bool      // because of its destination
 	bulk     bool
 	claimed  bool
 }
 
-// pile is the unclaimed jobs of a destination: those that wait because of it, and others.
-type pile struct{ late, other parcels }
+// pile is the unclaimed jobs of a destination: those that wait because of its trouble, and
+// others.
+type pile struct{ trouble, other parcels }
 
 var _ queue.Store = (*Shelf)(nil)
 
@@ -97,7 +99,7 @@ func (s *Shelf) Octets() (n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.piles {
-		n += 8 * int64(cap(p.late)+cap(p.other))
+		n += 8 * int64(cap(p.trouble)+cap(p.other))
 	}
 	return n
 }
@@ -174,22 +176,25 @@ func (s *Shelf) put(p *parcel) {
 		of = &pile{}
 		s.piles[p.dest()] = of
 	}
-	if p.late.IsZero() {
-		heap.Push(&of.other, p)
-	} else {
-		heap.Push(&of.late, p)
-	}
+	heap.Push(of.heapOf(p), p)
 }
 
-// first is the heap with the job that is due first, or nil.
-func (p *pile) first() *parcels {
+func (p *pile) heapOf(q *parcel) *parcels {
+	if q.trouble {
+		return &p.trouble
+	}
+	return &p.other
+}
+
+// first is the heap with the job that is due first, or nil; all: of both heaps.
+func (p *pile) first(all bool) *parcels {
 	switch {
-	case len(p.late) == 0 && len(p.other) == 0:
+	case len(p.trouble) == 0 && (len(p.other) == 0 || !all):
 		return nil
-	case len(p.late) == 0, len(p.other) > 0 && p.other[0].before(p.late[0]):
+	case len(p.trouble) == 0, all && len(p.other) > 0 && p.other[0].before(p.trouble[0]):
 		return &p.other
 	}
-	return &p.late
+	return &p.trouble
 }
 
 // Apply implements queue.Store.
@@ -239,10 +244,7 @@ func (s *Shelf) apply(o queue.Outcome) queue.Applied {
 		p.rcpts = open
 	}
 	p.attempts++
-	p.due, p.late = o.NextDue, time.Time{}
-	if o.Trouble {
-		p.late = time.Now()
-	}
+	p.due, p.late, p.trouble = o.NextDue, time.Now(), o.Trouble
 	s.put(p)
 	if s.Deferred != nil {
 		s.Deferred(p.m.env.ID, p.due)
@@ -255,7 +257,7 @@ func (s *Shelf) Heads(_ context.Context, yield func(queue.DestHead) bool) error 
 	s.mu.Lock()
 	var heads []queue.DestHead
 	for dest, p := range s.piles {
-		if first := p.first(); first != nil {
+		if first := p.first(true); first != nil {
 			heads = append(heads, queue.DestHead{Dest: dest, NextDue: (*first)[0].due})
 		}
 	}
@@ -276,7 +278,7 @@ func (s *Shelf) Claim(_ context.Context, dest mail.Dest, now time.Time, limit in
 	if of == nil {
 		return nil, time.Time{}, nil
 	}
-	for first := of.first(); first != nil; first = of.first() {
+	for first := of.first(true); first != nil; first = of.first(true) {
 		if due := (*first)[0].due; len(jobs) == limit || due.After(now) {
 			return jobs, due, nil
 		}
@@ -288,7 +290,7 @@ func (s *Shelf) Claim(_ context.Context, dest mail.Dest, now time.Time, limit in
 }
 
 // Woken implements queue.Store.
-func (s *Shelf) Woken(_ context.Context, dest mail.Dest, before time.Time, limit int) (jobs []queue.Job, more bool, err error) {
+func (s *Shelf) Woken(_ context.Context, dest mail.Dest, w queue.Wake, limit int) (jobs []queue.Job, more bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	of := s.piles[dest]
@@ -296,20 +298,20 @@ func (s *Shelf) Woken(_ context.Context, dest mail.Dest, before time.Time, limit
 		return nil, false, nil
 	}
 	var passed []*parcel
-	for len(of.late) > 0 && !more {
-		switch p := of.late[0]; {
-		case !p.late.Before(before):
-			passed = append(passed, heap.Pop(&of.late).(*parcel))
+	for first := of.first(w.All); first != nil && !more; first = of.first(w.All) {
+		switch p := (*first)[0]; {
+		case !p.late.Before(w.Before):
+			passed = append(passed, heap.Pop(first).(*parcel))
 		case len(jobs) == limit:
 			more = true
 		default:
-			heap.Pop(&of.late)
+			heap.Pop(first)
 			p.claimed = true
 			jobs = append(jobs, p.job())
 		}
 	}
 	for _, p := range passed {
-		heap.Push(&of.late, p)
+		heap.Push(of.heapOf(p), p)
 	}
 	return jobs, more, nil
 }

@@ -50,12 +50,12 @@ type World struct {
 	all   []*Site
 	under sync.WaitGroup // connections
 
-	mu     sync.Mutex // guards what follows, and the counts of sites and hosts
-	rng    *rand.Rand
-	start  time.Time
-	open   int
-	most   int
-	epoch  int // how many crashes there were
+	mu    sync.Mutex // guards what follows, and the counts of sites and hosts
+	rng   *rand.Rand
+	start time.Time
+	open  int
+	most  int
+	epoch int // how many crashes there were
 }
 
 // NewWorld makes a world without sites, which begins now.
@@ -218,6 +218,9 @@ func (w machine) report(a *mail.Attempt, src mail.Source, try Try, v verdict) {
 	results := make([]mail.Result, len(a.Rcpts))
 	for i, n := range a.Rcpts {
 		results[i] = mail.Result{Rcpt: n, Status: v.status, Reason: v.reason, Agent: "smtp", Relay: "host", ConnUse: try.Use}
+		if v.status.Code != 0 {
+			results[i].RemoteMTA, results[i].RemoteReply = "host", v.status.Error()
+		}
 		switch v.what {
 		case Taken:
 			results[i].State = mail.Delivered

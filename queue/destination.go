@@ -22,7 +22,7 @@ type destination struct {
 	claimFor *site
 	heard    time.Time
 
-	jobs *ring // loaded, waiting; nil: none
+	jobs *ring // loaded, waiting; nil, or empty: none
 
 	site     *site // nil: not known yet
 	place    int   // in site.dests
@@ -111,7 +111,12 @@ func (d *destination) tally(waiting, stored int) {
 		d.site.waiting += d.waiting() - waiting
 		d.site.stored += d.stored() - stored
 	}
-	if d.waiting() == 0 {
+	d.spare()
+}
+
+// spare gives up the ring when it is empty and not about to be used again.
+func (d *destination) spare() {
+	if d.waiting() == 0 && d.conns == 0 {
 		d.jobs = nil
 	}
 }
@@ -199,7 +204,7 @@ func (d *destination) lively(now time.Time) bool {
 
 // idle: nothing is left that would have to be remembered.
 func (d *destination) idle(now time.Time) bool {
-	return d.jobs == nil && d.claiming == 0 && d.conns == 0 && d.due.IsZero() && d.hold == nil &&
+	return d.waiting() == 0 && d.claiming == 0 && d.conns == 0 && d.due.IsZero() && d.hold == nil &&
 		!d.locating && !d.unlocated && !d.hungry && !d.starved && !d.lately(now) && d.phase(now) != dead
 }
 

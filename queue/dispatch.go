@@ -273,6 +273,7 @@ func (s *scheduler) exit(c *conn) {
 	}
 	delete(s.conns, c.id)
 	d.conns--
+	d.spare()
 	st.conns--
 	s.attend(d)
 	s.probe(st)

@@ -20,7 +20,7 @@ const (
 
 // locate has somebody asked where a destination is, if that is to be known now.
 func (s *scheduler) locate(d *destination) {
-	if d.jobs == nil || d.locating || d.unlocated || d.hold != nil || !s.asks || (agents{}).serves(d.name.Transport()) {
+	if d.waiting() == 0 || d.locating || d.unlocated || d.hold != nil || !s.asks || (agents{}).serves(d.name.Transport()) {
 		return
 	}
 	switch {

@@ -64,7 +64,10 @@ func (q *Queue) snapshot() Status {
 			entry.Reason = d.why().reason
 		}
 		if st := d.site; st != nil {
-			entry.Site, entry.Window, entry.DeadUntil = st.name(), st.width(now), st.deadUntil
+			entry.Site, entry.Window = st.name(), st.width(now)
+			if st.phase(now) == dead {
+				entry.DeadUntil = st.deadUntil
+			}
 		}
 		status.Busiest = append(status.Busiest, entry)
 	}

@@ -23,7 +23,7 @@ var neighbours = []neighbour{
 
 // beside is the delays of a healthy site's mail while another site has a backlog.
 func beside(t *testing.T, n *neighbour, backlog int) (delays []time.Duration) {
-	const letters, every = 12_000, 50 * time.Millisecond
+	const letters, every = 8_000, 50 * time.Millisecond
 	var healthy *sim.Site
 	play(t, sim.Defaults(), func(w *sim.World) {
 		healthy = w.Add(&sim.Site{

@@ -32,7 +32,7 @@ func provider(t *testing.T, rate int) (p paced) {
 		every := time.Minute / time.Duration(rate) * 2 / 3 // half as much again as it takes
 		s.feed(sim.Merge(
 			sim.Steady("letter", int(p.end/every), every, sim.Domains(site, 20)...),
-			sim.Steady("other", 36_000, 100*time.Millisecond, other.Domain(0)),
+			sim.Steady("other", 12_000, 300*time.Millisecond, other.Domain(0)),
 		))
 		p.tries = s.world.Book.Of(site)
 		p.other = s.world.Book.Delays("other")

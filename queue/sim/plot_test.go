@@ -237,7 +237,7 @@ func drawMemory(t *testing.T) *sim.Plot {
 		s.Points = append(s.Points, sim.Point{X: float64(n), Y: float64(deferredRAM(t, n)) / (1 << 20)})
 	}
 	return &sim.Plot{
-		Title: "Memory with deferred mail for 200 dead sites, over two hours",
+		Title: "Memory with deferred mail for 200 dead sites, the most within two hours",
 		X:     "deferred letters", Y: "MiB", LogX: true, Series: []sim.Series{s},
 	}
 }

@@ -24,12 +24,16 @@ type Setup struct {
 	Seed   uint64
 }
 
-// Defaults are the settings that a configuration without a word in it has.
+// Defaults are the settings that a configuration without a word in it has, but for
+// default_process_limit, which is Postfix's: where there are 500 connections, few have to
+// share.
 func Defaults() queue.Params {
 	return queue.Params{
+		ProcessLimit:         100,
 		MaximalQueueLifetime: 5 * 24 * time.Hour,
 		BounceQueueLifetime:  5 * 24 * time.Hour,
 		Default:              queue.DefaultTransportParams(),
+		ConnectionReuseCount: 100,
 		ConnectionReuseTime:  300 * time.Second,
 	}
 }

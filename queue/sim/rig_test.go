@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"aliasmx/queue"
-	"aliasmx/queue/memstore"
 	"aliasmx/queue/sim"
 )
 
@@ -31,19 +30,13 @@ type scene struct {
 	params queue.Params
 }
 
-// play runs a scenario on a store of its own; a nil params means the defaults. What lost
-// mail or broke a cap has failed.
+// play runs a scenario on a store of its own. What lost mail or broke a cap has failed.
 func play(t *testing.T, p queue.Params, build func(w *sim.World), run func(s *scene)) {
 	t.Helper()
 	playOn(t, func() queue.Store { return sim.NewShelf() }, p, build, run)
 }
 
-// playSmall runs it on queue/memstore, which is the reference and slow.
-func playSmall(t *testing.T, p queue.Params, build func(w *sim.World), run func(s *scene)) {
-	t.Helper()
-	playOn(t, func() queue.Store { return memstore.New(memstore.Options{}) }, p, build, run)
-}
-
+// playOn runs it on a store of another kind.
 func playOn(t *testing.T, open func() queue.Store, p queue.Params, build func(w *sim.World), run func(s *scene)) {
 	t.Helper()
 	const seed = 1
@@ -86,7 +79,7 @@ func (s *scene) check() {
 			s.t.Errorf("%s had %d connections at a time, allowed are %d", site.Name, site.Most(), limit)
 		}
 	}
-	if limit := max(s.params.ProcessLimit, 100); s.world.Most() > limit {
+	if limit := s.params.ProcessLimit; s.world.Most() > limit {
 		s.t.Errorf("%d connections at a time, allowed are %d", s.world.Most(), limit)
 	}
 }

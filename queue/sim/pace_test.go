@@ -98,3 +98,33 @@ func TestRateDelay(t *testing.T) {
 		})
 	}
 }
+
+// TestRateOfASite: of a site that may be given a hundred letters a minute, no minute has
+// more, and not many less.
+func TestRateOfASite(t *testing.T) {
+	const rate = 100
+	var site *sim.Site
+	play(t, sim.Defaults(), func(w *sim.World) {
+		site = w.Add(&sim.Site{
+			Name: "bounded", Limits: mail.SiteLimits{Rate: rate, Per: time.Minute},
+			Hosts: []*sim.Host{{Connect: 50 * time.Millisecond, Deliver: time.Second, Spread: 0.2}},
+		}, 5)
+	}, func(s *scene) {
+		s.feed(sim.Backlog("letter", 1500, sim.Domains(site, 5)...))
+		s.settle(time.Hour)
+		tries := s.world.Book.Of(site)
+		slices.SortFunc(tries, func(a, b sim.Try) int { return cmp.Compare(a.Began, b.Began) })
+		most, from := 0, 0
+		for i, try := range tries {
+			for try.Began-tries[from].Began >= time.Minute {
+				from++
+			}
+			most = max(most, i-from+1)
+		}
+		took := tries[len(tries)-1].Began - tries[0].Began
+		t.Logf("at most %d in any minute, 1,500 in %v", most, took)
+		if most > rate || took > 20*time.Minute {
+			t.Errorf("%d in a minute, all in %v", most, took)
+		}
+	})
+}

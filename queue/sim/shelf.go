@@ -2,7 +2,6 @@ package sim
 
 import (
 	"bytes"
-	"cmp"
 	"container/heap"
 	"context"
 	"errors"
@@ -37,23 +36,6 @@ type shelved struct {
 	env  *mail.Envelope
 	jobs []*parcel
 }
-
-// parcel is a job of a message.
-type parcel struct {
-	m        *shelved
-	n        int
-	rcpts    []int // without those who are finished
-	attempts int
-	due      time.Time
-	late     time.Time // when it was deferred; zero: never
-	trouble  bool      // because of its destination
-	bulk     bool
-	claimed  bool
-}
-
-// pile is the unclaimed jobs of a destination: those that wait because of its trouble, and
-// others.
-type pile struct{ trouble, other parcels }
 
 var _ queue.Store = (*Shelf)(nil)
 
@@ -159,13 +141,16 @@ func (s *Shelf) add(env *mail.Envelope) []queue.Job {
 	return jobs
 }
 
-func (p *parcel) dest() mail.Dest { return p.m.env.Rcpts[p.rcpts[0]].Dest }
-
-func (p *parcel) job() queue.Job {
-	return queue.Job{
-		ID: p.m.env.ID, N: p.n, Dest: p.dest(), Rcpts: append([]int(nil), p.rcpts...),
-		Attempts: p.attempts, Bulk: p.bulk, Due: p.due, Arrived: p.m.env.Arrived,
+// Shelve puts a letter on a shelf that no queue uses yet.
+func Shelve(s *Shelf, domains ...string) error {
+	d, err := s.Stage(context.Background())
+	if err != nil {
+		return err
 	}
+	env := envelope(s.ids.Next(), Arrival{To: domains})
+	jobs, err := d.Commit(context.Background(), env)
+	s.Release(jobs)
+	return err
 }
 
 // put makes a job claimable. The caller holds s.mu.
@@ -177,24 +162,6 @@ func (s *Shelf) put(p *parcel) {
 		s.piles[p.dest()] = of
 	}
 	heap.Push(of.heapOf(p), p)
-}
-
-func (p *pile) heapOf(q *parcel) *parcels {
-	if q.trouble {
-		return &p.trouble
-	}
-	return &p.other
-}
-
-// first is the heap with the job that is due first, or nil; all: of both heaps.
-func (p *pile) first(all bool) *parcels {
-	switch {
-	case len(p.trouble) == 0 && (len(p.other) == 0 || !all):
-		return nil
-	case len(p.trouble) == 0, all && len(p.other) > 0 && p.other[0].before(p.trouble[0]):
-		return &p.other
-	}
-	return &p.trouble
 }
 
 // Apply implements queue.Store.
@@ -393,39 +360,4 @@ func (s *Shelf) Close() error {
 	s.mu.Unlock()
 	<-s.ended
 	return nil
-}
-
-// parcels is a heap, the earliest due first.
-type parcels []*parcel
-
-func (p *parcel) before(q *parcel) bool {
-	return cmp.Or(p.due.Compare(q.due), cmp.Compare(p.m.env.ID, q.m.env.ID), p.n-q.n) < 0
-}
-
-func (p parcels) Len() int           { return len(p) }
-func (p parcels) Less(i, j int) bool { return p[i].before(p[j]) }
-func (p parcels) Swap(i, j int)      { p[i], p[j] = p[j], p[i] }
-
-// Push implements heap.Interface.
-func (p *parcels) Push(x any) { *p = append(*p, x.(*parcel)) }
-
-// Pop implements heap.Interface.
-func (p *parcels) Pop() any {
-	last := len(*p) - 1
-	x := (*p)[last]
-	(*p)[last] = nil
-	*p = (*p)[:last]
-	return x
-}
-
-// Shelve puts a letter on a shelf that no queue uses yet.
-func Shelve(s *Shelf, domains ...string) error {
-	d, err := s.Stage(context.Background())
-	if err != nil {
-		return err
-	}
-	env := envelope(s.ids.Next(), Arrival{To: domains})
-	jobs, err := d.Commit(context.Background(), env)
-	s.Release(jobs)
-	return err
 }

@@ -173,7 +173,7 @@ func (m *model) check(ev event) {
 		if d.attempts != attempts[d.name] {
 			m.t.Fatalf("%T: %s has %d attempts, thinks %d", ev, d.name, attempts[d.name], d.attempts)
 		}
-		if limit := m.s.params.Default.ConcurrencyLimit; d.attempts > limit {
+		if limit := max(m.s.params.Default.ConcurrencyLimit, m.sites); d.attempts > limit {
 			m.t.Fatalf("%T: %s has %d attempts, limit %d", ev, d.name, d.attempts, limit)
 		}
 		if n, limit := d.waiting()+d.claiming, m.s.params.MessageActiveLimit/2; n > limit+ringSize {

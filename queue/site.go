@@ -79,13 +79,14 @@ func (st *site) width(now time.Time) int {
 
 // most is the widest its window may become.
 func (st *site) most(p *Params) int {
-	n := p.ProcessLimit
-	for _, limit := range []int{st.params.ConcurrencyLimit, st.limits.Concurrency} {
-		if limit > 0 {
-			n = min(n, limit)
-		}
+	n := st.params.ConcurrencyLimit
+	if st.limits.Concurrency > 0 {
+		n = st.limits.Concurrency
 	}
-	return n
+	if n <= 0 {
+		return p.ProcessLimit
+	}
+	return min(n, p.ProcessLimit)
 }
 
 func (st *site) newWindow(p *Params) window {

@@ -159,7 +159,7 @@ func limitsInForce(p queue.Params, cfg *postconf.Config, transport string, a *sh
 	if concurrency != cfg.Int(transport+"_destination_concurrency_limit") {
 		from = "the process limit of " + transport + " in master.cf"
 	}
-	if a.Concurrency > 0 && (concurrency == 0 || a.Concurrency < concurrency) {
+	if a.Concurrency > 0 {
 		concurrency, from = a.Concurrency, line
 	}
 	if concurrency == 0 || p.ProcessLimit < concurrency {

@@ -44,7 +44,7 @@ const shapingDefaults = `inline:{` +
 	` { .qq.com = site=qq concurrency=4 initial=2 slow="frequency limited" }` +
 	// help.163.com: HL:ICC too many connections, HL:IFC and the others too much mail.
 	` { .netease.com = site=netease concurrency=4 initial=2 slow=HL:ICC slow=HL:IFC slow=MI:SFQ slow=MI:DMC slow=RP:QRC slow="too many connections" }` +
-	// messagerie.orange.fr/postmaster.html: no more than a few connections, 421 OFR_104 and OFR004_104.
+	// No more than a few connections, 421 OFR_104 and OFR004_104.
 	` { .orange.fr = site=orange concurrency=2 initial=1 slow=OFR_104 slow=OFR004_104 slow="too many connections" slow="trop de connexions" }` +
 	` { .free.fr = site=free concurrency=3 initial=1` + slowWords + ` }` +
 	` { .laposte.net = site=laposte concurrency=3 initial=1` + slowWords + ` }` +

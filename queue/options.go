@@ -87,7 +87,10 @@ func set[T int | float64 | time.Duration](v *T, byDefault T) {
 // TransportParams are the limits of one transport's sites, each a parameter as
 // smtp_destination_concurrency_limit, and with default_ in place of the name.
 type TransportParams struct {
-	ConcurrencyLimit   int // _destination_concurrency_limit [20]; 0: no limit but ProcessLimit
+	ConcurrencyLimit int // _destination_concurrency_limit [20]; 0: no limit but ProcessLimit
+	// ProcessLimit bounds a site's connections whatever else is set: the process limit of
+	// the transport's service in master(5). 0: only that of all.
+	ProcessLimit       int
 	InitialConcurrency int // _initial_destination_concurrency [5]
 	// PositiveFeedback, NegativeFeedback and FailedCohortLimit are
 	// _destination_concurrency_positive_feedback, _negative_feedback and

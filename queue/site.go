@@ -83,10 +83,12 @@ func (st *site) most(p *Params) int {
 	if st.limits.Concurrency > 0 {
 		n = st.limits.Concurrency
 	}
-	if n <= 0 {
-		return p.ProcessLimit
+	for _, limit := range []int{st.params.ProcessLimit, p.ProcessLimit} {
+		if limit > 0 && (n <= 0 || limit < n) {
+			n = limit
+		}
 	}
-	return min(n, p.ProcessLimit)
+	return n
 }
 
 func (st *site) newWindow(p *Params) window {

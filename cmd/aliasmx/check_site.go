@@ -140,7 +140,7 @@ func (doc *siteJSON) write(asJSON bool, env environ) error {
 }
 
 // limitsInForce are the limits of a site, by its line and by the parameters of the
-// transport, whose limit counts where the line asks for more.
+// transport, in whose place it comes.
 func limitsInForce(p queue.Params, cfg *postconf.Config, transport string, a *shaping.Answer) (list []siteLimit) {
 	if a == nil {
 		a = &shaping.Answer{}
@@ -156,11 +156,11 @@ func limitsInForce(p queue.Params, cfg *postconf.Config, transport string, a *sh
 	}
 	own := p.Transports[transport]
 	concurrency, from := own.ConcurrencyLimit, whence(cfg, transport+"_destination_concurrency_limit")
-	if concurrency != cfg.Int(transport+"_destination_concurrency_limit") {
-		from = "the process limit of " + transport + " in master.cf"
-	}
 	if a.Concurrency > 0 {
 		concurrency, from = a.Concurrency, line
+	}
+	if own.ProcessLimit > 0 && (concurrency == 0 || own.ProcessLimit < concurrency) {
+		concurrency, from = own.ProcessLimit, "the process limit of "+transport+" in master.cf"
 	}
 	if concurrency == 0 || p.ProcessLimit < concurrency {
 		concurrency, from = p.ProcessLimit, whence(cfg, "default_process_limit")

@@ -51,8 +51,8 @@ slow 4.7.28  (DIR/shaping, line 2, entry relay.example.net)
 		{"[few.test]", `concurrency 2  (DIR/shaping, line 4, entry few.test)
 initial 1  (DIR/shaping, line 4, entry few.test)
 `, exitOK},
-		{"[many.test]", `concurrency 20  (smtp_destination_concurrency_limit (default))
-initial 20  (DIR/shaping, line 5, entry many.test)
+		{"[many.test]", `concurrency 90  (DIR/shaping, line 5, entry many.test)
+initial 50  (DIR/shaping, line 5, entry many.test)
 `, exitOK},
 		{"filter:[few.test]", "concurrency 1  (the process limit of filter in master.cf)\n", exitOK},
 		{"joe@gmail.com", "destination smtp:[relay.example.net]\n", exitOK},

@@ -50,8 +50,8 @@ func transportParams(cfg *postconf.Config) map[string]queue.TransportParams {
 	return all
 }
 
-// limitByProcesses takes the process limit of a service in master.cf for a limit of its
-// sites, too: it is what keeps more than so many letters away from a content filter.
+// limitByProcesses takes the process limit of a service in master.cf for one of its
+// sites: it is what keeps more than so many letters away from a content filter.
 func limitByProcesses(cfg *postconf.Config, all map[string]queue.TransportParams) {
 	for _, s := range cfg.Services() {
 		most, err := strconv.Atoi(s.ProcessLimit)
@@ -59,10 +59,8 @@ func limitByProcesses(cfg *postconf.Config, all map[string]queue.TransportParams
 		if err != nil || most <= 0 || !known || s.Type != "unix" || s.Command != "smtp" && s.Command != "lmtp" {
 			continue
 		}
-		if p.ConcurrencyLimit <= 0 || most < p.ConcurrencyLimit {
-			p.ConcurrencyLimit = most
-			all[s.Name] = p
-		}
+		p.ProcessLimit = most
+		all[s.Name] = p
 	}
 }
 

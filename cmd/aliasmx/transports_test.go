@@ -65,7 +65,8 @@ in_flow_delay = 2s
 	change("slow", func(p *queue.TransportParams) {
 		p.PositiveFeedback.Per, p.TransportRateDelay = queue.PerRoot, 2*time.Second
 	})
-	change("filter", func(p *queue.TransportParams) { p.ConcurrencyLimit = 4 })
+	change("filter", func(p *queue.TransportParams) { p.ProcessLimit = 4 })
+	change("wide", func(p *queue.TransportParams) { p.ProcessLimit = 90 })
 	if all.Default != usual {
 		t.Errorf("default %+v, want %+v", all.Default, usual)
 	}

@@ -27,6 +27,7 @@ var arrows = map[string][]string{
 	"queue/pebblestore": {"queue", "internal/mail"},
 	"queue/memstore":    {"queue", "internal/mail"},
 	"queue/storetest":   {"queue", "internal/mail"},
+	"queue/sim":         {"queue", "internal/mail"},
 	"delivery":          {"internal/wire", "internal/mail", "internal/header", "internal/dns", "internal/table", "internal/mechanism", "internal/checks"},
 	"internal/bounce":   {"internal/mail", "internal/header"},
 	"internal/local":    {"internal/mail", "internal/table", "internal/header"},
@@ -71,6 +72,7 @@ var testOnly = map[string][]string{
 	"queue":             {"queue/memstore", "queue/pebblestore", "queue/storetest"},
 	"queue/pebblestore": {"queue/storetest", "queue/memstore"},
 	"queue/memstore":    {"queue/storetest"},
+	"queue/sim":         {"queue/memstore", "queue/pebblestore"},
 	"delivery":          {"integration/smuggle"},
 	"internal/wire":     {"integration/smuggle"},
 }

@@ -80,9 +80,7 @@ func (s *scheduler) claimed(ev evClaimed) {
 		switch {
 		case j.Expired:
 			s.suspend([]Job{j}, expiredByHand())
-		case d.phase(s.now) == dead:
-			s.suspend([]Job{j}, d.why())
-		default:
+		default: // attend suspends them all together if it is dead
 			d.push(j, true)
 		}
 	}

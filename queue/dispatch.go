@@ -39,12 +39,7 @@ func (s *scheduler) startReady() {
 			}
 			return
 		}
-		from := &s.first
-		if len(*from) == 0 {
-			from = &s.more
-		}
-		st := from.pop()
-		st.line = nil
+		st := s.nextSite()
 		var d *destination
 		if st.wants(s.now) {
 			d = st.next()
@@ -211,7 +206,31 @@ func (s *scheduler) overstays(c *conn) bool {
 	if len(s.first) > 0 {
 		return st.busy > 1 || had
 	}
-	return s.more[0].busy+1 < st.busy
+	return poorest(s.more).busy+1 < st.busy
+}
+
+// nextSite is the site whose turn it is to get a connection.
+func (s *scheduler) nextSite() (st *site) {
+	if len(s.first) > 0 {
+		st = s.first.pop()
+	} else {
+		st = poorest(s.more)
+		s.more.remove(st)
+	}
+	st.line = nil
+	return st
+}
+
+// poorest is the site of a line with the fewest connections, the first of several. There
+// are no more in such a line than there are connections.
+func poorest(l line[*site]) *site {
+	p := l[0]
+	for _, st := range l[1:] {
+		if st.busy < p.busy {
+			p = st
+		}
+	}
+	return p
 }
 
 func (s *scheduler) giveUp(c *conn) {
@@ -237,9 +256,8 @@ func (s *scheduler) done(c *conn, ev evDone) {
 		}
 	case ev.verdict == good:
 		s.revive(st)
-		if st.pace.ease(s.now); st.pace.spacing == 0 {
-			st.win.good(&st.params, st.busy, st.most(&s.params))
-		}
+		st.pace.ease(s.now)
+		st.win.good(&st.params, st.busy, st.most(&s.params))
 	case ev.verdict == bad:
 		if st.phase(s.now) != alive || st.win.bad(&st.params) {
 			s.kill(st, ev.why)

@@ -32,10 +32,11 @@ type pace struct {
 type gate struct{ at time.Time }
 
 const (
-	leastSpacing = 100 * time.Millisecond
+	leastSpacing = 20 * time.Millisecond
 	mostSpacing  = time.Minute
-	easeAfter    = time.Minute     // without such a reply
-	hearAgain    = 5 * time.Second // replies to what was under way together count once
+	farApart     = 5 * time.Second
+	easeAfter    = time.Minute      // without such a reply
+	hearAgain    = 15 * time.Second // replies to what was under way together count once
 )
 
 // from is when the next delivery may begin.
@@ -90,15 +91,15 @@ func (p *pace) end(now time.Time, delay time.Duration) {
 	}
 }
 
-// slower takes a reply that asks for less, and tells whether it is a new one: half as
-// much as of late.
+// slower takes a reply that asks for less, and tells whether it is a new one: two thirds
+// of what it was of late.
 func (p *pace) slower(now time.Time) bool {
 	p.eased = now.Add(easeAfter)
 	if !p.heard.IsZero() && now.Sub(p.heard) < hearAgain {
 		return false
 	}
 	p.heard = now
-	p.spacing = min(max(2*p.spacing, 2*p.mean, leastSpacing), mostSpacing)
+	p.spacing = min(max(p.spacing, p.mean, leastSpacing)*3/2, mostSpacing)
 	p.at = later(p.at, now.Add(p.spacing))
 	return true
 }
@@ -108,8 +109,13 @@ func (p *pace) ease(now time.Time) {
 	if p.spacing == 0 || now.Before(p.eased) {
 		return
 	}
-	p.eased = now.Add(easeAfter)
-	if p.spacing /= 2; p.spacing < leastSpacing {
+	p.eased = now.Add(easeAfter / 2)
+	if p.spacing > farApart {
+		p.spacing -= p.spacing / 4
+	} else {
+		p.spacing -= p.spacing / 12 // half as long in four minutes
+	}
+	if p.spacing < leastSpacing {
 		p.spacing = 0
 	}
 }

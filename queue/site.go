@@ -315,8 +315,11 @@ func (s *scheduler) revive(st *site) {
 	if st == nil || st.deadUntil.IsZero() {
 		return
 	}
-	st.deadUntil, st.deaths = time.Time{}, 0
 	st.win = st.newWindow(&s.params)
+	if st.phase(s.now) == dead { // by a connection from before: it bears those that are left
+		st.win.size = max(1, min(st.win.size, st.attempts))
+	}
+	st.deadUntil, st.deaths = time.Time{}, 0
 	for _, d := range st.dests {
 		d.rouse(Wake{Before: s.now})
 	}

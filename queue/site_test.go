@@ -201,14 +201,14 @@ func TestSlowReply(t *testing.T) {
 		sc.tell(evExit{c + 1}, "")
 	}
 	st := sc.s.sites["smtp:a"]
-	if st.win.size != 2 || st.phase(sc.now) != alive || st.pace.spacing != leastSpacing {
+	if st.win.size != 2 || st.phase(sc.now) != alive || st.pace.spacing != leastSpacing*3/2 {
 		t.Errorf("window %d, phase %d, spacing %v", st.win.size, st.phase(sc.now), st.pace.spacing)
 	}
 	sc.tell(evArrived{sc.jobs("a", 2)}, "")
-	sc.wantNext(leastSpacing)
-	sc.now = start.Add(leastSpacing)
+	sc.wantNext(leastSpacing * 3 / 2)
+	sc.now = start.Add(leastSpacing * 3 / 2)
 	sc.tell(evTick{}, "start 5 a job 5")
-	sc.wantNext(2 * leastSpacing)
+	sc.wantNext(3 * leastSpacing)
 }
 
 // A held destination is not tried; what comes for it waits in the store and says why.

@@ -352,6 +352,25 @@ func (s *Shelf) Requeue(context.Context, mail.QueueID, queue.Route) ([]queue.Des
 	return nil, errNoOperator
 }
 
+// Find fails.
+func (s *Shelf) Find(context.Context, mail.QueueID) (mail.Listed, error) {
+	return mail.Listed{}, errNoOperator
+}
+
+// HoldDest fails.
+func (s *Shelf) HoldDest(context.Context, mail.Dest, string) error { return errNoOperator }
+
+// ReleaseDest fails.
+func (s *Shelf) ReleaseDest(context.Context, mail.Dest) error { return errNoOperator }
+
+// HeldDests has none.
+func (s *Shelf) HeldDests(context.Context) ([]mail.HeldDest, error) { return nil, nil }
+
+// Counts fails.
+func (s *Shelf) Counts(context.Context) (mail.QueueCounts, error) {
+	return mail.QueueCounts{}, errNoOperator
+}
+
 // Close implements queue.Store.
 func (s *Shelf) Close() error {
 	s.mu.Lock()

@@ -52,6 +52,7 @@ func commands() []command {
 		{"postsuper", "delete, hold, release, requeue, as postsuper(1)", postsuperCommand},
 		{"passwd", "print the hash of a password, for a table of users", passwdCommand},
 		{"postcat", "show a message in the queue, as postcat(1)", postcatCommand},
+		{"queue", "what Postfix has no command for: see 'aliasmx queue help'", queueMain},
 		{"version", "print the version", versionCommand},
 	}
 }

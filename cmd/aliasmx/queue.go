@@ -16,7 +16,9 @@ type queueCommand struct {
 }
 
 func queueCommands() []queueCommand {
-	return []queueCommand{}
+	return []queueCommand{
+		{"adopt", "take over the queue directory of a dead node", queueAdoptCommand},
+	}
 }
 
 func queueMain(args []string, env environ) int {

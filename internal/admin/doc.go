@@ -14,6 +14,7 @@
 //	GET  /v1/queue                one message a line, then {"end":true}
 //	POST /v1/queue/flush          ?id=ID, ?site=DOMAIN, or everything
 //	POST /v1/queue/actions        a Request; one result a line, then {"end":true}
+//	POST /v1/queue/adopt          {"dir":...}; how far it is, line by line, then {"end":true}
 //	GET  /v1/messages/ID          the envelope
 //	GET  /v1/messages/ID/content  the bytes below Envelope.Prepend
 //

@@ -19,8 +19,12 @@ const (
 	keyFile    = 'f'
 	keyHold    = 'h'
 	keyCorrupt = 'x'
+	keyOrigin  = 'o'
 
 	keyHighWater = "shighwater"
+	keyIdentity  = "sidentity"
+	keyAdopted   = "sadopted" // and an identity, see adopt.go
+	keyHeir      = "sheir"    // and an identity
 )
 
 const idKeyLen = 1 + 8

@@ -60,16 +60,21 @@ func Open(o Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkAdopted(disk, o.Dir, o.adopted); err != nil {
+		return nil, err
+	}
+	s.disk = disk
 	s.watchSpace(disk)
 	s.spool = &spool{fs: disk, dir: disk.PathJoin(o.Dir, bigDir), log: s.log, made: make(map[byte]bool)}
 
 	elog := newEngineLog(s.log, s.now)
+	elog.park = o.adopted
 	engineDisk := newEngineFS(disk, s.space, elog)
 	if s.db, err = openEngine(disk.PathJoin(o.Dir, dbDir), engineDisk, exists, &s.opts, elog); err != nil {
 		return nil, writeError("open its database", err)
 	}
 	elog.setFatal(s.fail)
-	if err := guarded(s.recover); err != nil {
+	if err := s.orFailed(s.recover); err != nil {
 		return nil, err
 	}
 	if !exists {
@@ -88,10 +93,29 @@ func Open(o Options) (_ *Store, err error) {
 // closeHalf undoes an Open that did not get to its end.
 func (s *Store) closeHalf() {
 	if s.db != nil && s.failure() == nil { // else see Close
-		_ = guarded(s.db.Close)
+		_ = s.orFailed(s.db.Close)
+	}
+	if s.opts.adopted && s.failure() != nil {
+		return // see adoption.close
 	}
 	for i := len(s.release) - 1; i >= 0; i-- {
 		_ = s.release[i].Close()
+	}
+}
+
+// orFailed calls f, as guarded does. In a store whose failure does not end the process it
+// does not wait for f after one: f may be waiting for ever for what failed.
+func (s *Store) orFailed(f func() error) error {
+	if !s.opts.adopted {
+		return guarded(f)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- guarded(f) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-s.failed:
+		return s.failure()
 	}
 }
 
@@ -101,6 +125,7 @@ const (
 	ballastFile = "ballast"
 	formatFile  = "format"
 	cleanFile   = "clean"
+	adoptedFile = "adopted"
 )
 
 // makeDirs makes the directories of a queue and checks whose they are.

@@ -20,11 +20,15 @@ func (s *Store) recover() error {
 	if err != nil {
 		return err
 	}
+	if err := s.identify(); err != nil {
+		return err
+	}
 	if err := s.checkClean(last); err != nil {
 		return err
 	}
 	s.highWater, s.lastUsed = last, last
 	s.ids = mail.NewIDSource(s.opts.Node, last, s.now)
+	s.firstID = s.ids.Next()
 	if err := s.recoverNew(); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"aliasmx/internal/mail"
 	"aliasmx/queue"
@@ -21,6 +22,9 @@ type Store struct {
 	now       func() time.Time
 	ids       *mail.IDSource
 	db        *pebble.DB
+	disk      vfs.FS
+	identity  identity
+	firstID   mail.QueueID // no ID below it was made by this process
 	spool     *spool
 	space     *space
 	committer *committer
@@ -38,6 +42,8 @@ type Store struct {
 	cursors   cursors
 	highWater mail.QueueID // no ID above it is on disk
 	lastUsed  mail.QueueID // the highest ID of a message
+
+	adopting sync.Mutex // held by the one adoption under way
 
 	life    sync.Mutex // guards closed, and calls.Add against calls.Wait
 	closed  bool

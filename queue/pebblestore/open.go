@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/user"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -45,7 +43,11 @@ func Open(o Options) (_ *Store, err error) {
 	}()
 	disk := o.FS
 	if disk == nil {
-		checked, closer := vfs.WithDiskHealthChecks(vfs.Default, slowDisk, nil, func(i vfs.DiskSlowInfo) {
+		own := ownDisk{vfs.Default}
+		if err := s.checkFiles(own, own); err != nil {
+			return nil, err
+		}
+		checked, closer := vfs.WithDiskHealthChecks(own, slowDisk, nil, func(i vfs.DiskSlowInfo) {
 			s.log.Warn(fmt.Sprintf("queue: the disk is slow: %v", i))
 		})
 		disk, s.release = checked, append(s.release, closer)
@@ -193,13 +195,6 @@ func checkOwner(disk vfs.FS, dir string, forbidden os.FileMode) error {
 			dir, info.Mode().Perm(), info.Mode().Perm()&^forbidden, dir)
 	}
 	return nil
-}
-
-func userName(uid int) string {
-	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
-		return u.Username
-	}
-	return "uid " + strconv.Itoa(uid)
 }
 
 // lock makes this process the owner of the queue until Close.

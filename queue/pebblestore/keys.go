@@ -23,6 +23,7 @@ const (
 
 	keyHighWater = "shighwater"
 	keyIdentity  = "sidentity"
+	keyScrub     = "sscrub"
 	keyAdopted   = "sadopted" // and an identity, see adopt.go
 	keyHeir      = "sheir"    // and an identity
 )

@@ -88,7 +88,13 @@ func Open(o Options) (_ *Store, err error) {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop, s.reclaimed = stop, make(chan struct{})
 	go s.reclaim(ctx)
+	s.scrubbed = make(chan struct{})
 	s.committer = newCommitter(s.writeChange, s.syncChange, s.tellChange, s.fail)
+	if o.adopted {
+		close(s.scrubbed) // all of it is about to be read
+	} else {
+		go s.scrub(ctx)
+	}
 	return s, nil
 }
 

@@ -33,6 +33,7 @@ type Store struct {
 	release   []io.Closer
 	stop      func()        // ends reclaim
 	reclaimed chan struct{} // it has ended
+	scrubbed  chan struct{} // scrub has, which stop ends as well
 	counts    counts
 
 	mu        sync.Mutex // guards what follows
@@ -115,6 +116,7 @@ func (s *Store) Close() error {
 	if err = s.failure(); err == nil {
 		s.calls.Wait()
 		<-s.reclaimed
+		<-s.scrubbed
 		s.committer.close()
 		err = s.failure()
 	}
@@ -152,6 +154,7 @@ type Stats struct {
 	Outcomes uint64 // applied
 	Batches  uint64 // written to the log
 	Corrupt  uint64 // messages moved to the corrupt queue
+	Scrubbed uint64 // messages read by the weekly check
 	Active   int    // messages with claimed jobs
 	Memory   int64  // bytes of bodies in memory
 	Free     int64  // bytes free on the disk when last looked at; -1: unknown
@@ -160,7 +163,7 @@ type Stats struct {
 	LogBytes, TableBytes uint64
 }
 
-type counts struct{ messages, outcomes, batches, corrupt atomic.Uint64 }
+type counts struct{ messages, outcomes, batches, corrupt, scrubbed atomic.Uint64 }
 
 // Stats returns the figures.
 func (s *Store) Stats() Stats {
@@ -169,6 +172,7 @@ func (s *Store) Stats() Stats {
 		Outcomes: s.counts.outcomes.Load(),
 		Batches:  s.counts.batches.Load(),
 		Corrupt:  s.counts.corrupt.Load(),
+		Scrubbed: s.counts.scrubbed.Load(),
 		Memory:   s.memory.used.Load() + s.cache.used.Load(),
 		Free:     s.space.lastFree(),
 	}

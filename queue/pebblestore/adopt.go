@@ -222,12 +222,23 @@ func (a *adoption) takeAll(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		var heads []queue.DestHead
-		err := a.within(func() (err error) {
-			heads, from, more, err = a.takePage(from)
+		type taken struct {
+			heads []queue.DestHead
+			next  mail.QueueID
+			more  bool
+		}
+		ended := make(chan taken, 1) // a page that was given up may end later
+		err := a.within(func() error {
+			heads, next, more, err := a.takePage(from)
+			ended <- taken{heads, next, more}
 			return err
 		})
-		a.tell(a.soFar(), heads)
+		select {
+		case page := <-ended:
+			from, more = page.next, page.more
+			a.tell(a.soFar(), page.heads)
+		default:
+		}
 		if err != nil {
 			return err
 		}

@@ -44,6 +44,7 @@ type daemon struct {
 	room    smtpd.Capacity // over all listeners
 	anvil   smtpd.Anvil
 	started time.Time
+	deaths  string // file
 	as      account
 	manager serviceManager
 
@@ -84,6 +85,7 @@ type daemon struct {
 func startDaemon(o daemonOptions) (_ *daemon, err error) {
 	d := &daemon{
 		env: o.env, dir: o.cfg.Dir(), started: time.Now(), failure: make(chan error, 8), end: func() {},
+		deaths:  deathsFile(o.cfg),
 		manager: serviceManager{o.env.getenv("NOTIFY_SOCKET")},
 	}
 	d.ending, d.endNow = context.WithCancel(context.Background())
@@ -92,6 +94,9 @@ func startDaemon(o daemonOptions) (_ *daemon, err error) {
 			d.undo()
 		}
 	}()
+	if err := checkDeaths(d.deaths, d.started); err != nil {
+		return nil, err
+	}
 	if d.as, err = runAs(o.cfg); err != nil {
 		return nil, err
 	}
@@ -173,6 +178,7 @@ func (d *daemon) openQueue(cfg *postconf.Config) error {
 func (d *daemon) diskFailed(err error) {
 	d.log.With(mail.KeyDaemon, "master").Error(fmt.Sprintf("fatal: queue: %v; ending so that nothing is accepted that is not on disk", err))
 	fmt.Fprintf(d.env.stderr, "aliasmx: fatal: queue: %v\n", err)
+	noteDeath(d.deaths, time.Now())
 	d.log.stop() // the line above is on its way to a pipe
 	os.Exit(exitSoftware)
 }

@@ -45,6 +45,7 @@ func (d *daemon) newAdmin(cfg *postconf.Config) (*admin.Server, error) {
 		NotFound:        queue.ErrNotFound,
 		Stop:            func() { d.end() },
 		Reload:          d.reload,
+		Adopt:           d.queue.Adopt,
 		Status:          d.status,
 		Health:          d.health,
 		OwnUID:          os.Geteuid(),

@@ -20,6 +20,7 @@ func queueCommands() []queueCommand {
 		{"hold", "send nothing to a destination until it is released", queueHoldCommand},
 		{"release", "let mail go to a destination again", queueReleaseCommand},
 		{"held", "list the destinations on hold", queueHeldCommand},
+		{"adopt", "take over the queue directory of a dead node", queueAdoptCommand},
 	}
 }
 

@@ -40,6 +40,10 @@ func prepareSpool(cfg *postconf.Config, as account) error {
 		if err := os.MkdirAll(top, 0o755); err != nil {
 			return fmt.Errorf("queue_directory (%s): %w; create it, owned by the user who starts aliasmx", where, err)
 		}
+		// Whatever the umask was: users reach the socket of sendmail through it.
+		if err := os.Chmod(top, 0o755); err != nil {
+			return err
+		}
 		if err := chownTo(top, as); err != nil {
 			return err
 		}

@@ -18,6 +18,7 @@
 //	POST /v1/queue/actions/selected   the same with a Selection
 //	GET  /v1/destinations/held    destinations on hold
 //	POST /v1/destinations/hold    and /release
+//	POST /v1/queue/adopt          {"dir":...}; how far it is, line by line, then {"end":true}
 //	GET  /v1/messages/ID          the envelope
 //	GET  /v1/messages/ID/listed   its line of the listing
 //	GET  /v1/messages/ID/content  the bytes below Envelope.Prepend

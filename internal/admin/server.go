@@ -26,6 +26,8 @@ type Options struct {
 	// Reload reads configuration and tables again. An error means that everything is as
 	// it was.
 	Reload func() error
+	// Adopt takes over the queue of a dead node. Nil: there is none that could.
+	Adopt func(ctx context.Context, dir string, progress func(mail.Adoption)) (mail.Adoption, error)
 	// Status describes the daemon.
 	Status func() Status
 	// Health is nil as long as the daemon does its work.
@@ -65,6 +67,8 @@ type Server struct {
 	cut   context.CancelFunc
 	tasks sync.WaitGroup
 	slots chan struct{} // for flushes: taken by each
+	// leaving ends when Shutdown begins: for what would take long, and can be ended.
+	leaving context.Context
 }
 
 // Connections at a time: one operator's scripts, or one user's.
@@ -86,6 +90,8 @@ func NewServer(o Options) *Server {
 	}
 	s := &Server{o: o, log: o.Log, slots: make(chan struct{}, maxFlushes)}
 	s.ctx, s.cut = context.WithCancel(context.Background())
+	var leave context.CancelFunc
+	s.leaving, leave = context.WithCancel(s.ctx)
 	s.http = &http.Server{
 		Handler:           s.routes(),
 		ReadHeaderTimeout: o.Timeout,
@@ -100,6 +106,7 @@ func NewServer(o Options) *Server {
 			return context.WithValue(ctx, credKey{}, cred)
 		},
 	}
+	s.http.RegisterOnShutdown(leave)
 	return s
 }
 
@@ -157,6 +164,7 @@ func (s *Server) routes() http.Handler {
 	handle("GET /v1/destinations/held", s.mayList, s.held)
 	handle("POST /v1/destinations/hold", s.mayAll, s.hold)
 	handle("POST /v1/destinations/release", s.mayAll, s.release)
+	handle("POST /v1/queue/adopt", s.mayAll, s.adopt)
 	handle("GET /v1/messages/{id}", s.mayAll, s.message)
 	handle("GET /v1/messages/{id}/listed", s.mayAll, s.find)
 	handle("GET /v1/messages/{id}/content", s.mayAll, s.content)

@@ -46,6 +46,9 @@ func (id QueueID) Time() time.Time {
 	return idEpoch.Add(time.Duration(uint64(id)>>(idNodeBits+idSeqBits)) * time.Millisecond)
 }
 
+// Node is the number of the node that made the ID (queue_node).
+func (id QueueID) Node() uint16 { return uint16(uint64(id) >> idSeqBits & (1<<idNodeBits - 1)) }
+
 // ParseQueueID reads the text form.
 func ParseQueueID(s string) (QueueID, error) {
 	if len(s) != idLength {

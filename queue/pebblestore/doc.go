@@ -13,6 +13,9 @@
 //	format        the version of what is here
 //	ballast       space kept back for the day the disk is full
 //	clean         what a clean shutdown leaves: the last queue ID of the log
+//	adopted       another queue has taken this one over, see adopt.go
+//
+// All of it is its owner's alone, whatever the umask was (disk.go).
 //
 // # The way of a message
 //
@@ -37,9 +40,12 @@
 //	f id            the body is in a file
 //	h id            the message is on hold
 //	x id            the message is corrupt: reason, and what was left of its envelope
+//	o identity id   where a message came from that is being taken over (adopt_mark.go)
 //	s highwater     no queue ID above it was ever used
 //	s counts        how many messages are deferred, on hold ...; n is counted at the start
 //	s held dest     nothing is to be sent to this destination
+//	s identity      random, made with the queue
+//	s scrub         where the weekly check is (scrub.go)
 //
 // A message has either n, or m and a j for each open job. A recipient is unfinished
 // exactly when some j (or n) has it. Keys that are written once and removed once (n,
@@ -60,5 +66,6 @@
 // A failed sync ends the process (Options.Fatal): what the kernel still has of the
 // log afterwards is unknown, and nobody may be told 250 on the strength of it. A
 // message whose bytes are not those that were stored goes to the corrupt queue, with
-// an error in the log; it is neither sent nor dropped.
+// an error in the log; it is neither sent nor dropped. What nobody reads for a week is
+// read to see whether it is still what it was.
 package pebblestore

@@ -37,7 +37,8 @@ func (e engineFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File,
 				e.log.die(err)
 			}
 		}
-		return e.wrap(e.vital.Create(name, category))
+		f, err := e.vital.Create(name, category)
+		return e.wrap(f, name, err)
 	}
 	e.space.calm()
 	f, err := e.FS.Create(name, category)
@@ -50,7 +51,8 @@ func (e engineFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File,
 
 // ReuseForWrite implements vfs.FS: it is for logs.
 func (e engineFS) ReuseForWrite(old, name string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	return e.wrap(e.vital.ReuseForWrite(old, name, category))
+	f, err := e.vital.ReuseForWrite(old, name, category)
+	return e.wrap(f, name, err)
 }
 
 // Rename implements vfs.FS.
@@ -62,12 +64,15 @@ func (e engineFS) Rename(old, name string) error {
 	return err
 }
 
-func (e engineFS) wrap(f vfs.File, err error) (vfs.File, error) {
+func (e engineFS) wrap(f vfs.File, name string, err error) (vfs.File, error) {
 	if err != nil {
+		if strings.HasSuffix(name, ".log") {
+			e.log.lost(fmt.Errorf("make %s: %w", name, err))
+		}
 		e.log.giveUpOpening(err)
 		return nil, err
 	}
-	return engineFile{f, e.log}, nil
+	return engineFile{f, name, e.log}, nil
 }
 
 // OpenDir implements vfs.FS. Pebble panics, in goroutines of its own, when the sync of
@@ -96,20 +101,21 @@ func (d engineDir) Sync() error {
 // engineFile is a log, a manifest, or another file that is not a table.
 type engineFile struct {
 	vfs.File
-	log *engineLog
+	name string
+	log  *engineLog
 }
 
 func (f engineFile) Write(p []byte) (int, error) {
 	n, err := f.File.Write(p)
-	return n, f.check(err)
+	return n, f.check("write to", err)
 }
 
-func (f engineFile) Sync() error     { return f.check(f.File.Sync()) }
-func (f engineFile) SyncData() error { return f.check(f.File.SyncData()) }
+func (f engineFile) Sync() error     { return f.check("sync of", f.File.Sync()) }
+func (f engineFile) SyncData() error { return f.check("sync of", f.File.SyncData()) }
 
-func (f engineFile) check(err error) error {
+func (f engineFile) check(what string, err error) error {
 	if err != nil {
-		f.log.giveUpOpening(err)
+		f.log.lost(fmt.Errorf("%s %s: %w", what, f.name, err))
 	}
 	return err
 }

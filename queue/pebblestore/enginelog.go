@@ -18,6 +18,10 @@ type engineLog struct {
 	// hopeless gets the error that keeps Pebble from opening the database.
 	hopeless chan error
 
+	// park: fatal returns, and whoever met the error must not go on, not even to its end:
+	// Pebble would panic in places where that ends the process.
+	park bool
+
 	mu        sync.Mutex  // guards what follows
 	fatal     func(error) // nil while the database is being opened
 	last      string      // background error, so that a repeated one is told once
@@ -54,7 +58,23 @@ func (l *engineLog) die(err error) {
 	fatal := l.fatal
 	l.mu.Unlock()
 	fatal(err)
+	if l.park {
+		select {}
+	}
 	runtime.Goexit()
+}
+
+// lost is called when a write or sync of a log or manifest has failed: the end, and it is
+// told here. Pebble tells only at some places, and panics at others.
+func (l *engineLog) lost(err error) {
+	l.giveUpOpening(err)
+	l.mu.Lock()
+	fatal := l.fatal
+	l.mu.Unlock()
+	fatal(err)
+	if l.park {
+		select {}
+	}
 }
 
 // giveUpOpening does nothing once the database is open. Before, it does not return: it

@@ -19,10 +19,15 @@ const (
 	keyFile    = 'f'
 	keyHold    = 'h'
 	keyCorrupt = 'x'
+	keyOrigin  = 'o'
 
 	keyHighWater = "shighwater"
 	keyCounts    = "scounts"
 	keyHeldDest  = "sheld " // and the destination
+	keyIdentity  = "sidentity"
+	keyScrub     = "sscrub"
+	keyAdopted   = "sadopted" // and an identity, see adopt.go
+	keyHeir      = "sheir"    // and an identity
 )
 
 const idKeyLen = 1 + 8

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/user"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -46,7 +44,11 @@ func Open(o Options) (_ *Store, err error) {
 	}()
 	disk := o.FS
 	if disk == nil {
-		checked, closer := vfs.WithDiskHealthChecks(vfs.Default, slowDisk, nil, func(i vfs.DiskSlowInfo) {
+		own := ownDisk{vfs.Default}
+		if err := s.checkFiles(own, own); err != nil {
+			return nil, err
+		}
+		checked, closer := vfs.WithDiskHealthChecks(own, slowDisk, nil, func(i vfs.DiskSlowInfo) {
 			s.log.Warn(fmt.Sprintf("queue: the disk is slow: %v", i))
 		})
 		disk, s.release = checked, append(s.release, closer)
@@ -61,16 +63,21 @@ func Open(o Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkAdopted(disk, o.Dir, o.adopted); err != nil {
+		return nil, err
+	}
+	s.disk = disk
 	s.watchSpace(disk)
 	s.spool = &spool{fs: disk, dir: disk.PathJoin(o.Dir, bigDir), log: s.log, made: make(map[byte]bool)}
 
 	elog := newEngineLog(s.log, s.now)
+	elog.park = o.adopted
 	engineDisk := newEngineFS(disk, s.space, elog)
 	if s.db, err = openEngine(disk.PathJoin(o.Dir, dbDir), engineDisk, exists, &s.opts, elog); err != nil {
 		return nil, writeError("open its database", err)
 	}
 	elog.setFatal(s.fail)
-	if err := guarded(s.recover); err != nil {
+	if err := s.orFailed(s.recover); err != nil {
 		return nil, err
 	}
 	if !exists {
@@ -82,17 +89,42 @@ func Open(o Options) (_ *Store, err error) {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop, s.reclaimed = stop, make(chan struct{})
 	go s.reclaim(ctx)
+	s.scrubbed = make(chan struct{})
 	s.committer = newCommitter(s.writeChange, s.syncChange, s.tellChange, s.fail)
+	if o.adopted {
+		close(s.scrubbed) // all of it is about to be read
+	} else {
+		go s.scrub(ctx)
+	}
 	return s, nil
 }
 
 // closeHalf undoes an Open that did not get to its end.
 func (s *Store) closeHalf() {
 	if s.db != nil && s.failure() == nil { // else see Close
-		_ = guarded(s.db.Close)
+		_ = s.orFailed(s.db.Close)
+	}
+	if s.opts.adopted && s.failure() != nil {
+		return // see adoption.close
 	}
 	for i := len(s.release) - 1; i >= 0; i-- {
 		_ = s.release[i].Close()
+	}
+}
+
+// orFailed calls f, as guarded does. In a store whose failure does not end the process it
+// does not wait for f after one: f may be waiting for ever for what failed.
+func (s *Store) orFailed(f func() error) error {
+	if !s.opts.adopted {
+		return guarded(f)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- guarded(f) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-s.failed:
+		return s.failure()
 	}
 }
 
@@ -102,6 +134,7 @@ const (
 	ballastFile = "ballast"
 	formatFile  = "format"
 	cleanFile   = "clean"
+	adoptedFile = "adopted"
 )
 
 // makeDirs makes the directories of a queue and checks whose they are.
@@ -169,13 +202,6 @@ func checkOwner(disk vfs.FS, dir string, forbidden os.FileMode) error {
 			dir, info.Mode().Perm(), info.Mode().Perm()&^forbidden, dir)
 	}
 	return nil
-}
-
-func userName(uid int) string {
-	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
-		return u.Username
-	}
-	return "uid " + strconv.Itoa(uid)
 }
 
 // lock makes this process the owner of the queue until Close.

@@ -51,6 +51,8 @@ type Options struct {
 	// Fatal is called when a sync has failed. It must end the process, and not by
 	// returning. nil: exit status 1.
 	Fatal func(error)
+
+	adopted bool // it is opened by the queue that takes it over
 }
 
 const (

@@ -20,6 +20,9 @@ func (s *Store) recover() error {
 	if err != nil {
 		return err
 	}
+	if err := s.identify(); err != nil {
+		return err
+	}
 	if err := s.checkClean(last); err != nil {
 		return err
 	}
@@ -28,6 +31,7 @@ func (s *Store) recover() error {
 	if err := s.readCounts(); err != nil {
 		return err
 	}
+	s.firstID = s.ids.Next()
 	if err := s.recoverNew(); err != nil {
 		return err
 	}

@@ -209,13 +209,43 @@ func TestOpenRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			return nil
+		}, "chmod 0700"},
+		{"rights for all, elsewhere", func(t *testing.T, dir string) vfs.FS {
+			if err := os.Chmod(dir, 0o777); err != nil {
+				t.Fatal(err)
+			}
+			return vfs.Default
 		}, "chmod 0775"},
-		{"readers of the mail", func(t *testing.T, dir string) vfs.FS {
-			if err := os.Mkdir(dir+"/db", 0o755); err != nil {
+		{"writers of the mail", func(t *testing.T, dir string) vfs.FS {
+			write(t, dir+"/clean", "", 0o600)
+			_ = os.Chmod(dir+"/clean", 0o620)
+			return nil
+		}, "/clean has mode 0620: others could change the queue"},
+		{"a link to a queue", func(t *testing.T, dir string) vfs.FS {
+			if err := errors.Join(os.Rename(dir, dir+".real"), os.Symlink(dir+".real", dir)); err != nil {
 				t.Fatal(err)
 			}
 			return nil
-		}, "chmod 0700"},
+		}, "is a symbolic link"},
+		{"a link to a database", func(t *testing.T, dir string) vfs.FS {
+			if err := errors.Join(os.Mkdir(dir+".db", 0o700), os.Symlink(dir+".db", dir+"/db")); err != nil {
+				t.Fatal(err)
+			}
+			return nil
+		}, "/db is a symbolic link"},
+		{"a link to a file", func(t *testing.T, dir string) vfs.FS {
+			if err := os.Symlink("/etc/passwd", dir+"/ballast"); err != nil {
+				t.Fatal(err)
+			}
+			return nil
+		}, "/ballast is a symbolic link"},
+		{"a bucket that is a file", func(t *testing.T, dir string) vfs.FS {
+			if err := os.Mkdir(dir+"/big", 0o700); err != nil {
+				t.Fatal(err)
+			}
+			write(t, dir+"/big/00", "", 0o600)
+			return nil
+		}, "/big/00 is not a directory"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"aliasmx/internal/mail"
 	"aliasmx/queue"
@@ -21,6 +22,9 @@ type Store struct {
 	now       func() time.Time
 	ids       *mail.IDSource
 	db        *pebble.DB
+	disk      vfs.FS
+	identity  identity
+	firstID   mail.QueueID // no ID below it was made by this process
 	spool     *spool
 	space     *space
 	committer *committer
@@ -29,6 +33,7 @@ type Store struct {
 	release   []io.Closer
 	stop      func()        // ends reclaim
 	reclaimed chan struct{} // it has ended
+	scrubbed  chan struct{} // scrub has, which stop ends as well
 	counts    counts
 
 	mu        sync.Mutex // guards what follows
@@ -40,6 +45,8 @@ type Store struct {
 	tally     tally
 	highWater mail.QueueID // no ID above it is on disk
 	lastUsed  mail.QueueID // the highest ID of a message
+
+	adopting sync.Mutex // held by the one adoption under way
 
 	life    sync.Mutex // guards closed, and calls.Add against calls.Wait
 	closed  bool
@@ -111,6 +118,7 @@ func (s *Store) Close() error {
 	if err = s.failure(); err == nil {
 		s.calls.Wait()
 		<-s.reclaimed
+		<-s.scrubbed
 		s.committer.close()
 		err = s.failure()
 	}
@@ -148,6 +156,7 @@ type Stats struct {
 	Outcomes uint64 // applied
 	Batches  uint64 // written to the log
 	Corrupt  uint64 // messages moved to the corrupt queue
+	Scrubbed uint64 // messages read by the weekly check
 	Active   int    // messages with claimed jobs
 	Memory   int64  // bytes of bodies in memory
 	Free     int64  // bytes free on the disk when last looked at; -1: unknown
@@ -156,7 +165,7 @@ type Stats struct {
 	LogBytes, TableBytes uint64
 }
 
-type counts struct{ messages, outcomes, batches, corrupt atomic.Uint64 }
+type counts struct{ messages, outcomes, batches, corrupt, scrubbed atomic.Uint64 }
 
 // Stats returns the figures.
 func (s *Store) Stats() Stats {
@@ -165,6 +174,7 @@ func (s *Store) Stats() Stats {
 		Outcomes: s.counts.outcomes.Load(),
 		Batches:  s.counts.batches.Load(),
 		Corrupt:  s.counts.corrupt.Load(),
+		Scrubbed: s.counts.scrubbed.Load(),
 		Memory:   s.memory.used.Load() + s.cache.used.Load(),
 		Free:     s.space.lastFree(),
 	}

@@ -39,6 +39,7 @@ type Store struct {
 	wakes     wakes
 	highWater mail.QueueID // no ID above it is on disk
 	lastUsed  mail.QueueID // the highest ID of a message
+	nextJob   uint32       // no job that was given out has this number or a higher one
 
 	life    sync.Mutex // guards closed, and calls.Add against calls.Wait
 	closed  bool

@@ -20,9 +20,9 @@ import (
 
 // damagedQueue makes a queue with small and large, new and deferred mail, and closes
 // it. Much of it is in tables, the rest in the log.
-func damagedQueue(t *testing.T) (*vfs.MemFS, *ledger) {
+func damagedQueue(t *testing.T) (*disk, *ledger) {
 	t.Helper()
-	disk, book := vfs.NewCrashableMem(), newLedger()
+	disk, book := newDisk(), newLedger()
 	for round := range uint64(3) {
 		s, err := pebblestore.Open(crashOptions(disk))
 		if err != nil {
@@ -113,7 +113,7 @@ func TestDamage(t *testing.T) {
 			case i < 4:
 				what, change = path+" cut", func(b []byte) []byte { return append([]byte{}, b[:rng.IntN(len(b)+1)]...) }
 			}
-			clone := disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rng})
+			clone := disk.killed()
 			before := checksum(t, clone, path)
 			rewrite(t, clone, path, change)
 			if checksum(t, clone, path) == before {

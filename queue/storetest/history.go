@@ -78,11 +78,11 @@ func (h *History) Model(state, limit int) *Model {
 }
 
 // Back makes a state the last one that was asked for: what came after it has not happened.
-// It is not safe for that.
-func (h *History) Back(state int) {
+// What is safe is no later than sure.
+func (h *History) Back(sure, state int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.asked, h.sure = state, min(state, h.sure)
+	h.asked, h.sure = state, min(state, sure)
 	for id, changes := range h.changes {
 		for len(changes) > 0 && changes[len(changes)-1].state > state {
 			changes = changes[:len(changes)-1]

@@ -25,7 +25,11 @@ type Play struct {
 	// History, when there is one, learns each state before the store is asked for it, and
 	// when the store has said that it is safe.
 	History *History
-	Large   int // size of large bodies
+	// Dead is closed when the store has failed for good: what it was given is not answered
+	// any more. nil: it does not fail.
+	Dead  <-chan struct{}
+	Large int  // size of large bodies
+	Often bool // every third body is large, not every tenth
 
 	rng   *rand.Rand
 	steps int
@@ -150,8 +154,8 @@ func (p *Play) letter(report bool) (*mail.Envelope, []byte) {
 	switch {
 	case report:
 		env.Sender, env.Flags = mail.Address{}, env.Flags|mail.FlagNotice
-	case p.rng.IntN(10) == 0:
-		body = make([]byte, p.Large/2+p.rng.IntN(p.Large))
+	case p.rng.IntN(10) == 0 || p.Often && p.rng.IntN(4) == 0:
+		body = make([]byte, p.Large/2+p.rng.IntN(p.Large/2))
 	case p.rng.IntN(12) == 0:
 		env.Flags |= mail.FlagHold
 	}

@@ -137,7 +137,16 @@ func (p *Play) outcomes(n int) (touched mail.QueueID, err error) {
 			wait.Done()
 		})
 	}
-	wait.Wait()
+	answered := make(chan struct{})
+	go func() {
+		wait.Wait()
+		close(answered)
+	}()
+	select {
+	case <-answered:
+	case <-p.Dead:
+		return 0, errors.New("Apply: the store has failed")
+	}
 	for _, r := range results {
 		if r.got.Err != nil || r.got.Removed != r.want.Removed {
 			return 0, fmt.Errorf("Apply %+v\n got %+v\nwant %+v", r.outcome, r.got, r.want)

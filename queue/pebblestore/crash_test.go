@@ -42,6 +42,10 @@ func TestCrash(t *testing.T) {
 			t.Parallel()
 			count(t, &cycles)(birth(births, nil))
 		})
+		t.Run("bucket", func(t *testing.T) {
+			t.Parallel()
+			count(t, &cycles)(bucket(nil))
+		})
 		for seed := range lines {
 			t.Run(fmt.Sprintf("line %d", seed), func(t *testing.T) {
 				t.Parallel()
@@ -75,8 +79,12 @@ func count(t *testing.T, cycles *atomic.Int64) func(n int, err error) {
 func boundaries(seed uint64, generations int, lie func(path string) bool) (cycles int, err error) {
 	l := newLife(seed, seed%2 == 1)
 	l.look = atSyncs(lie)
+	steps := 60
+	if l.flushes {
+		steps = 140
+	}
 	for g := range generations {
-		if err := l.live(60, seed*100+uint64(g)); err != nil {
+		if err := l.live(steps, seed*100+uint64(g)); err != nil {
 			return cycles, fmt.Errorf("life %d, generation %d: %w", seed, g, err)
 		}
 		n, err := l.verifyAll()

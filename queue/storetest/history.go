@@ -203,3 +203,61 @@ func (f *found) same(s queue.Store, want *message) error {
 	}
 	return nil
 }
+
+// Damage is how a store differs from what it should hold.
+type Damage struct {
+	Lost    []mail.QueueID // not listed
+	Refused []mail.QueueID // listed, and not to be had: in the corrupt queue, or an error
+	Altered []mail.QueueID // given out, and not what was stored at any time
+	Changed []mail.QueueID // whole, and in another state; or there, and should be gone
+}
+
+// Compare tells how a store that was damaged differs from a state.
+func (h *History) Compare(s queue.Store, state int) (d Damage, err error) {
+	seen, err := observe(s)
+	if err != nil {
+		return d, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for id, changes := range h.changes {
+		want, got := at(changes, state), seen[id]
+		delete(seen, id)
+		switch {
+		case want == nil && got == nil:
+		case got == nil:
+			d.Lost = append(d.Lost, id)
+		case got.listed.Queue == "corrupt":
+			d.Refused = append(d.Refused, id)
+		case want != nil && got.same(s, want) == nil:
+		default:
+			err := error(nil)
+			for _, c := range changes {
+				if c.m == nil {
+					continue
+				}
+				if err = sameStored(s, c.m); err == nil {
+					break
+				}
+			}
+			_, body, lerr := s.Load(context.Background(), id)
+			if lerr == nil {
+				_, lerr = ReadBody(body)
+			}
+			switch {
+			case lerr != nil:
+				d.Refused = append(d.Refused, id)
+			case err != nil:
+				d.Altered = append(d.Altered, id)
+			default:
+				d.Changed = append(d.Changed, id)
+			}
+		}
+	}
+	for id, got := range seen {
+		if got.listed.Queue != "corrupt" {
+			d.Altered = append(d.Altered, id)
+		}
+	}
+	return d, nil
+}

@@ -45,6 +45,7 @@ var arrows = map[string][]string{
 	"internal/table/ldaptable":   {"internal/table", "internal/table/dbtable"},
 
 	"internal/dns":       {},
+	"internal/shaping":   {"internal/mail"},
 	"internal/certs":     {},
 	"internal/postconf":  {},
 	"internal/sock":      {},

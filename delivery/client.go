@@ -17,6 +17,7 @@ type Client struct {
 	set     atomic.Pointer[settings]
 	refused refusedLogins
 	noBdat  distrust
+	hosts   hostTable
 
 	ctx  context.Context // ends with Close
 	stop context.CancelCauseFunc
@@ -69,16 +70,21 @@ func (c *Client) Work(ctx context.Context, dest mail.Dest, src mail.Source) {
 
 	w := &worker{c: c, dest: dest}
 	set := c.settings(dest)
-	kind := dest.Transport()
-	if like := set.Transports[kind]; like != "" {
-		kind = like
-	}
-	switch kind {
-	case "smtp", "relay":
-		w.proto = protoSMTP
-	case "lmtp":
-		w.proto = protoLMTP
-	}
+	w.proto = set.protocol(dest.Transport())
 	w.use(set)
 	w.work(ctx, src)
+}
+
+// protocol is what a transport speaks.
+func (s *settings) protocol(transport string) protocol {
+	if like := s.Transports[transport]; like != "" {
+		transport = like
+	}
+	switch transport {
+	case "smtp", "relay":
+		return protoSMTP
+	case "lmtp":
+		return protoLMTP
+	}
+	return protoNone
 }

@@ -25,6 +25,8 @@ type host struct {
 	port uint16
 	pref uint16 // of the MX record
 	best bool   // of the best preference there is
+
+	shunned bool // in penalty, while others are not
 }
 
 // place is "name[address]", as the log and reasons show it.
@@ -138,7 +140,11 @@ func loop(class uint16, domain string) *failure {
 // isSelf recognises ourselves by address, as Postfix does, and by name, as RFC 5321
 // section 5.1 wants: behind address translation only the name is known here.
 func (s *search) isSelf(h host) bool {
-	return s.OwnAddrs(h.addr) || slices.ContainsFunc(s.selfNames, func(n string) bool { return n != "" && strings.EqualFold(n, h.name) })
+	return s.OwnAddrs(h.addr) || s.isOwnName(h.name)
+}
+
+func (s *search) isOwnName(name string) bool {
+	return slices.ContainsFunc(s.selfNames, func(n string) bool { return n != "" && strings.EqualFold(n, name) })
 }
 
 // addrs looks up one host. What goes wrong is kept in s.why, where a soft error is not

@@ -45,6 +45,11 @@ type Options struct {
 	// MXAddressLimit is smtp_mx_address_limit, MXSessionLimit smtp_mx_session_limit; 0 is
 	// 5 and 2, less than 0 no limit.
 	MXAddressLimit, MXSessionLimit int
+	// HostConnectionLimit is smtp_host_connection_limit, how many connections are open to one
+	// address and port at a time; 0 is no limit. HostConnections, when not nil, has another
+	// for a host of a next hop (domain); 0 says nothing. It is asked before each connection.
+	HostConnectionLimit int
+	HostConnections     func(ctx context.Context, domain, host string) int
 	// DeferNoMXAddress is smtp_defer_if_no_mx_address_found.
 	DeferNoMXAddress bool
 	// RelayHost is relayhost: what is wrong with it is an error of the configuration, for

@@ -20,6 +20,7 @@ type round struct {
 	lastHop bool     // no other next hop comes after this
 	open    *session // to the first host, when it is there already
 	hop     nextHop
+	full    bool // there was no slot at a host: this is ours to bear, and no host's turn
 }
 
 // run tells whether the connection that was there already turned out to be stale; then
@@ -29,10 +30,20 @@ func (r *round) run(ctx context.Context) (stale bool) {
 	plain := false // this host once more, without TLS
 	again := false // this host once more
 	tried, talks := 0, 0
+	from := 0
+	if r.open != nil {
+		from = 1
+	}
+	r.w.c.hosts.arrange(r.hosts, from, set.Now())
 	for i := 0; i < len(r.hosts); {
 		tried++
-		last := i == len(r.hosts)-1 || tried == set.MXAddressLimit
-		s, ready := r.session(ctx, i, plain, r.lastHop && last)
+		end := i == len(r.hosts)-1 || tried == set.MXAddressLimit
+		last := end || r.hosts[i+1].shunned && !r.hosts[i].shunned // those in penalty are for want of others
+		s, ready := r.session(ctx, i, plain, again, r.lastHop && last)
+		if r.full {
+			r.lastHop = true
+			return false
+		}
 		if ready {
 			if talks++; talks == set.MXSessionLimit {
 				last = true
@@ -48,7 +59,7 @@ func (r *round) run(ctx context.Context) (stale bool) {
 			}
 		}
 		j.nextHost()
-		done := len(j.left) == 0 || last && !again
+		done := len(j.left) == 0 || last && !again && (end || s != nil)
 		switch {
 		case s == nil:
 		case ready && done && !again && s.mayServe() && ctx.Err() == nil:
@@ -71,15 +82,28 @@ func (r *round) run(ctx context.Context) (stale bool) {
 
 // session gives a connection to a host, ready for mail or not: then the job has been
 // told why. It is nil when there was none at all.
-func (r *round) session(ctx context.Context, i int, plain, final bool) (s *session, ready bool) {
+func (r *round) session(ctx context.Context, i int, plain, again, final bool) (s *session, ready bool) {
 	if s, r.open = r.open, nil; s != nil {
 		return s, true
 	}
-	w, h := r.w, r.hosts[i]
+	w := r.w
 	if ctx.Err() != nil {
 		r.j.note(stopping())
 		return nil, false
 	}
+	free, full := r.slot(ctx, i, again)
+	if full != nil {
+		r.full = true
+		r.j.note(full)
+		return nil, false
+	}
+	w.free = free // in case of a panic
+	defer func() {
+		if s == nil {
+			free()
+		}
+	}()
+	h := r.hosts[i]
 	choice, err := w.tlsFor(ctx, r.domain, h.name)
 	if err != nil {
 		w.log.Warn("TLS policy lookup for " + r.domain + "/" + h.name + ": " + err.Error())
@@ -105,12 +129,16 @@ func (r *round) session(ctx context.Context, i int, plain, final bool) (s *sessi
 	}
 	nc, err := w.set.connect(ctx, &h)
 	if err != nil {
+		if isHosts(err) {
+			w.c.hosts.failed(&h, w.set.Now())
+		}
 		text := errorText(err)
 		r.j.note(siteFailure(mail.Code(4, 4, 1), "connect to "+h.relay()+": "+text))
 		w.log.Info(mail.EventConnectErr, mail.KeyRelay, h.relay(), mail.KeyReason, text)
 		return nil, false
 	}
-	s = newSession(ctx, w, h, r.hop, nc)
+	w.c.hosts.worked(&h)
+	s = newSession(ctx, w, h, r.hop, nc, free)
 	s.mayLoop, s.final = r.mayLoop, final
 	return s, s.hello(ctx, r.j, choice)
 }

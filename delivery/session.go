@@ -77,6 +77,7 @@ type session struct {
 
 	conn   *wire.Conn
 	detach func() bool // ends the watch for the Client's end
+	free   func()      // gives back the slot at the host
 	reply  wire.Reply
 	cmd    []byte // the command being built
 	dots   wire.DotWriter
@@ -109,9 +110,10 @@ type session struct {
 	xforward xforward
 }
 
-func newSession(ctx context.Context, w *worker, h host, hop nextHop, nc net.Conn) *session {
+func newSession(ctx context.Context, w *worker, h host, hop nextHop, nc net.Conn, free func()) *session {
 	s := &session{
-		set: w.set, log: w.log, c: w.c, resume: w.set.sessions, proto: w.proto, host: h, domain: hop.domain,
+		free: free,
+		set:  w.set, log: w.log, c: w.c, resume: w.set.sessions, proto: w.proto, host: h, domain: hop.domain,
 		place: h.place(), relay: h.relay(), born: w.set.Now(), hop: hop, auth: auth{refused: &w.c.refused},
 		conn: wire.NewConn(nc, w.set.Timeouts.Helo),
 	}
@@ -126,7 +128,8 @@ func (s *session) offers(e extension) bool { return s.extensions&e == e }
 func (s *session) mayServe() bool {
 	limit := s.set.ReuseCount
 	return !s.dead && !s.noReuse && s.conn.Err() == nil && s.set.CacheTime >= 0 &&
-		(limit <= 0 || s.uses < limit) && s.limits.mayMail(s.uses) && s.set.Now().Sub(s.born) < s.set.ReuseTime
+		(limit <= 0 || s.uses < limit) && s.limits.mayMail(s.uses) && s.set.Now().Sub(s.born) < s.set.ReuseTime &&
+		(s.uses < slotTurn || !s.c.hosts.wanted(&s.host))
 }
 
 // end says QUIT, if that can still be said, and closes. The answer is of no interest, but
@@ -142,6 +145,7 @@ func (s *session) end() {
 	s.dead = true
 	s.detach()
 	s.conn.Close()
+	s.free()
 }
 
 // ask sends what was written and reads one reply.

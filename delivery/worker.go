@@ -28,11 +28,16 @@ type worker struct {
 	lastHop bool
 
 	job job // the one under way
+	// leaving ends when Work is to return: an attempt that has no connection yet goes no
+	// further.
+	leaving context.Context
+	free    func() // gives back the slot of the last connection; nil: there was none
 }
 
 // work delivers what src has.
 func (w *worker) work(ctx context.Context, src mail.Source) {
 	defer w.hangUp()
+	w.leaving = ctx
 	for idle := time.Duration(0); ; {
 		a, ok := src.Next(ctx, idle)
 		if !ok {
@@ -50,6 +55,9 @@ func (w *worker) work(ctx context.Context, src mail.Source) {
 		idle = 0
 		if w.sess != nil {
 			idle = max(min(w.set.CacheTime, w.set.ReuseTime), 0)
+			if w.c.hosts.wanted(&w.sess.host) {
+				idle = 0 // others are to have its slot
+			}
 		}
 	}
 }
@@ -73,6 +81,9 @@ func (w *worker) attempt(a *mail.Attempt) (results []mail.Result, feedback mail.
 		if p := recover(); p != nil {
 			w.log.Error(fmt.Sprintf("panic: %v\n%s", p, debug.Stack()), mail.KeyQueueID, a.Env.ID.String())
 			w.hangUp()
+			if w.free != nil {
+				w.free()
+			}
 			j.left, j.aside, j.why = undecided(j), nil, local(mail.Code(4, 3, 0), "internal error")
 			results, feedback = j.finish()
 		}
@@ -114,7 +125,7 @@ func (w *worker) deliver(ctx context.Context, j *job) {
 	if s := w.sess; s != nil {
 		w.sess = nil
 		r := &round{w: w, j: j, hosts: w.route, domain: s.domain, mayLoop: s.mayLoop, direct: w.direct, lastHop: w.lastHop, open: s, hop: s.hop}
-		if stale := r.run(ctx); !stale && (len(j.left) == 0 || w.lastHop) {
+		if stale := r.run(ctx); !stale && (len(j.left) == 0 || w.lastHop || r.full) {
 			return
 		}
 	}

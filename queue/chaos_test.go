@@ -125,7 +125,7 @@ func TestChaos(t *testing.T) {
 					store: memstore.New(memstore.Options{}), fates: map[mail.QueueID][]fate{},
 				}
 				defer c.store.Close()
-				p := queue.Params{MessageActiveLimit: 40, ProcessLimit: 6, DestinationConcurrencyLimit: 3}
+				p := queue.Params{MessageActiveLimit: 40, ProcessLimit: 6, Default: most(3)}
 				c.start(p)
 				for range 300 {
 					switch n := c.rnd.IntN(30); {

@@ -38,7 +38,7 @@ func TestDelivered(t *testing.T) {
 
 // Where much mail goes, a connection waits a while for more.
 func TestConnectionLingersInABustle(t *testing.T) {
-	in(t, queue.Params{DestinationConcurrencyLimit: 1}, func(r *rig) {
+	in(t, queue.Params{Default: most(1)}, func(r *rig) {
 		for range 12 {
 			r.send(sender, "b@dest.example")
 		}

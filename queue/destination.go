@@ -7,7 +7,7 @@ import (
 )
 
 // destination is what the scheduler knows of one transport and next hop. It exists
-// as long as there is mail for it, a connection to it, or trouble with it.
+// as long as there is mail for it or a connection to it.
 type destination struct {
 	name mail.Dest
 
@@ -15,64 +15,113 @@ type destination struct {
 	// that was implausibly far away, until when a claim has to reach to find it.
 	due   time.Time
 	reach time.Time
-	// A claim is under way: how many jobs it may bring, and what became due meanwhile.
+	wake  Wake // jobs that need not wait until they are due
+	// A claim is under way: how many jobs it may bring, for which site it is counted, and
+	// what became due meanwhile.
 	claiming int
+	claimFor *site
 	heard    time.Time
 
-	ring []Job // loaded, waiting, in order of arrival
+	jobs *ring // loaded, waiting; nil, or empty: none
+
+	site     *site // nil: not known yet
+	place    int   // in site.dests
+	locating bool  // somebody has been asked
+	located  time.Time
+
+	hold *trouble // an operator wants nothing to be tried
 
 	conns    int // connections
 	busy     int // of them, those that may get another job
 	attempts int // under way
-	win      window
 
 	lastDone time.Time // when an attempt ended last
 	streak   int       // how many ended without a pause of streakPause between two
 
-	deadUntil time.Time // zero: not dead. Past: one attempt is made to see
-	deaths    int       // in a row
-	why       trouble
-
-	line   *line     // of first and more of the scheduler, the one it stands in
-	hungry bool      // it stands in the scheduler's line of that name
-	wake   time.Time // its place in timers; slot -1: none
-	slot   int
+	line      *line[*destination] // of first and more of its site, the one it stands in
+	hungry    bool                // it stands in the scheduler's line of that name
+	starved   bool                // it stands in its site's
+	unlocated bool                // likewise
+	alarm     alarm
 }
-
-// phase says how a destination may be used.
-type phase uint8
-
-const (
-	alive   phase = iota
-	dead          // not at all
-	probing       // by one attempt at a time
-)
 
 func (d *destination) phase(now time.Time) phase {
 	switch {
-	case d.deadUntil.IsZero():
-		return alive
-	case now.Before(d.deadUntil):
+	case d.hold != nil:
 		return dead
+	case d.site == nil:
+		return alive
 	}
-	return probing
+	return d.site.phase(now)
 }
 
-// width is how many attempts at once it may have now.
-func (d *destination) width(now time.Time) int {
-	switch d.phase(now) {
-	case alive:
-		return d.win.size
-	case probing:
-		return 1
+// why is why a dead destination is not tried.
+func (d *destination) why() trouble {
+	if d.hold != nil {
+		return *d.hold
 	}
-	return 0
+	return d.site.why
 }
 
-// wantsConnection: a job waits that no open connection is going to fetch.
-func (d *destination) wantsConnection(now time.Time) bool {
-	return len(d.ring) > 0 && d.busy < d.width(now)
+// waiting is how many jobs are loaded and wait.
+func (d *destination) waiting() int {
+	if d.jobs == nil {
+		return 0
+	}
+	return d.jobs.len()
 }
+
+// stored is how many of them came from the store.
+func (d *destination) stored() int {
+	if d.jobs == nil {
+		return 0
+	}
+	return d.jobs.stored.len()
+}
+
+func (d *destination) push(j Job, stored bool) {
+	defer d.tally(d.waiting(), d.stored())
+	if d.jobs == nil {
+		d.jobs = &ring{}
+	}
+	if stored {
+		d.jobs.stored.push(j)
+	} else {
+		d.jobs.fresh.push(j)
+	}
+}
+
+func (d *destination) pop() Job {
+	defer d.tally(d.waiting(), d.stored())
+	return d.jobs.pop()
+}
+
+// take takes the waiting jobs out that match.
+func (d *destination) take(match func(*Job) bool) []Job {
+	if d.jobs == nil {
+		return nil
+	}
+	defer d.tally(d.waiting(), d.stored())
+	return d.jobs.take(match)
+}
+
+// tally keeps the site's account of what waits, after a change of what there was.
+func (d *destination) tally(waiting, stored int) {
+	if d.site != nil {
+		d.site.waiting += d.waiting() - waiting
+		d.site.stored += d.stored() - stored
+	}
+	d.spare()
+}
+
+// spare gives up the ring when it is empty and not about to be used again.
+func (d *destination) spare() {
+	if d.waiting() == 0 && d.conns == 0 {
+		d.jobs = nil
+	}
+}
+
+func every(*Job) bool { return true }
 
 // wantsJobs: there is something to claim, and room for it. Of a dead destination
 // only what is overdue by a whole maximal_backoff_time is fetched, to be deferred
@@ -85,19 +134,23 @@ func (d *destination) wantsJobs(now time.Time, p *Params) bool {
 // nextLook is when the store is to be asked for jobs; zero: not before something
 // else happens.
 func (d *destination) nextLook(now time.Time, p *Params) time.Time {
-	if d.due.IsZero() || d.claiming > 0 || len(d.ring) > ringSize/2 {
+	if d.due.IsZero() || d.claiming > 0 || d.stored() > ringSize/2 {
 		return time.Time{}
 	}
 	switch d.phase(now) {
 	case dead:
-		if overdue := d.due.Add(p.MaximalBackoff); overdue.Before(d.deadUntil) {
+		overdue := d.due.Add(p.MaximalBackoff)
+		if d.hold != nil || overdue.Before(d.site.deadUntil) {
 			return overdue
 		}
-		return later(d.due, d.deadUntil)
+		return later(d.due, d.site.deadUntil)
 	case probing:
-		if len(d.ring) > 0 || d.attempts > 0 {
+		if st := d.site; st.waiting > 0 || st.attempts > 0 || st.claiming > 0 {
 			return time.Time{}
 		}
+	}
+	if !d.wake.Before.IsZero() {
+		return sooner(d.due, now)
 	}
 	return d.due
 }
@@ -120,13 +173,13 @@ func (d *destination) hear(due, now time.Time, p *Params) {
 	d.due = sooner(d.due, due)
 }
 
-func (d *destination) pop() Job {
-	j := d.ring[0]
-	d.ring[0] = Job{}
-	if d.ring = d.ring[1:]; len(d.ring) == 0 {
-		d.ring = nil
+// rouse makes jobs that wait in the store be claimed before they are due.
+func (d *destination) rouse(w Wake) {
+	if d.due.IsZero() && d.claiming == 0 {
+		return // there are none
 	}
-	return j
+	w.All = w.All || d.wake.All
+	d.wake = w
 }
 
 // count notes that an attempt has ended.
@@ -151,7 +204,8 @@ func (d *destination) lively(now time.Time) bool {
 
 // idle: nothing is left that would have to be remembered.
 func (d *destination) idle(now time.Time) bool {
-	return len(d.ring) == 0 && d.claiming == 0 && d.conns == 0 && d.due.IsZero() && d.phase(now) != dead && !d.lately(now)
+	return d.waiting() == 0 && d.claiming == 0 && d.conns == 0 && d.due.IsZero() && d.hold == nil &&
+		!d.locating && !d.unlocated && !d.hungry && !d.starved && !d.lately(now) && d.phase(now) != dead
 }
 
 // sooner is the earlier of two times, of which zero means never.

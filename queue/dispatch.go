@@ -6,9 +6,9 @@ import (
 )
 
 // Jobs meet connections here. A connection that is open is given work before a new
-// one is opened; it leaves when its destination has no more and is not lively, when
-// its window has shrunk, when it has been used enough, or when other destinations have waited for a
-// slot while it had its turn.
+// one is opened; it leaves when its destination has no more and is not lively, when the
+// site's window has shrunk, when it has been used enough, or when others have waited for a
+// slot, or for one at the same site, while it had its turn.
 
 // conn is one connection, as the scheduler sees it.
 type conn struct {
@@ -28,9 +28,9 @@ const (
 	leaving              // was refused
 )
 
-// startReady opens connections for the destinations that want one, as long as there
-// are slots: first for those that have none, then for those that want more, in turn.
-// When there are no slots, connections that only linger have to go.
+// startReady opens connections for the sites that want one, as long as there are slots:
+// first for those that have none, then for those that want more, in turn. When there are
+// no slots, connections that only linger have to go.
 func (s *scheduler) startReady() {
 	for s.wanted() > 0 {
 		if len(s.conns) >= s.params.ProcessLimit {
@@ -43,28 +43,35 @@ func (s *scheduler) startReady() {
 		if len(*from) == 0 {
 			from = &s.more
 		}
-		d := from.pop()
-		d.line = nil
-		if d.wantsConnection(s.now) {
-			s.start(d)
+		st := from.pop()
+		st.line = nil
+		var d *destination
+		if st.wants(s.now) {
+			d = st.next()
 		}
+		if d == nil {
+			s.attendSite(st)
+			continue
+		}
+		s.start(d)
 		s.attend(d) // which puts it at the end of a line if it wants another
 	}
 }
 
-// wanted is how many destinations stand in line for a connection.
+// wanted is how many sites stand in line for a connection.
 func (s *scheduler) wanted() int { return len(s.first) + len(s.more) }
 
-// queueUp puts d in the line where it belongs, if it wants a connection.
-func (s *scheduler) queueUp(d *destination) {
-	if !d.wantsConnection(s.now) {
-		return // startReady finds out, if it stands in one
+// standInLine puts d in the line of its site where it belongs, if it has a job.
+func (s *scheduler) standInLine(d *destination) {
+	if d.waiting() == 0 {
+		return // site.next finds out, if it stands in one
 	}
-	line := &s.more
+	st := d.site
+	line := &st.more
 	if d.busy == 0 {
-		line = &s.first
+		line = &st.first
 	}
-	if d.line == line || d.line == &s.first {
+	if d.line == line || d.line == &st.first {
 		return
 	}
 	if d.line != nil {
@@ -74,14 +81,57 @@ func (s *scheduler) queueUp(d *destination) {
 	line.push(d)
 }
 
+// queueUp puts a site in the line where it belongs, if it wants a connection.
+func (s *scheduler) queueUp(st *site) {
+	if !st.wants(s.now) {
+		return
+	}
+	line := &s.more
+	if st.busy == 0 {
+		line = &s.first
+	}
+	if st.line == line || st.line == &s.first {
+		return
+	}
+	if st.line != nil {
+		st.line.remove(st)
+	}
+	st.line = line
+	line.push(st)
+}
+
 func (s *scheduler) start(d *destination) {
 	s.lastID++
 	c := &conn{id: s.lastID, dest: d, began: s.now, jobs: 1}
 	s.conns[c.id] = c
 	d.conns++
 	d.busy++
-	d.attempts++
+	d.site.conns++
+	d.site.busy++
+	s.begin(d)
 	s.do(actStart{conn: c.id, dest: d.name, job: d.pop()})
+}
+
+// begin notes that an attempt begins.
+func (s *scheduler) begin(d *destination) {
+	d.attempts++
+	d.site.attempts++
+	d.site.pace.begin(s.now, &d.site.params, &d.site.limits)
+}
+
+// serveWaiting gives jobs to connections that wait for some.
+func (s *scheduler) serveWaiting(st *site) {
+	for i := 0; i < len(s.waiting) && st.waiting > 0; {
+		c := s.waiting[i]
+		if c.dest.site != st || c.dest.waiting() == 0 {
+			i++
+			continue
+		}
+		if st.attempts >= st.width(s.now) || !st.pace.ready(s.now) {
+			return
+		}
+		s.grant(c, c.dest.pop()) // which takes it out of s.waiting
+	}
 }
 
 // grant gives a job to a connection that has asked.
@@ -89,7 +139,7 @@ func (s *scheduler) grant(c *conn, j Job) {
 	s.stopWaiting(c)
 	c.state = attempting
 	c.jobs++
-	c.dest.attempts++
+	s.begin(c.dest)
 	s.do(actGive{conn: c.id, job: j, ok: true})
 }
 
@@ -97,37 +147,36 @@ func (s *scheduler) grant(c *conn, j Job) {
 func (s *scheduler) refuse(c *conn) {
 	s.stopWaiting(c)
 	c.state = leaving
-	c.dest.busy--
+	s.unbusy(c.dest)
+	c.dest.site.leaving++
 	s.leaving++
 	s.do(actGive{conn: c.id})
 }
 
+func (s *scheduler) unbusy(d *destination) {
+	d.busy--
+	d.site.busy--
+}
+
 func (s *scheduler) stopWaiting(c *conn) {
 	if c.state == waiting {
+		c.dest.site.lingers--
 		s.waiting = slices.DeleteFunc(s.waiting, func(w *conn) bool { return w == c })
 	}
 }
 
-// waitingAt is the connection of d that has waited longest for work.
-func (s *scheduler) waitingAt(d *destination) *conn {
-	for _, c := range s.waiting {
-		if c.dest == d {
-			return c
-		}
-	}
-	return nil
-}
-
 // ask is a connection's wish for another job.
 func (s *scheduler) ask(c *conn, linger bool) {
-	d := c.dest
+	d, st := c.dest, c.dest.site
+	ready := st.pace.ready(s.now)
 	switch {
-	case s.closing, d.phase(s.now) == dead, d.busy > d.width(s.now), s.usedUp(c), s.overstays(c):
+	case s.closing, d.phase(s.now) == dead, st.busy > st.width(s.now), s.usedUp(c), s.overstays(c):
 		s.refuse(c)
-	case len(d.ring) > 0:
+	case d.waiting() > 0 && ready:
 		s.grant(c, d.pop())
-	case linger && d.lively(s.now) && !s.crowded():
+	case linger && (d.lively(s.now) || d.waiting() > 0) && !s.crowded():
 		c.state = waiting
+		st.lingers++
 		s.waiting = append(s.waiting, c)
 	default:
 		s.refuse(c)
@@ -147,17 +196,22 @@ func (s *scheduler) crowded() bool {
 	return s.wanted() > 0 && len(s.conns) >= s.params.ProcessLimit
 }
 
-// overstays: others wait for a slot, and this connection's destination has more of
-// them than they have, or the connection has had its turn. No more leave than others
-// wait.
+// overstays: others wait for a slot, and this connection's site has more of them than
+// they have, or the connection has had its turn. At its site likewise: other destinations
+// wait for one of its connections. No more leave than others wait.
 func (s *scheduler) overstays(c *conn) bool {
+	st := c.dest.site
+	had := c.jobs >= turn
+	if st.conns >= st.width(s.now) && st.leaving < len(st.first) && (c.dest.busy > 1 || had) {
+		return true
+	}
 	if !s.crowded() || s.leaving >= s.wanted() {
 		return false
 	}
 	if len(s.first) > 0 {
-		return c.dest.busy > 1 || c.jobs >= turn
+		return st.busy > 1 || had
 	}
-	return s.more[0].busy+1 < c.dest.busy
+	return s.more[0].busy+1 < st.busy
 }
 
 func (s *scheduler) giveUp(c *conn) {
@@ -168,71 +222,59 @@ func (s *scheduler) giveUp(c *conn) {
 }
 
 // done takes the report of an attempt.
-func (s *scheduler) done(c *conn, v verdict, why trouble) {
-	d := c.dest
+func (s *scheduler) done(c *conn, ev evDone) {
+	d, st := c.dest, c.dest.site
 	c.state = between
 	d.attempts--
+	st.attempts--
 	d.count(s.now)
-	switch v {
-	case good:
-		s.revive(d)
-		d.win.good(&s.params, d.name.Transport(), d.busy)
-	case bad:
-		if d.phase(s.now) != alive || d.win.bad(&s.params) {
-			s.kill(d, why)
+	st.pace.end(s.now, st.rateDelay())
+	switch {
+	case st.asksForLess(ev.reply):
+		s.revive(st)
+		if st.pace.slower(s.now) {
+			st.win.halve()
+		}
+	case ev.verdict == good:
+		s.revive(st)
+		if st.pace.ease(s.now); st.pace.spacing == 0 {
+			st.win.good(&st.params, st.busy, st.most(&s.params))
+		}
+	case ev.verdict == bad:
+		if st.phase(s.now) != alive || st.win.bad(&st.params) {
+			s.kill(st, ev.why)
 		}
 	}
 	s.attend(d)
+	s.probe(st)
 }
 
 func (s *scheduler) skip(c *conn) {
 	c.state = between
 	c.dest.attempts--
+	c.dest.site.attempts--
 	s.attend(c.dest)
+	s.probe(c.dest.site)
 }
 
 func (s *scheduler) exit(c *conn) {
-	d := c.dest
+	d, st := c.dest, c.dest.site
 	switch c.state {
 	case leaving:
 		s.leaving--
+		st.leaving--
 	case attempting:
 		d.attempts--
+		st.attempts--
 		fallthrough
 	default:
 		s.stopWaiting(c)
-		d.busy--
+		s.unbusy(d)
 	}
 	delete(s.conns, c.id)
 	d.conns--
+	d.spare()
+	st.conns--
 	s.attend(d)
-}
-
-// kill stops the use of a destination for a while: minimal_backoff_time, twice as
-// long after each try that fails, up to maximal_backoff_time. What is loaded for it
-// is deferred.
-func (s *scheduler) kill(d *destination, why trouble) {
-	if d.phase(s.now) == dead {
-		return
-	}
-	pause := s.params.MinimalBackoff
-	for range min(d.deaths, 32) {
-		pause = min(2*pause, s.params.MaximalBackoff)
-	}
-	d.deaths++
-	d.streak = 0
-	d.deadUntil = s.now.Add(time.Duration(float64(pause) * s.jitter()))
-	d.why = why.suspended()
-	for c := s.waitingAt(d); c != nil; c = s.waitingAt(d) {
-		s.refuse(c)
-	}
-}
-
-// revive forgets that a destination was dead.
-func (s *scheduler) revive(d *destination) {
-	if d.deadUntil.IsZero() {
-		return
-	}
-	d.deadUntil, d.deaths = time.Time{}, 0
-	d.win = s.params.newWindow(d.name.Transport())
+	s.probe(st)
 }

@@ -9,6 +9,9 @@
 //
 // # Terms
 //
+// A destination is a transport and a next hop. A site is the hosts that answer for
+// destinations, for one or for ten thousand: what hosts bear is counted there.
+//
 // A job is what is left to do of one message at one destination. A job is in the
 // store, or loaded: waiting in its destination's ring, being attempted, or with an
 // outcome that is being recorded. A ring holds what has just arrived, and at most 32
@@ -38,9 +41,11 @@
 //   - A job that was handed out is reported once, or given back to the store.
 //   - A permanent failure is recorded by the commit that makes its report, or by a
 //     later one, never by an earlier.
-//   - No destination has more attempts under way than its window allows, and there are
-//     never more connections than ProcessLimit.
+//   - No site has more connections than its window allows, but for those that close when
+//     it has narrowed; and there are never more than ProcessLimit.
+//   - What waits because of its site is due when the site answers again. What a host has
+//     deferred for the message's own sake waits for its own time.
 //
-// The package knows neither SMTP nor DNS nor alias tables: Transport and Notifier,
+// The package knows neither SMTP nor DNS nor alias tables: Transport, Sites and Notifier,
 // declared here, are plugged in. It does not look into what it carries.
 package queue

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"time"
 
 	"aliasmx/internal/mail"
 )
@@ -24,6 +25,17 @@ func (q *Queue) Admit(size int64) error {
 		return q.refusal("take mail", err)
 	}
 	return nil
+}
+
+// FlowDelay is how long a client is to wait before the next message, because much more
+// comes than can be tried (postconf(5): in_flow_delay): what waits for its first attempt
+// without having found room in memory is ten times what has.
+func (q *Queue) FlowDelay() time.Duration {
+	p := q.params.Load()
+	if p.InFlowDelay <= 0 || q.behind.Load() <= 10*int64(p.MessageActiveLimit) {
+		return 0
+	}
+	return p.InFlowDelay
 }
 
 // NewID returns a queue ID for the log and for the message to be staged.

@@ -115,6 +115,16 @@ func expiredByHand() trouble {
 	}
 }
 
+// heldByHand is why mail for a destination that an operator holds is not tried.
+func heldByHand(reason string) *trouble {
+	text := "destination is on hold"
+	if reason != "" {
+		text += ": " + reason
+	}
+	t := trouble{status: mail.Status{Enhanced: mail.Code(4, 3, 2), Text: text}, reason: text}.suspended()
+	return &t
+}
+
 // suspended is why mail for a dead destination is not tried.
 func (t trouble) suspended() trouble {
 	const prefix = "delivery temporarily suspended: "

@@ -30,13 +30,28 @@ type (
 		heads  []DestHead
 		revive bool
 	}
-	// evRevive: forget which destinations are dead.
-	evRevive struct{}
+	// evFlush: all there is is to be tried, and who is dead forgotten.
+	evFlush struct{}
+	// evHold: an operator wants nothing to be tried at these destinations, for that reason;
+	// or, if not on, no longer.
+	evHold struct {
+		dests  []mail.Dest
+		reason string
+		on     bool
+	}
+	// evLocated answers actLocate.
+	evLocated struct {
+		dest   mail.Dest
+		site   mail.Site
+		failed bool
+	}
 	// evClaimed answers actClaim.
 	evClaimed struct {
 		dest   mail.Dest
 		jobs   []Job
 		next   time.Time // due time of the next unclaimed job, zero: none
+		wake   Wake      // as it was asked for
+		more   bool      // of those to be woken
 		failed bool
 	}
 	// evDrop: an operator has the message in hand; jobs of it that still wait at
@@ -65,6 +80,7 @@ type (
 		conn    connID
 		verdict verdict
 		why     trouble // when bad
+		reply   trouble // the first for which a host said that it does not take the mail now
 	}
 	// evSkip: the job it was given turned out to be none.
 	evSkip struct{ conn connID }
@@ -78,7 +94,9 @@ func (evParams) event()  {}
 func (evTick) event()    {}
 func (evArrived) event() {}
 func (evHeads) event()   {}
-func (evRevive) event()  {}
+func (evFlush) event()   {}
+func (evHold) event()    {}
+func (evLocated) event() {}
 func (evClaimed) event() {}
 func (evDrop) event()    {}
 func (evSettled) event() {}
@@ -109,11 +127,15 @@ type trouble struct {
 type action interface{ action() }
 
 type (
-	// actClaim: Claim at most max jobs of dest that are due at until.
+	// actLocate: ask which site a destination is at.
+	actLocate struct{ dest mail.Dest }
+	// actClaim: Claim at most max jobs of dest that are due at until; if there are fewer,
+	// those to be woken, too.
 	actClaim struct {
 		dest  mail.Dest
 		until time.Time
 		max   int
+		wake  Wake
 	}
 	// actStart: open a connection, which is granted its first job.
 	actStart struct {
@@ -138,6 +160,7 @@ type (
 	actDropped struct{ jobs []Job }
 )
 
+func (actLocate) action()  {}
 func (actClaim) action()   {}
 func (actStart) action()   {}
 func (actGive) action()    {}

@@ -105,11 +105,12 @@ func (l *link) Done(a *mail.Attempt, results []mail.Result, f mail.Feedback) {
 	if current == nil {
 		return
 	}
-	l.q.finish(current, results)
-	ev := evDone{conn: l.id, verdict: good}
+	ev := evDone{conn: l.id, verdict: good, reply: refusalIn(results)}
 	if f == mail.FeedbackBad {
 		ev.verdict, ev.why = bad, troubleIn(results)
+		current.trouble = true
 	}
+	l.q.finish(current, results)
 	l.q.tell(ev)
 }
 
@@ -176,6 +177,16 @@ func (l *link) leave() (job Job, removed, ok bool) {
 	removed = l.q.rounds.isRemoved(current.job.ID)
 	l.q.abandon(current.job, time.Time{})
 	return current.job, removed, true
+}
+
+// refusalIn is the first reply of a host that it does not take the mail now.
+func refusalIn(results []mail.Result) trouble {
+	for _, r := range results {
+		if r.State == mail.Deferred && r.RemoteMTA != "" {
+			return trouble{status: r.Status, reason: r.Reason}
+		}
+	}
+	return trouble{}
 }
 
 // troubleIn is the first thing that went wrong.

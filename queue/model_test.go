@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -26,12 +27,15 @@ type model struct {
 	asking  map[connID]bool // connections that are between attempts
 	lost    map[connID]bool // refused
 	served  map[mail.Dest]int
+	sites   int // how many sites there are; 0: each destination is one
 }
 
 // stored is a job in the store.
 type stored struct {
 	Job
 	claimed bool
+	late    time.Time // when it was deferred
+	trouble bool      // because of its destination
 }
 
 func newModel(t *testing.T, seed uint64, p Params) *model {
@@ -72,9 +76,22 @@ func (m *model) perform(a action) {
 		} else {
 			m.lost[a.conn] = true
 		}
+	case actLocate:
+		m.todo = append(m.todo, func() {
+			ev := evLocated{dest: a.dest, failed: m.rnd.IntN(10) == 0}
+			if !ev.failed {
+				n, _ := strconv.Atoi(a.dest.NextHop())
+				if m.rnd.IntN(20) == 0 { // its records change
+					n++
+				}
+				n %= m.sites
+				ev.site = mail.Site{Name: fmt.Sprint(n), Limits: mail.SiteLimits{Concurrency: 1 + n}}
+			}
+			m.tell(ev)
+		})
 	case actSuspend:
 		for _, j := range a.jobs {
-			m.todo = append(m.todo, func() { m.outcome(j, m.now.Add(m.s.params.MinimalBackoff)) })
+			m.todo = append(m.todo, func() { m.outcome(j, m.now.Add(m.s.params.MinimalBackoff), true) })
 		}
 	case actRelease:
 		m.release(a.jobs)
@@ -105,11 +122,16 @@ func (m *model) claim(a actClaim) {
 		}
 		return int(x.ID) - int(y.ID)
 	})
-	ev := evClaimed{dest: a.dest}
+	ev := evClaimed{dest: a.dest, wake: a.wake}
 	for _, s := range due {
-		if len(ev.jobs) == a.max || s.Due.After(a.until) {
-			ev.next = s.Due
-			break
+		woken := s.late.Before(a.wake.Before) && (s.trouble || a.wake.All)
+		switch {
+		case len(ev.jobs) == a.max && woken:
+			ev.more = true
+			fallthrough
+		case len(ev.jobs) == a.max, s.Due.After(a.until) && !woken:
+			ev.next = sooner(ev.next, s.Due)
+			continue
 		}
 		s.claimed = true
 		ev.jobs = append(ev.jobs, s.Job)
@@ -118,13 +140,13 @@ func (m *model) claim(a actClaim) {
 }
 
 // outcome records what became of a loaded job; a zero time ends it.
-func (m *model) outcome(j Job, next time.Time) {
+func (m *model) outcome(j Job, next time.Time, trouble bool) {
 	ev := evSettled{jobs: 1}
 	if next.IsZero() {
 		delete(m.store, j.ID)
 	} else {
 		s := m.store[j.ID]
-		s.claimed, s.Due = false, next
+		s.claimed, s.Due, s.late, s.trouble = false, next, m.now, trouble
 		s.Attempts++
 		ev.heads = []DestHead{{j.Dest, next}}
 	}
@@ -144,16 +166,17 @@ func (m *model) check(ev event) {
 	if conns > m.s.params.ProcessLimit {
 		m.t.Fatalf("%T: %d connections", ev, conns)
 	}
+	m.checkSites(ev)
 	waiting := 0
 	for _, d := range m.s.dests {
-		waiting += len(d.ring)
+		waiting += d.waiting()
 		if d.attempts != attempts[d.name] {
 			m.t.Fatalf("%T: %s has %d attempts, thinks %d", ev, d.name, attempts[d.name], d.attempts)
 		}
-		if limit := m.s.params.concurrency("smtp"); d.attempts > limit {
+		if limit := max(m.s.params.Default.ConcurrencyLimit, m.sites); d.attempts > limit {
 			m.t.Fatalf("%T: %s has %d attempts, limit %d", ev, d.name, d.attempts, limit)
 		}
-		if n, limit := len(d.ring)+d.claiming, m.s.params.MessageActiveLimit/2; n > limit+ringSize {
+		if n, limit := d.waiting()+d.claiming, m.s.params.MessageActiveLimit/2; n > limit+ringSize {
 			m.t.Fatalf("%T: %s has %d jobs waiting or coming, half of memory is %d", ev, d.name, n, limit)
 		}
 	}
@@ -165,10 +188,61 @@ func (m *model) check(ev event) {
 	}
 }
 
+// checkSites compares what sites count with what there is.
+func (m *model) checkSites(ev event) {
+	m.t.Helper()
+	type sum struct{ conns, busy, attempts, waiting, stored, claiming, hungry, starved, lingers int }
+	want, got := map[string]sum{}, map[string]sum{}
+	for _, d := range m.s.dests {
+		if d.site == nil {
+			if d.conns > 0 {
+				m.t.Fatalf("%T: %s has connections, and is nowhere", ev, d.name)
+			}
+			continue
+		}
+		if m.s.sites[d.site.key] != d.site || d.site.dests[d.place] != d {
+			m.t.Fatalf("%T: %s is at a site that does not know it", ev, d.name)
+		}
+		s := want[d.site.key]
+		s.conns, s.busy, s.attempts = s.conns+d.conns, s.busy+d.busy, s.attempts+d.attempts
+		s.waiting, s.stored = s.waiting+d.waiting(), s.stored+d.stored()
+		if d.hungry {
+			s.hungry++
+		}
+		if d.starved {
+			s.starved++
+		}
+		want[d.site.key] = s
+		if d.claimFor != nil {
+			s := want[d.claimFor.key]
+			s.claiming++
+			want[d.claimFor.key] = s
+		}
+	}
+	for _, c := range m.s.waiting {
+		s := want[c.dest.site.key]
+		s.lingers++
+		want[c.dest.site.key] = s
+	}
+	for _, st := range m.s.sites {
+		s := sum{st.conns, st.busy, st.attempts, st.waiting, st.stored, st.claiming, st.hungry, len(st.starved), st.lingers}
+		if s != (sum{}) {
+			got[st.key] = s
+		}
+		if n := st.most(&m.s.params); st.conns > max(n, st.leaving) && st.busy > n {
+			m.t.Fatalf("%T: %d connections at %q, of which %d stay; limit %d", ev, st.conns, st.key, st.busy, n)
+		}
+	}
+	maps.DeleteFunc(want, func(_ string, s sum) bool { return s == sum{} })
+	if !maps.Equal(got, want) {
+		m.t.Fatalf("%T: sites count %+v, there are %+v", ev, got, want)
+	}
+}
+
 // arrive commits a message for a destination.
 func (m *model) arrive(dest string) {
 	m.last++
-	j := Job{ID: m.last, Dest: mail.Dest("smtp:" + dest), Due: m.now}
+	j := Job{ID: m.last, Dest: mail.Dest("smtp:" + dest), Due: m.now, Bulk: m.rnd.IntN(4) == 0}
 	m.store[j.ID] = &stored{Job: j, claimed: true}
 	m.tell(evArrived{[]Job{j}})
 }
@@ -178,7 +252,7 @@ func (m *model) report(c connID, v verdict, next time.Time) {
 	j := m.running[c]
 	delete(m.running, c)
 	m.asking[c] = true
-	m.todo = append(m.todo, func() { m.outcome(j, next) })
+	m.todo = append(m.todo, func() { m.outcome(j, next, v == bad) })
 	m.tell(done(c, v))
 }
 
@@ -237,15 +311,18 @@ func TestModel(t *testing.T) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			shape := rand.New(rand.NewPCG(seed, 2))
 			p := Params{
-				ProcessLimit:                1 + shape.IntN(8),
-				DestinationConcurrencyLimit: 1 + shape.IntN(5),
-				InitialConcurrency:          1 + shape.IntN(5),
-				MessageActiveLimit:          1 + shape.IntN(100),
-				ConnectionReuseCount:        shape.IntN(3),
-				FailedCohortLimit:           1,
+				Default: fill(TransportParams{
+					ConcurrencyLimit: 1 + shape.IntN(5), InitialConcurrency: 1 + shape.IntN(5), FailedCohortLimit: 1,
+				}),
+				ProcessLimit:         1 + shape.IntN(8),
+				MessageActiveLimit:   1 + shape.IntN(100),
+				ConnectionReuseCount: shape.IntN(3),
 			}
 			m := newModel(t, seed, p)
 			dests := 1 + shape.IntN(12)
+			if seed%2 == 1 {
+				m.sites, m.s.asks = 1+shape.IntN(4), true
+			}
 			for range 1500 {
 				switch n := m.rnd.IntN(20); {
 				case n < 6:
@@ -259,10 +336,16 @@ func TestModel(t *testing.T) {
 						m.tell(evDrop{id, []mail.Dest{s.Dest}})
 					}
 				case n == 8 && m.rnd.IntN(10) == 0:
-					m.tell(evRevive{})
+					m.tell(evFlush{})
+				case n == 9 && m.rnd.IntN(5) == 0:
+					d := mail.Dest(fmt.Sprint("smtp:", m.rnd.IntN(dests)))
+					m.tell(evHold{dests: []mail.Dest{d}, on: m.rnd.IntN(2) == 0})
 				default:
 					m.act(false)
 				}
+			}
+			for d := range dests {
+				m.tell(evHold{dests: []mail.Dest{mail.Dest(fmt.Sprint("smtp:", d))}})
 			}
 			for step := 0; len(m.store) > 0; step++ {
 				if step > 200_000 {
@@ -282,6 +365,13 @@ func TestModel(t *testing.T) {
 			if m.s.loaded != 0 || len(m.s.conns) != 0 {
 				t.Errorf("at the end: %d jobs loaded, %d connections", m.s.loaded, len(m.s.conns))
 			}
+			m.now = m.now.Add(2 * m.s.params.MaximalBackoff) // longer than anything is remembered
+			for range 3 {
+				m.tell(evTick{})
+			}
+			if len(m.s.dests) != 0 || len(m.s.sites) != 0 || len(m.s.timers) != 0 {
+				t.Errorf("remembered for ever: %d destinations, %d sites, %d alarms", len(m.s.dests), len(m.s.sites), len(m.s.timers))
+			}
 		})
 	}
 }
@@ -290,7 +380,7 @@ func TestModel(t *testing.T) {
 // connection takes one tick for a message.
 func TestFairness(t *testing.T) {
 	const dests, ticks = 20, 400
-	m := newModel(t, 1, Params{ProcessLimit: 10, DestinationConcurrencyLimit: 20})
+	m := newModel(t, 1, Params{ProcessLimit: 10, Default: most(20)})
 	for range ticks {
 		for d := range dests {
 			for range 2 {
@@ -325,7 +415,7 @@ func TestFairness(t *testing.T) {
 
 // TestSlowDestinationDoesNotHoldUpOthers: its connections never report.
 func TestSlowDestinationDoesNotHoldUpOthers(t *testing.T) {
-	m := newModel(t, 1, Params{ProcessLimit: 50, DestinationConcurrencyLimit: 20, MessageActiveLimit: 1000})
+	m := newModel(t, 1, Params{ProcessLimit: 50, Default: most(20), MessageActiveLimit: 1000})
 	for range 5000 {
 		m.arrive("slow")
 	}

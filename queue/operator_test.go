@@ -37,6 +37,7 @@ func TestFlush(t *testing.T) {
 		if tries() != 6 {
 			t.Errorf("after FlushDest: %d attempts, want 6", tries())
 		}
+		r.wait(time.Second) // what was deferred in this very moment has been tried
 		if err := r.q.Flush(r.t.Context()); err != nil {
 			t.Error(err)
 		}
@@ -51,7 +52,7 @@ func TestFlush(t *testing.T) {
 }
 
 func TestFlushWakesTheDead(t *testing.T) {
-	in(t, queue.Params{DestinationConcurrencyLimit: 1}, func(r *rig) {
+	in(t, queue.Params{Default: most(1)}, func(r *rig) {
 		for i := range 10 {
 			to := fmt.Sprintf("r%d@dest.example", i)
 			r.hop.answer(to, "down")
@@ -60,6 +61,7 @@ func TestFlushWakesTheDead(t *testing.T) {
 		if r.q.Status(0).Dead != 1 {
 			t.Fatal("not dead")
 		}
+		r.wait(time.Second)
 		for i := range 10 {
 			r.hop.answer(fmt.Sprintf("r%d@dest.example", i), "")
 		}
@@ -73,7 +75,7 @@ func TestFlushWakesTheDead(t *testing.T) {
 
 // Hold while the message waits for a connection, and while it is being attempted.
 func TestHold(t *testing.T) {
-	in(t, queue.Params{DestinationConcurrencyLimit: 1}, func(r *rig) {
+	in(t, queue.Params{Default: most(1)}, func(r *rig) {
 		r.hop.slow("a@dest.example", time.Minute)
 		r.hop.answer("a@dest.example", "450 later")
 		a := r.send(sender, "a@dest.example")
@@ -170,7 +172,7 @@ func TestDuringAnAttempt(t *testing.T) {
 }
 
 func TestDeleteWhileWaiting(t *testing.T) {
-	in(t, queue.Params{DestinationConcurrencyLimit: 1}, func(r *rig) {
+	in(t, queue.Params{Default: most(1)}, func(r *rig) {
 		r.hop.slow("a@dest.example", time.Minute)
 		r.send(sender, "a@dest.example")
 		b := r.send(sender, "b@dest.example")

@@ -38,19 +38,14 @@ type Params struct {
 	MessageActiveLimit int
 	// ProcessLimit bounds the connections out in all, default_process_limit [100].
 	ProcessLimit int
-	// DestinationConcurrencyLimit is default_destination_concurrency_limit;
-	// TransportConcurrency overrides it by the transport's name
-	// (smtp_destination_concurrency_limit is "smtp"). 0: no limit but ProcessLimit.
-	DestinationConcurrencyLimit int
-	TransportConcurrency        map[string]int
-	InitialConcurrency          int // initial_destination_concurrency [5]
-	// PositiveFeedback, NegativeFeedback and FailedCohortLimit are
-	// default_destination_concurrency_positive_feedback, _negative_feedback and
-	// _failed_cohort_limit [1/4, 1/4, 2]. Postfix's 1, 1, 1 defers half of the mail for
-	// a server that limits connections, and suspends a small site for one bad minute.
-	PositiveFeedback  float64
-	NegativeFeedback  float64
-	FailedCohortLimit float64
+	// Default are the limits of transports that Transports does not name; all zero: the
+	// defaults in brackets at TransportParams.
+	Default    TransportParams
+	Transports map[string]TransportParams
+
+	// InFlowDelay is in_flow_delay, how long mail is to wait at the door while much more
+	// comes than can be tried (FlowDelay); 0: it does not wait.
+	InFlowDelay time.Duration
 
 	ConnectionReuseCount int           // smtp_connection_reuse_count_limit; 0: no limit
 	ConnectionReuseTime  time.Duration // smtp_connection_reuse_time_limit; 0: no limit
@@ -59,6 +54,7 @@ type Params struct {
 // Sizes that are no parameters.
 const (
 	ringSize     = 32               // jobs that are fetched ahead for one destination
+	siteShare    = 4 * ringSize     // likewise for one site
 	claimsAtOnce = 4                // Claims of the store under way
 	turn         = 10               // attempts of a connection while others wait for a slot
 	livelyStreak = 10               // attempts, after which an idle connection waits for the next,
@@ -75,10 +71,9 @@ func (p Params) withDefaults() Params {
 	set(&p.QueueRunDelay, 300*time.Second)
 	set(&p.MessageActiveLimit, 20000)
 	set(&p.ProcessLimit, 100)
-	set(&p.InitialConcurrency, 5)
-	set(&p.PositiveFeedback, 0.25)
-	set(&p.NegativeFeedback, 0.25)
-	set(&p.FailedCohortLimit, 2)
+	if p.Default == (TransportParams{}) {
+		p.Default = DefaultTransportParams()
+	}
 	return p
 }
 
@@ -89,16 +84,40 @@ func set[T int | float64 | time.Duration](v *T, byDefault T) {
 	}
 }
 
-// concurrency is the largest window of a destination of a transport.
-func (p *Params) concurrency(transport string) int {
-	n, ok := p.TransportConcurrency[transport]
-	if !ok {
-		n = p.DestinationConcurrencyLimit
+// TransportParams are the limits of one transport's sites, each a parameter as
+// smtp_destination_concurrency_limit, and with default_ in place of the name.
+type TransportParams struct {
+	ConcurrencyLimit int // _destination_concurrency_limit [20]; 0: no limit but ProcessLimit
+	// ProcessLimit bounds a site's connections whatever else is set: the process limit of
+	// the transport's service in master(5). 0: only that of all.
+	ProcessLimit       int
+	InitialConcurrency int // _initial_destination_concurrency [5]
+	// PositiveFeedback, NegativeFeedback and FailedCohortLimit are
+	// _destination_concurrency_positive_feedback, _negative_feedback and
+	// _failed_cohort_limit [1/4, 1/4, 2]. Postfix's 1, 1, 1 defers half of the mail for
+	// a server that limits connections, and suspends a small site for one bad minute.
+	PositiveFeedback, NegativeFeedback Feedback
+	FailedCohortLimit                  float64 // 0: a site is never dead
+	// DestinationRateDelay is _destination_rate_delay, the pause after each delivery to a
+	// site, which then has one connection; TransportRateDelay is _transport_rate_delay,
+	// between the beginnings of two deliveries of the transport. 0: none.
+	DestinationRateDelay, TransportRateDelay time.Duration
+}
+
+// DefaultTransportParams are those in brackets.
+func DefaultTransportParams() TransportParams {
+	return TransportParams{
+		ConcurrencyLimit: 20, InitialConcurrency: 5,
+		PositiveFeedback: Feedback{Num: 0.25}, NegativeFeedback: Feedback{Num: 0.25}, FailedCohortLimit: 2,
 	}
-	if n <= 0 || n > p.ProcessLimit {
-		return p.ProcessLimit
+}
+
+// of are the limits of a transport.
+func (p *Params) of(transport string) TransportParams {
+	if t, ok := p.Transports[transport]; ok {
+		return t
 	}
-	return n
+	return p.Default
 }
 
 // backoff is the pause after an attempt of mail of that age: as long as it has waited

@@ -12,7 +12,8 @@ import (
 // attempt is a job that was handed out.
 type attempt struct {
 	mail.Attempt
-	job Job
+	job     Job
+	trouble bool // it is the destination's that it does not succeed
 }
 
 // pending is an outcome before it is recorded.
@@ -25,6 +26,7 @@ type pending struct {
 	warn    bool          // the sender is to be told of the delay
 	expand  []int         // recipients whose alias expansion is to be reported
 	removed bool          // by an operator: nobody is told anything
+	trouble bool          // what is deferred waits because of the destination
 }
 
 // canWait: recording it later, or doing it again after a crash, harms nobody, and it
@@ -127,7 +129,7 @@ func soften(results []mail.Result) map[int]bool {
 // decide makes the outcome of an attempt that ended now. U is the jitter: what failed
 // together need not be tried together.
 func decide(p *Params, a *attempt, results []mail.Result, now time.Time, u float64) pending {
-	out := pending{job: a.job, at: now, results: results}
+	out := pending{job: a.job, at: now, results: results, trouble: a.trouble}
 	if out.count(mail.Deferred) == 0 {
 		return out
 	}

@@ -16,6 +16,7 @@ type Queue struct {
 	store     Store
 	transport Transport
 	notifier  Notifier
+	sites     Sites
 	log       *slog.Logger
 	now       func() time.Time
 	rand      func() float64
@@ -28,6 +29,7 @@ type Queue struct {
 	armed time.Time // what Run's timer is set to
 	links map[connID]*link
 
+	behind  atomic.Int64  // the scheduler's
 	rearm   chan struct{} // the timer is set too late
 	begun   atomic.Bool   // Run was called
 	stop    chan struct{} // Close was called
@@ -54,6 +56,7 @@ func New(o Options) (*Queue, error) {
 		store:     o.Store,
 		transport: o.Transport,
 		notifier:  o.Notifier,
+		sites:     o.Sites,
 		log:       o.Log,
 		now:       o.Now,
 		rand:      o.Rand,
@@ -67,6 +70,7 @@ func New(o Options) (*Queue, error) {
 	}
 	q.params.Store(&o.Params)
 	q.sched = newScheduler(o.Params, q.jitter)
+	q.sched.asks = o.Sites != nil
 	q.ctx, q.cancel = context.WithCancel(context.Background())
 	q.work, q.idle = context.WithCancel(q.ctx)
 	return q, nil
@@ -203,6 +207,7 @@ func (q *Queue) ask(ev event) []action {
 	if next := q.sched.next(); !next.IsZero() && (q.armed.IsZero() || next.Before(q.armed)) {
 		q.rewind()
 	}
+	q.behind.Store(int64(q.sched.behind))
 	if q.sched.drained() {
 		q.emptied.Do(func() { close(q.drained) })
 	}
@@ -223,6 +228,8 @@ func (q *Queue) perform(actions []action) {
 			q.tasks.Go(q.link(a.conn).run)
 		case actGive:
 			q.link(a.conn).answer <- grant{a.job, a.ok}
+		case actLocate:
+			q.tasks.Go(func() { q.locate(a) })
 		case actClaim:
 			q.tasks.Go(func() { q.claim(a) })
 		case actSuspend:
@@ -233,13 +240,22 @@ func (q *Queue) perform(actions []action) {
 	}
 }
 
-// claim fetches jobs from the store.
+// claim fetches jobs from the store: what is due, then what is to be woken.
 func (q *Queue) claim(a actClaim) {
+	ev := evClaimed{dest: a.dest, wake: a.wake}
 	jobs, next, err := q.store.Claim(q.ctx, a.dest, a.until, a.max)
+	if err == nil && !a.wake.Before.IsZero() {
+		var woken []Job
+		if ev.more = len(jobs) >= a.max; !ev.more {
+			woken, ev.more, err = q.store.Woken(q.ctx, a.dest, a.wake, a.max-len(jobs))
+			jobs = append(jobs, woken...)
+		}
+	}
 	if err != nil && q.ctx.Err() == nil {
 		q.warn("cannot read the queue; trying again in a minute", err, slog.String("destination", string(a.dest)))
 	}
-	q.tell(evClaimed{dest: a.dest, jobs: q.rounds.enter(jobs, q.now()), next: next, failed: err != nil})
+	ev.jobs, ev.next, ev.failed = q.rounds.enter(jobs, q.now()), next, err != nil
+	q.tell(ev)
 }
 
 // release gives jobs back to the store that the scheduler has no room for. They leave

@@ -31,6 +31,13 @@ type rig struct {
 	end   context.CancelFunc
 }
 
+// most are limits with at most n connections to a site.
+func most(n int) queue.TransportParams {
+	t := queue.DefaultTransportParams()
+	t.ConcurrencyLimit = n
+	return t
+}
+
 // in runs a test in a bubble with a running queue.
 func in(t *testing.T, p queue.Params, f func(r *rig)) {
 	t.Helper()

@@ -13,20 +13,26 @@ import (
 // and does nothing itself, so that the same events always lead to the same actions.
 // It is used by one goroutine at a time.
 //
-// Destinations take turns, both for connections and for room in memory: a slow one
-// keeps at most its window of connections, and half of the memory.
+// Sites take turns for connections, and at a site its destinations do; for room in memory
+// destinations take turns. A slow site keeps at most its window of connections, and a slow
+// destination half of the memory.
 type scheduler struct {
 	params Params
 	jitter func() float64 // around 1, to keep what failed together apart
+	asks   bool           // which site a destination is at; else each is one of its own
 
 	now     time.Time // of the event being handled
 	actions []action  // its answer so far
 
 	open, closing bool
 	dests         map[mail.Dest]*destination
+	sites         map[string]*site
+	gates         map[string]*gate // by transport
 	timers        timers
-	first, more   line // have a job and want a connection: the first, another
-	hungry        line // have due jobs in the store
+	first, more   line[*site]        // have a job and want a connection: the first, another
+	hungry        line[*destination] // have due jobs in the store
+	lost          line[*destination] // wait to be located
+	locates       int                // under way
 
 	conns   map[connID]*conn
 	waiting []*conn // for work, the longest wait first
@@ -36,10 +42,14 @@ type scheduler struct {
 	loaded int // jobs in memory
 	claims int // under way
 	coming int // jobs that these may bring
+	behind int // jobs that found no room when they came, and wait in the store
 }
 
 func newScheduler(p Params, jitter func() float64) *scheduler {
-	return &scheduler{params: p, jitter: jitter, dests: map[mail.Dest]*destination{}, conns: map[connID]*conn{}}
+	return &scheduler{
+		params: p, jitter: jitter,
+		dests: map[mail.Dest]*destination{}, sites: map[string]*site{}, gates: map[string]*gate{}, conns: map[connID]*conn{},
+	}
 }
 
 // step takes an event that happened at now.
@@ -47,8 +57,12 @@ func (s *scheduler) step(now time.Time, ev event) []action {
 	s.now, s.actions = now, nil
 	s.handle(ev)
 	if s.open && !s.closing {
-		for d := s.timers.take(now); d != nil; d = s.timers.take(now) {
-			s.attend(d)
+		for a := s.timers.take(now); a != nil; a = s.timers.take(now) {
+			if a.dest != nil {
+				s.attend(a.dest)
+			} else {
+				s.attendSite(a.site)
+			}
 		}
 		s.startReady()
 		s.claimHungry()
@@ -77,8 +91,8 @@ func (s *scheduler) handle(ev event) {
 		s.close()
 	case evParams:
 		s.params = ev.params
-		for _, d := range s.dests {
-			d.win.limit(&s.params, d.name.Transport())
+		for _, st := range s.sites {
+			s.configure(st)
 		}
 		s.attendAll()
 	case evTick: // step looks at the timers in any case
@@ -90,11 +104,12 @@ func (s *scheduler) handle(ev event) {
 		for _, h := range ev.heads {
 			s.head(h, ev.revive)
 		}
-	case evRevive:
-		for _, d := range s.dests {
-			s.revive(d)
-		}
-		s.attendAll()
+	case evFlush:
+		s.flush()
+	case evHold:
+		s.hold(ev)
+	case evLocated:
+		s.place(ev)
 	case evClaimed:
 		s.claimed(ev)
 	case evDrop:
@@ -109,7 +124,7 @@ func (s *scheduler) handle(ev event) {
 	case evGiveUp:
 		s.giveUp(s.conns[ev.conn])
 	case evDone:
-		s.done(s.conns[ev.conn], ev.verdict, ev.why)
+		s.done(s.conns[ev.conn], ev)
 	case evSkip:
 		s.skip(s.conns[ev.conn])
 	case evExit:
@@ -123,60 +138,79 @@ func (s *scheduler) do(a action) { s.actions = append(s.actions, a) }
 func (s *scheduler) dest(name mail.Dest) *destination {
 	d := s.dests[name]
 	if d == nil {
-		d = &destination{name: name, win: s.params.newWindow(name.Transport()), slot: -1}
+		d = &destination{name: name}
+		d.alarm = alarm{slot: -1, dest: d}
 		s.dests[name] = d
+		if !s.asks || (agents{}).serves(name.Transport()) {
+			s.attach(d, string(name), mail.SiteLimits{})
+		}
 	}
 	return d
 }
 
-// attend does what a change at d allows, and is called after each: jobs go to
-// connections that wait for one, d gets in line for a new connection and for a
-// claim, its timer is set, or it is forgotten.
+// attend does what a change at d allows, and is called after each: it is located, its
+// site is attended, it gets in line for a claim, its alarm is set, or it is forgotten.
 func (s *scheduler) attend(d *destination) {
 	if !s.open || s.closing {
 		return
 	}
 	if d.phase(s.now) == dead {
-		s.suspend(d.ring, d.why)
-		d.ring = nil
+		s.suspend(d.take(every), d.why())
 	}
-	for len(d.ring) > 0 && d.attempts < d.width(s.now) {
-		c := s.waitingAt(d)
-		if c == nil {
-			break
-		}
-		s.grant(c, d.pop())
+	s.locate(d)
+	if d.phase(s.now) == dead { // at a site that is
+		s.suspend(d.take(every), d.why())
 	}
-	s.queueUp(d)
-	if !d.hungry && d.wantsJobs(s.now, &s.params) {
-		d.hungry = true
-		s.hungry.push(d)
+	if d.site != nil {
+		s.standInLine(d)
+		s.attendSite(d.site)
 	}
-	s.setTimer(d)
-	if d.idle(s.now) && d.line == nil && !d.hungry {
+	s.lookForJobs(d)
+	s.setAlarm(d)
+	if d.idle(s.now) {
+		s.detach(d)
 		delete(s.dests, d.name)
 	}
 }
 
-// setTimer wakes d when there is something to look for in the store, when it is dead
-// no longer, and when it may be forgotten.
-func (s *scheduler) setTimer(d *destination) {
+// lookForJobs puts d in line for a claim, if it wants one.
+func (s *scheduler) lookForJobs(d *destination) {
+	if d.hungry || d.starved || !d.wantsJobs(s.now, &s.params) {
+		return
+	}
+	if st := d.site; st != nil {
+		if st.full() && d.phase(s.now) != dead {
+			d.starved = true
+			st.starved.push(d)
+			return
+		}
+		st.hungry++
+	}
+	d.hungry = true
+	s.hungry.push(d)
+}
+
+// setAlarm wakes d when there is something to look for in the store, and when it may be
+// forgotten.
+func (s *scheduler) setAlarm(d *destination) {
 	at := d.nextLook(s.now, &s.params)
-	if d.phase(s.now) == dead {
-		at = sooner(at, d.deadUntil)
+	if at.IsZero() && d.site != nil && d.phase(s.now) == dead {
+		at = d.site.deadUntil
 	}
 	if d.conns == 0 && d.lately(s.now) {
 		at = sooner(at, d.lastDone.Add(streakPause))
 	}
 	if !at.After(s.now) {
-		at = time.Time{} // it is in a list already, or nothing can be done
+		at = time.Time{} // it is in a line already, or nothing can be done
 	}
-	s.timers.set(d, at)
+	s.timers.set(&d.alarm, at)
 }
 
 func (s *scheduler) attendAll() {
 	for _, name := range s.names() {
-		s.attend(s.dests[name])
+		if d := s.dests[name]; d != nil {
+			s.attend(d)
+		}
 	}
 }
 
@@ -184,8 +218,8 @@ func (s *scheduler) attendAll() {
 func (s *scheduler) names() []mail.Dest { return slices.Sorted(maps.Keys(s.dests)) }
 
 // roomFor tells whether a fresh job can be loaded. The second half of memory is for
-// destinations with no more than a ring full: one with a flood of mail leaves it to the
-// others. What finds no room waits in the store, which costs another write.
+// destinations with no more than a ring full, at sites with no more than four: one with a
+// flood of mail leaves it to the others. What finds no room waits in the store, which costs another write.
 func (s *scheduler) roomFor(d *destination) bool {
 	switch n, limit := s.loaded+s.coming, s.params.MessageActiveLimit; {
 	case n < limit/2:
@@ -193,7 +227,7 @@ func (s *scheduler) roomFor(d *destination) bool {
 	case n >= limit:
 		return false
 	}
-	return len(d.ring)+d.claiming < ringSize
+	return d.waiting()+d.claiming < ringSize && (d.site == nil || d.site.waiting < siteShare)
 }
 
 // arrived takes a fresh job if there is room.
@@ -201,16 +235,17 @@ func (s *scheduler) arrived(j Job) {
 	d := s.dest(j.Dest)
 	switch {
 	case s.closing || !s.roomFor(d):
+		s.behind++
 		s.do(actRelease{[]Job{j}})
 	case j.Expired:
 		s.loaded++
 		s.suspend([]Job{j}, expiredByHand())
 	case d.phase(s.now) == dead:
 		s.loaded++
-		s.suspend([]Job{j}, d.why)
+		s.suspend([]Job{j}, d.why())
 	default:
 		s.loaded++
-		d.ring = append(d.ring, j)
+		d.push(j, j.Attempts > 0)
 	}
 	s.attend(d)
 }
@@ -221,11 +256,45 @@ func (s *scheduler) head(h DestHead, revive bool) {
 		return
 	}
 	d := s.dest(h.Dest)
-	if revive {
-		s.revive(d)
-	}
 	d.hear(h.NextDue, s.now, &s.params)
+	if revive {
+		s.revive(d.site)
+	}
 	s.attend(d)
+}
+
+// flush makes everything due, whatever is known of the sites.
+func (s *scheduler) flush() {
+	for _, st := range s.sites {
+		st.deadUntil, st.deaths = time.Time{}, 0
+	}
+	for _, d := range s.dests {
+		d.rouse(Wake{Before: s.now, All: true})
+	}
+	s.attendAll()
+}
+
+// hold stops the use of a destination by an operator's will, or ends that.
+func (s *scheduler) hold(ev evHold) {
+	for _, name := range ev.dests {
+		d := s.dest(name)
+		switch {
+		case ev.on:
+			d.hold = heldByHand(ev.reason)
+		case d.hold != nil:
+			d.hold = nil
+			d.rouse(Wake{Before: s.now})
+		}
+		if s.closing {
+			continue
+		}
+		for _, c := range slices.Clone(s.waiting) {
+			if ev.on && c.dest == d {
+				s.refuse(c)
+			}
+		}
+		s.attend(d)
+	}
 }
 
 // drop takes the waiting jobs of a message out.
@@ -236,12 +305,7 @@ func (s *scheduler) drop(ev evDrop) {
 		if d == nil {
 			continue
 		}
-		d.ring = slices.DeleteFunc(d.ring, func(j Job) bool {
-			if j.ID == ev.id {
-				jobs = append(jobs, j)
-			}
-			return j.ID == ev.id
-		})
+		jobs = append(jobs, d.take(func(j *Job) bool { return j.ID == ev.id })...)
 		s.attend(d)
 	}
 	s.loaded -= len(jobs)
@@ -266,10 +330,9 @@ func (s *scheduler) close() {
 		s.refuse(s.waiting[0])
 	}
 	for _, name := range s.names() {
-		if d := s.dests[name]; len(d.ring) > 0 {
-			s.loaded -= len(d.ring)
-			s.do(actRelease{d.ring})
-			d.ring = nil
+		if jobs := s.dests[name].take(every); len(jobs) > 0 {
+			s.loaded -= len(jobs)
+			s.do(actRelease{jobs})
 		}
 	}
 }

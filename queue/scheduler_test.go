@@ -27,6 +27,20 @@ func newScript(t *testing.T, p Params) *script {
 	return sc
 }
 
+// fill completes limits with the defaults.
+func fill(t TransportParams) TransportParams {
+	d := DefaultTransportParams()
+	set(&t.ConcurrencyLimit, d.ConcurrencyLimit)
+	set(&t.InitialConcurrency, d.InitialConcurrency)
+	set(&t.PositiveFeedback.Num, d.PositiveFeedback.Num)
+	set(&t.NegativeFeedback.Num, d.NegativeFeedback.Num)
+	set(&t.FailedCohortLimit, d.FailedCohortLimit)
+	return t
+}
+
+// most are limits with at most n connections to a site.
+func most(n int) TransportParams { return fill(TransportParams{ConcurrencyLimit: n}) }
+
 // job makes a fresh job for a destination.
 func (sc *script) job(dest string) Job {
 	sc.next++
@@ -56,6 +70,11 @@ func (sc *script) words(actions []action) string {
 		switch a := a.(type) {
 		case actClaim:
 			words = append(words, fmt.Sprintf("claim %s %d at %s", a.dest.NextHop(), a.max, a.until.Sub(start)))
+			if !a.wake.Before.IsZero() {
+				words[len(words)-1] += " and wake"
+			}
+		case actLocate:
+			words = append(words, "locate "+a.dest.NextHop())
 		case actStart:
 			words = append(words, fmt.Sprintf("start %d %s job %d", a.conn, a.dest.NextHop(), a.job.ID))
 		case actGive:
@@ -141,7 +160,7 @@ func TestOnlyLivelyDestinationsKeepConnections(t *testing.T) {
 		{"many, with pauses", streakPause, 6, "refuse"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			sc := newScript(t, Params{DestinationConcurrencyLimit: 1})
+			sc := newScript(t, Params{Default: most(1)})
 			id := connID(0)
 			last := ""
 			for range c.pairs {
@@ -186,7 +205,7 @@ func TestNothingBeforeOpen(t *testing.T) {
 }
 
 func TestWindowLimitsAttempts(t *testing.T) {
-	sc := newScript(t, Params{InitialConcurrency: 2, DestinationConcurrencyLimit: 3, PositiveFeedback: 1})
+	sc := newScript(t, Params{Default: fill(TransportParams{InitialConcurrency: 2, ConcurrencyLimit: 3, PositiveFeedback: Feedback{Num: 1}})})
 	sc.tell(evArrived{sc.jobs("a", 6)}, "start 1 a job 1, start 2 a job 2")
 	sc.tell(done(1, good), "start 3 a job 3") // the window grows by one, to its limit
 	sc.tell(evAsk{1, true}, "give 1 job 4")
@@ -195,12 +214,12 @@ func TestWindowLimitsAttempts(t *testing.T) {
 }
 
 func TestTransportHasItsOwnLimit(t *testing.T) {
-	sc := newScript(t, Params{TransportConcurrency: map[string]int{"smtp": 1}})
+	sc := newScript(t, Params{Transports: map[string]TransportParams{"smtp": most(1)}})
 	sc.tell(evArrived{sc.jobs("a", 2)}, "start 1 a job 1")
 }
 
 func TestConnectionLeavesWhenTheWindowShrinks(t *testing.T) {
-	sc := newScript(t, Params{InitialConcurrency: 2})
+	sc := newScript(t, Params{Default: fill(TransportParams{InitialConcurrency: 2})})
 	sc.tell(evArrived{sc.jobs("a", 4)}, "start 1 a job 1, start 2 a job 2")
 	sc.tell(done(1, bad), "")
 	sc.tell(evAsk{1, true}, "refuse 1")
@@ -209,7 +228,7 @@ func TestConnectionLeavesWhenTheWindowShrinks(t *testing.T) {
 }
 
 func TestDeadDestination(t *testing.T) {
-	sc := newScript(t, Params{InitialConcurrency: 1, FailedCohortLimit: 1, MinimalBackoff: 5 * time.Minute})
+	sc := newScript(t, Params{Default: fill(TransportParams{InitialConcurrency: 1, FailedCohortLimit: 1}), MinimalBackoff: 5 * time.Minute})
 	sc.tell(evArrived{sc.jobs("a", 3)}, "start 1 a job 1")
 	sc.tell(done(1, bad), "")
 	sc.tell(evAsk{1, false}, "give 1 job 2")
@@ -235,13 +254,13 @@ func TestDeadDestination(t *testing.T) {
 	sc.now = start.Add(15 * time.Minute)
 	sc.tell(evTick{}, "claim a 1 at 15m0s")
 	sc.tell(evClaimed{dest: "smtp:a", jobs: sc.jobs("a", 1), next: start.Add(time.Minute)}, "start 3 a job 7")
-	sc.tell(done(3, good), "claim a 32 at 15m0s")
+	sc.tell(done(3, good), "claim a 32 at 15m0s and wake")
 }
 
 // What sleeps is fetched once it is overdue by the maximal back-off, so that it can
 // expire.
 func TestDeadDestinationStillExpires(t *testing.T) {
-	sc := newScript(t, Params{InitialConcurrency: 1, FailedCohortLimit: 0.5, MinimalBackoff: time.Hour, MaximalBackoff: time.Hour})
+	sc := newScript(t, Params{Default: fill(TransportParams{InitialConcurrency: 1, FailedCohortLimit: 0.5}), MinimalBackoff: time.Hour, MaximalBackoff: time.Hour})
 	sc.tell(evHeads{heads: []DestHead{{"smtp:a", start.Add(-30 * time.Minute)}}}, "claim a 32 at 0s")
 	sc.tell(evClaimed{dest: "smtp:a", jobs: sc.jobs("a", 1), next: start.Add(-30 * time.Minute)}, "start 1 a job 1, claim a 32 at 0s")
 	sc.tell(evClaimed{dest: "smtp:a", next: start.Add(-30 * time.Minute), failed: true}, "")
@@ -255,27 +274,26 @@ func TestDeadDestinationStillExpires(t *testing.T) {
 }
 
 func TestFlushRevives(t *testing.T) {
-	sc := newScript(t, Params{InitialConcurrency: 1, FailedCohortLimit: 0.5})
+	sc := newScript(t, Params{Default: fill(TransportParams{InitialConcurrency: 1, FailedCohortLimit: 0.5})})
 	sc.tell(evArrived{sc.jobs("a", 1)}, "start 1 a job 1")
 	sc.tell(done(1, bad), "")
 	sc.tell(evExit{1}, "")
 	sc.tell(evHeads{heads: []DestHead{{"smtp:a", start}}}, "")
-	sc.tell(evRevive{}, "claim a 32 at 0s")
+	sc.tell(evFlush{}, "claim a 32 at 0s and wake")
 }
 
 func TestNeutralSaysNothing(t *testing.T) {
-	sc := newScript(t, Params{InitialConcurrency: 1, FailedCohortLimit: 0.5})
+	sc := newScript(t, Params{Default: fill(TransportParams{InitialConcurrency: 1, FailedCohortLimit: 0.5})})
 	sc.tell(evArrived{sc.jobs("a", 2)}, "start 1 a job 1")
 	sc.tell(done(1, neutral), "")
 	sc.tell(evExit{1}, "start 2 a job 2")
 }
 
 func TestRoomForFreshMail(t *testing.T) {
-	sc := newScript(t, Params{MessageActiveLimit: 200, TransportConcurrency: map[string]int{"smtp": 1}})
+	sc := newScript(t, Params{MessageActiveLimit: 200, Transports: map[string]TransportParams{"smtp": most(1)}})
 	sc.tell(evArrived{sc.jobs("a", 1)}, "start 1 a job 1")
 	sc.tell(evArrived{sc.jobs("a", 99)}, "")
 	sc.tell(evArrived{sc.jobs("a", 1)}, "release 101") // half of memory is full, and most of it a's
-	sc.tell(evHeads{heads: []DestHead{{"smtp:a", start}}}, "")
 	for n, dest := range []string{"b", "c", "d"} {
 		sc.tell(evArrived{sc.jobs(dest, 1)}, fmt.Sprintf("start %d %s job %d", n+2, dest, sc.next))
 		sc.tell(evArrived{sc.jobs(dest, 32)}, "")
@@ -352,21 +370,23 @@ func TestLingeringConnectionMakesRoom(t *testing.T) {
 }
 
 func TestReuseLimits(t *testing.T) {
-	sc := newScript(t, Params{ConnectionReuseCount: 1, TransportConcurrency: map[string]int{"smtp": 1}})
+	sc := newScript(t, Params{ConnectionReuseCount: 1, Transports: map[string]TransportParams{"smtp": most(1)}})
 	sc.tell(evArrived{sc.jobs("a", 3)}, "start 1 a job 1")
 	sc.tell(done(1, good), "")
 	sc.tell(evAsk{1, true}, "give 1 job 2")
 	sc.tell(done(1, good), "")
-	sc.tell(evAsk{1, true}, "refuse 1, start 2 a job 3")
+	sc.tell(evAsk{1, true}, "refuse 1")
+	sc.tell(evExit{1}, "start 2 a job 3")
 
-	sc = newScript(t, Params{ConnectionReuseTime: time.Minute, TransportConcurrency: map[string]int{"smtp": 1}})
+	sc = newScript(t, Params{ConnectionReuseTime: time.Minute, Transports: map[string]TransportParams{"smtp": most(1)}})
 	sc.tell(evArrived{sc.jobs("a", 3)}, "start 1 a job 1")
 	sc.tell(done(1, good), "")
 	sc.now = start.Add(59 * time.Second)
 	sc.tell(evAsk{1, true}, "give 1 job 2")
 	sc.tell(done(1, good), "")
 	sc.now = start.Add(60 * time.Second)
-	sc.tell(evAsk{1, true}, "refuse 1, start 2 a job 3")
+	sc.tell(evAsk{1, true}, "refuse 1")
+	sc.tell(evExit{1}, "start 2 a job 3")
 }
 
 func TestExpiredByHandIsNotTried(t *testing.T) {
@@ -378,7 +398,7 @@ func TestExpiredByHandIsNotTried(t *testing.T) {
 }
 
 func TestDrop(t *testing.T) {
-	sc := newScript(t, Params{InitialConcurrency: 1})
+	sc := newScript(t, Params{Default: fill(TransportParams{InitialConcurrency: 1})})
 	sc.tell(evArrived{sc.jobs("a", 3)}, "start 1 a job 1")
 	sc.tell(evDrop{id: 2, dests: []mail.Dest{"smtp:a", "smtp:b"}}, "dropped 2")
 	sc.tell(evDrop{id: 1, dests: []mail.Dest{"smtp:a"}}, "dropped ") // under way
@@ -390,7 +410,7 @@ func TestDrop(t *testing.T) {
 }
 
 func TestClose(t *testing.T) {
-	sc := newScript(t, Params{TransportConcurrency: map[string]int{"smtp": 1}})
+	sc := newScript(t, Params{Transports: map[string]TransportParams{"smtp": most(1)}})
 	sc.bustle("b")
 	sc.tell(evArrived{sc.jobs("a", 2)}, "start 1 a job 1")
 	sc.tell(evArrived{sc.jobs("b", 1)}, "start 2 b job 3")
@@ -414,13 +434,13 @@ func TestClose(t *testing.T) {
 }
 
 func TestParamsHoldAtOnce(t *testing.T) {
-	p := Params{DestinationConcurrencyLimit: 1}.withDefaults()
+	p := Params{Default: most(1)}.withDefaults()
 	sc := newScript(t, p)
 	sc.tell(evArrived{sc.jobs("a", 4)}, "start 1 a job 1")
-	p.DestinationConcurrencyLimit = 3
+	p.Default.ConcurrencyLimit = 3
 	sc.tell(evParams{p}, "")
 	sc.tell(done(1, good), "")
-	p.PositiveFeedback = 1
+	p.Default.PositiveFeedback.Num = 1
 	sc.tell(evParams{p}, "")
 	sc.tell(evAsk{1, false}, "give 1 job 2")
 	sc.tell(done(1, good), "start 2 a job 3")

@@ -70,6 +70,7 @@ func (q *Queue) suspend(a actSuspend) {
 				Reason: a.why.reason, Agent: "error", Relay: "none",
 			}
 		}
+		at.trouble = true
 		q.finish(at, results)
 	}
 }
@@ -139,7 +140,7 @@ type recording struct {
 
 func (q *Queue) record(rec *recording) {
 	p := &rec.out[0]
-	o := Outcome{Job: p.job, Results: p.results, NextDue: p.next}
+	o := Outcome{Job: p.job, Results: p.results, NextDue: p.next, Trouble: p.trouble}
 	for _, n := range rec.notices {
 		o.Emit = append(o.Emit, n.Emission)
 	}

@@ -25,7 +25,7 @@ func TestShutdownInTheMiddle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New(memstore.Options{})
 		defer store.Close()
-		r := newRig(t, store, store, queue.Params{DestinationConcurrencyLimit: 1})
+		r := newRig(t, store, store, queue.Params{Default: most(1)})
 		r.run()
 		r.hop.slow("a@dest.example", 3*time.Second)
 		r.hop.slow("x@other.example", 4*time.Second)
@@ -107,7 +107,7 @@ func TestShutdownRecordsWhatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New(memstore.Options{})
 		defer store.Close()
-		r := newRig(t, store, store, queue.Params{DestinationConcurrencyLimit: 1})
+		r := newRig(t, store, store, queue.Params{Default: most(1)})
 		r.run()
 		r.hop.slow("x@slow.example", 2*time.Second)
 		r.hop.answer("a@fast.example", "550 no")

@@ -21,10 +21,11 @@ type Status struct {
 // DestStatus is the state of one destination.
 type DestStatus struct {
 	Dest        mail.Dest
+	Site        string    // who answers for it; "": not known yet
 	Waiting     int       // jobs in memory that wait for a connection
 	Attempts    int       // under way
 	Connections int       //
-	Window      int       // how many attempts at once it is given
+	Window      int       // how many attempts at once its site is given
 	NextDue     time.Time // of what waits in the store; zero: nothing
 	DeadUntil   time.Time // zero: it is not dead
 	Reason      string    // why it is dead
@@ -53,15 +54,20 @@ func (q *Queue) snapshot() Status {
 	for _, d := range s.dests {
 		entry := DestStatus{
 			Dest:        d.name,
-			Waiting:     len(d.ring),
+			Waiting:     d.waiting(),
 			Attempts:    d.attempts,
 			Connections: d.conns,
-			Window:      d.win.size,
 			NextDue:     d.due,
 		}
 		if d.phase(now) == dead {
 			status.Dead++
-			entry.DeadUntil, entry.Reason = d.deadUntil, d.why.reason
+			entry.Reason = d.why().reason
+		}
+		if st := d.site; st != nil {
+			entry.Site, entry.Window = st.name(), st.width(now)
+			if st.phase(now) == dead {
+				entry.DeadUntil = st.deadUntil
+			}
 		}
 		status.Busiest = append(status.Busiest, entry)
 	}

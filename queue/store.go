@@ -49,6 +49,13 @@ type DestHead struct {
 	NextDue time.Time
 }
 
+// Wake is about the jobs of a destination that were deferred before a time, or never
+// tried: those that wait because of the destination's trouble (Outcome.Trouble), or all.
+type Wake struct {
+	Before time.Time // zero: nothing is woken
+	All    bool
+}
+
 // Outcome is what became of a Job. It is applied whole or not at all, and applying it
 // twice changes nothing. An outcome that no longer applies (the message was removed,
 // the attempt was recorded before) is answered by a zero Applied, and what it would
@@ -105,11 +112,10 @@ type Store interface {
 	// longest due first, and the due time of the next one after them (zero: none).
 	Claim(ctx context.Context, dest mail.Dest, now time.Time, max int) ([]Job, time.Time, error)
 
-	// Woken returns at most max unclaimed jobs of a destination that wait because of its
-	// trouble since before a time, whatever their due time, the earliest due first, and
-	// whether there may be more. A job that fails again is not returned again for the same
-	// time.
-	Woken(ctx context.Context, dest mail.Dest, before time.Time, max int) (jobs []Job, more bool, err error)
+	// Woken returns at most max unclaimed jobs of a destination that w is about, whatever
+	// their due time, the earliest due first, and whether there may be more. A job that
+	// fails again is not returned again for the same Wake.
+	Woken(ctx context.Context, dest mail.Dest, w Wake, max int) (jobs []Job, more bool, err error)
 
 	// Release gives claimed jobs back unchanged.
 	Release(jobs []Job)

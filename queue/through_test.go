@@ -32,7 +32,7 @@ func BenchmarkThrough(b *testing.B) {
 	hop := &sink{}
 	q, err := queue.New(queue.Options{
 		Store: store, Transport: hop, Notifier: &notes{},
-		Params: queue.Params{MaximalQueueLifetime: time.Hour, DestinationConcurrencyLimit: 20},
+		Params: queue.Params{MaximalQueueLifetime: time.Hour, Default: most(20)},
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -18,7 +18,7 @@ import (
 // A next hop that cannot be reached: fewer connections, then none but a probe now and
 // then; all is delivered once it is back, nothing is lost, nobody is told.
 func TestOutage(t *testing.T) {
-	in(t, queue.Params{DestinationConcurrencyLimit: 5}, func(r *rig) {
+	in(t, queue.Params{Default: most(5)}, func(r *rig) {
 		const n = 200
 		var rcpts []string
 		for i := range n {
@@ -69,7 +69,7 @@ func TestOutage(t *testing.T) {
 // Mail for a destination that never comes back expires in time, though it is not
 // tried.
 func TestDeadDestinationExpires(t *testing.T) {
-	in(t, queue.Params{DestinationConcurrencyLimit: 1}, func(r *rig) {
+	in(t, queue.Params{Default: most(1)}, func(r *rig) {
 		for i := range 60 {
 			to := fmt.Sprintf("r%d@dest.example", i)
 			r.hop.answer(to, "down")
@@ -268,7 +268,7 @@ func TestStoreThatFails(t *testing.T) {
 			r.hop.answer("a@one.example", "550 no")
 			r.hop.slow("b@two.example", time.Minute)
 			r.send(sender, "x@two.example", "b@two.example")
-			r.q.Update(queue.Params{DestinationConcurrencyLimit: 1, MaximalQueueLifetime: day})
+			r.q.Update(queue.Params{Default: most(1), MaximalQueueLifetime: day})
 			id := r.send(sender, "a@one.example", "b@two.example")
 			s.load.Store(1)
 			if err := r.q.Hold(r.t.Context(), id); err != nil { // b gives up waiting: a is to be recorded
@@ -348,7 +348,7 @@ func TestFullDiskIsSaidToTheClient(t *testing.T) {
 
 // Many messages for few places, through a small memory.
 func TestLimits(t *testing.T) {
-	in(t, queue.Params{MessageActiveLimit: 50, ProcessLimit: 7, DestinationConcurrencyLimit: 3}, func(r *rig) {
+	in(t, queue.Params{MessageActiveLimit: 50, ProcessLimit: 7, Default: most(3)}, func(r *rig) {
 		const n = 600
 		for i := range n {
 			to := fmt.Sprintf("r%d@dest%d.example", i, i%10)

@@ -6,32 +6,32 @@ func TestWindow(t *testing.T) {
 	const up, down = '+', '-'
 	for _, c := range []struct {
 		name   string
-		params Params
+		params TransportParams
 		events string
 		want   int
 		dead   bool
 	}{
-		{"grows at the end of a run", Params{PositiveFeedback: 0.25}, "+++", 5, false},
-		{"by one", Params{PositiveFeedback: 0.25}, "++++", 6, false},
-		{"a third three times is one", Params{PositiveFeedback: 1.0 / 3}, "+++", 6, false},
-		{"up to the limit", Params{PositiveFeedback: 1, DestinationConcurrencyLimit: 7}, "++++++", 7, false},
-		{"shrinks at the beginning of a run", Params{NegativeFeedback: 0.25}, "-", 4, false},
-		{"and again after its end", Params{NegativeFeedback: 0.25}, "-----", 3, false},
-		{"a success between changes nothing", Params{NegativeFeedback: 0.25}, "-+---", 4, false},
-		{"one for one, as Postfix", Params{NegativeFeedback: 1}, "--", 3, false},
-		{"not below one", Params{NegativeFeedback: 1, FailedCohortLimit: 100}, "--------", 1, false},
-		{"dead after two failed cohorts", Params{NegativeFeedback: 0.25, FailedCohortLimit: 2}, "--------", 3, true},
-		{"dead with a window of one", Params{InitialConcurrency: 1, FailedCohortLimit: 2}, "---", 1, true},
-		{"not when one succeeds", Params{InitialConcurrency: 1, FailedCohortLimit: 2, PositiveFeedback: 0.1}, "--+--", 1, false},
+		{"grows at the end of a run", TransportParams{PositiveFeedback: Feedback{Num: 0.25}}, "+++", 5, false},
+		{"by one", TransportParams{PositiveFeedback: Feedback{Num: 0.25}}, "++++", 6, false},
+		{"a third three times is one", TransportParams{PositiveFeedback: Feedback{Num: 1.0 / 3}}, "+++", 6, false},
+		{"up to the limit", TransportParams{PositiveFeedback: Feedback{Num: 1}, ConcurrencyLimit: 7}, "++++++", 7, false},
+		{"shrinks at the beginning of a run", TransportParams{NegativeFeedback: Feedback{Num: 0.25}}, "-", 4, false},
+		{"and again after its end", TransportParams{NegativeFeedback: Feedback{Num: 0.25}}, "-----", 3, false},
+		{"a success between changes nothing", TransportParams{NegativeFeedback: Feedback{Num: 0.25}}, "-+---", 4, false},
+		{"one for one, as Postfix", TransportParams{NegativeFeedback: Feedback{Num: 1}}, "--", 3, false},
+		{"not below one", TransportParams{NegativeFeedback: Feedback{Num: 1}, FailedCohortLimit: 100}, "--------", 1, false},
+		{"dead after two failed cohorts", TransportParams{NegativeFeedback: Feedback{Num: 0.25}, FailedCohortLimit: 2}, "--------", 3, true},
+		{"dead with a window of one", TransportParams{InitialConcurrency: 1, FailedCohortLimit: 2}, "---", 1, true},
+		{"not when one succeeds", TransportParams{InitialConcurrency: 1, FailedCohortLimit: 2, PositiveFeedback: Feedback{Num: 0.1}}, "--+--", 1, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := c.params.withDefaults()
-			w := p.newWindow("smtp")
+			p := fill(c.params)
+			w := window{size: p.InitialConcurrency}
 			dead := false
 			for _, e := range c.events {
 				switch e {
 				case up:
-					w.good(&p, "smtp", w.size)
+					w.good(&p, w.size, p.ConcurrencyLimit)
 				case down:
 					dead = w.bad(&p)
 				}
@@ -46,10 +46,10 @@ func TestWindow(t *testing.T) {
 // A window that is not used must not grow: the news that it is too wide would come
 // late.
 func TestUnusedWindowDoesNotGrow(t *testing.T) {
-	p := Params{PositiveFeedback: 1}.withDefaults()
-	w := p.newWindow("smtp")
+	p := fill(TransportParams{PositiveFeedback: Feedback{Num: 1}})
+	w := window{size: p.InitialConcurrency}
 	for range 50 {
-		w.good(&p, "smtp", 1)
+		w.good(&p, 1, p.ConcurrencyLimit)
 	}
 	if w.size != 6 {
 		t.Errorf("window %d, want 6: one in use and 5 initially", w.size)
@@ -61,8 +61,8 @@ func TestUnusedWindowDoesNotGrow(t *testing.T) {
 // attempt fails in theory.
 func TestWindowAtALimiter(t *testing.T) {
 	const limit, deliveries = 10, 2000
-	p := Params{}.withDefaults()
-	w := p.newWindow("smtp")
+	p := DefaultTransportParams()
+	w := window{size: p.InitialConcurrency}
 	active, sent, refused := 0, 0, 0
 	for sent < deliveries {
 		for active < w.size {
@@ -75,7 +75,7 @@ func TestWindowAtALimiter(t *testing.T) {
 				t.Fatal("dead, while most connections succeed")
 			}
 		}
-		w.good(&p, "smtp", active)
+		w.good(&p, active, p.ConcurrencyLimit)
 		active--
 		sent++
 		if sent > 50 && (w.size < limit-1 || w.size > limit+1) {

@@ -46,6 +46,7 @@ func (c *conn) mailFrom(arg string) reply {
 	if c.o.StrictSMTPUTF8 && !opts.UTF8 && !isASCII(path.Address) {
 		return say(553, mail.Code(5, 6, 7), "Must declare SMTPUTF8 to send unicode address")
 	}
+	c.letFlow()
 	c.tellMilters(arg, rest)
 	if !c.begin() {
 		r := c.shuttingDown()

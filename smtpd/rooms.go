@@ -35,7 +35,7 @@ type Recipients interface {
 	HeaderAddress(ctx context.Context, a mail.Address, sender bool, remoteDomain string) (mail.Address, error)
 }
 
-// Enqueuer keeps messages. It is safe for concurrent use.
+// Enqueuer keeps messages. It is safe for concurrent use, and may be a Flow, too.
 type Enqueuer interface {
 	// Admit tells at MAIL whether a message of the declared size (0: not declared) may
 	// come: nil or a *mail.Status to refuse with (452 4.3.1).

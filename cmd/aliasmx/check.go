@@ -13,12 +13,15 @@ import (
 // checkCommand proves a configuration: it does what start does up to the first port
 // and the first byte on disk. Then it goes through the alias tables.
 func checkCommand(args []string, env environ) int {
+	if len(args) > 0 && args[0] == "site" {
+		return checkSiteCommand(args[1:], env)
+	}
 	var flags struct {
 		Config  string `short:"c" placeholder:"DIR" help:"Configuration directory."`
 		JSON    bool   `help:"Findings as JSON, one object a line."`
 		Verbose bool   `short:"v" help:"Also say what was found in order."`
 	}
-	if done, status := parseFlags("check", "Prove configuration and tables. Exit status 78 when the daemon would not start.", &flags, args, env); done {
+	if done, status := parseFlags("check", "Prove configuration and tables. Exit status 78 when the daemon would not start. 'check site DESTINATION' shows the limits for a destination.", &flags, args, env); done {
 		return status
 	}
 	cfg, err := loadConfig(configDir(flags.Config, env), env)

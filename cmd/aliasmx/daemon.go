@@ -52,6 +52,7 @@ type daemon struct {
 	queue    *queue.Queue
 	delivery *delivery.Client
 	carriers *transports // delivery, and local delivery
+	sites    *sites
 	reports  *reports
 	verify   *verify.Verifier
 	clients  *screen.Clients // of all doors
@@ -141,12 +142,14 @@ func (d *daemon) openQueue(cfg *postconf.Config) error {
 	}
 	d.delivery = delivery.New(d.view.delivery)
 	d.carriers = &transports{delivery: d.delivery}
+	d.sites = newSites(d.delivery, d.view.shaping)
 	d.reports = &reports{}
 	d.reports.current.Store(d.view.bounce)
 	d.queue, err = queue.New(queue.Options{
 		Store:         d.store,
 		Transport:     d.carriers,
 		Notifier:      d.reports,
+		Sites:         d.sites,
 		Log:           d.log.Logger,
 		Now:           time.Now,
 		ShutdownGrace: stopLimit,

@@ -79,6 +79,7 @@ func (v *view) sending(names *dns.Resolver, log *slog.Logger) error {
 // completeSender adds to options what deliveryOptions does not know.
 func (v *view) completeSender(o *delivery.Options, cfg *postconf.Config, lmtp bool, log *slog.Logger) error {
 	s := &sender{tables: &tables{cfg: cfg, opts: v.tables.opts}, lmtp: lmtp, log: log}
+	o.HostConnections = v.shaping.hostConnections
 	err := s.session(o)
 	if err == nil {
 		err = v.senderTLS(s, o)
@@ -109,6 +110,7 @@ func (s *sender) session(o *delivery.Options) error {
 		o.Timeouts.Connect = noTimeout
 	}
 	if !s.lmtp {
+		o.HostConnectionLimit = cfg.Int("smtp_host_connection_limit")
 		o.FallbackRelay = cfg.List("smtp_fallback_relay")
 		for _, hop := range o.FallbackRelay {
 			if err := delivery.CheckNextHop("smtp", hop); err != nil {

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"aliasmx/delivery"
@@ -23,45 +22,21 @@ import (
 
 func queueParams(cfg *postconf.Config) queue.Params {
 	return queue.Params{
-		PositiveFeedback:            feedback(cfg, "default_destination_concurrency_positive_feedback"),
-		NegativeFeedback:            feedback(cfg, "default_destination_concurrency_negative_feedback"),
-		FailedCohortLimit:           float64(cfg.Int("default_destination_concurrency_failed_cohort_limit")),
-		MinimalBackoff:              cfg.Duration("minimal_backoff_time"),
-		MaximalBackoff:              cfg.Duration("maximal_backoff_time"),
-		MaximalQueueLifetime:        cfg.Duration("maximal_queue_lifetime"),
-		BounceQueueLifetime:         cfg.Duration("bounce_queue_lifetime"),
-		DelayWarningTime:            cfg.Duration("delay_warning_time"),
-		QueueRunDelay:               cfg.Duration("queue_run_delay"),
-		SoftBounce:                  cfg.Bool("soft_bounce"),
-		MessageActiveLimit:          cfg.Int("qmgr_message_active_limit"),
-		ProcessLimit:                cfg.Int("default_process_limit"),
-		DestinationConcurrencyLimit: cfg.Int("default_destination_concurrency_limit"),
-		TransportConcurrency:        transportConcurrency(cfg),
-		InitialConcurrency:          cfg.Int("initial_destination_concurrency"),
-		ConnectionReuseCount:        cfg.Int("smtp_connection_reuse_count_limit"),
-		ConnectionReuseTime:         cfg.Duration("smtp_connection_reuse_time_limit"),
+		MinimalBackoff:       cfg.Duration("minimal_backoff_time"),
+		MaximalBackoff:       cfg.Duration("maximal_backoff_time"),
+		MaximalQueueLifetime: cfg.Duration("maximal_queue_lifetime"),
+		BounceQueueLifetime:  cfg.Duration("bounce_queue_lifetime"),
+		DelayWarningTime:     cfg.Duration("delay_warning_time"),
+		QueueRunDelay:        cfg.Duration("queue_run_delay"),
+		SoftBounce:           cfg.Bool("soft_bounce"),
+		MessageActiveLimit:   cfg.Int("qmgr_message_active_limit"),
+		ProcessLimit:         cfg.Int("default_process_limit"),
+		Default:              defaultTransportParams(cfg),
+		Transports:           transportParams(cfg),
+		InFlowDelay:          cfg.Duration("in_flow_delay"),
+		ConnectionReuseCount: cfg.Int("smtp_connection_reuse_count_limit"),
+		ConnectionReuseTime:  cfg.Duration("smtp_connection_reuse_time_limit"),
 	}
-}
-
-// transportConcurrency is how many deliveries a transport makes to one destination at a
-// time. The process limit of a service in master.cf counts too: it is what keeps more than
-// so many letters away from a content filter.
-func transportConcurrency(cfg *postconf.Config) map[string]int {
-	limits := map[string]int{"smtp": cfg.Int("smtp_destination_concurrency_limit")}
-	for _, s := range cfg.Services() {
-		most, err := strconv.Atoi(s.ProcessLimit)
-		if err != nil || most <= 0 || s.Type != "unix" || s.Command != "smtp" && s.Command != "lmtp" {
-			continue
-		}
-		usual := cfg.Int("default_destination_concurrency_limit")
-		if limit, own := limits[s.Name]; own {
-			usual = limit
-		}
-		if usual <= 0 || most < usual {
-			limits[s.Name] = most
-		}
-	}
-	return limits
 }
 
 func deliveryOptions(cfg *postconf.Config, resolver *dns.Resolver, log *slog.Logger) (delivery.Options, error) {
@@ -140,21 +115,6 @@ func ownTransports(cfg *postconf.Config) map[string]string {
 		}
 	}
 	return names
-}
-
-// feedback reads a fraction such as 1/4. A form that depends on the concurrency
-// ("1/concurrency") is the default.
-func feedback(cfg *postconf.Config, parameter string) float64 {
-	above, below, isFraction := strings.Cut(cfg.Get(parameter), "/")
-	n, err := strconv.ParseFloat(strings.TrimSpace(above), 64)
-	if err != nil || !isFraction {
-		return n
-	}
-	d, err := strconv.ParseFloat(strings.TrimSpace(below), 64)
-	if err != nil || d == 0 {
-		return 0
-	}
-	return n / d
 }
 
 // noLimit turns Postfix's 0 for "no limit" into the rooms' -1: their 0 is the default.

@@ -36,6 +36,7 @@ type view struct {
 	bounce    *bounce.Writer
 	pickup    pickup.Options
 	verify    verify.Params
+	shaping   *shaper                  // what sites bear
 	local     smtpd.Options            // for sendmail -bs
 	nonSMTPD  *milter.Set              // non_smtpd_milters; nil: none
 	aliases   *local.Options           // local delivery; nil: there is none
@@ -137,6 +138,9 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 	}
 	v.local.SMTPUTF8Autodetect = smtputf8Autodetect(cfg, "sendmail")
 	v.queue = queueParams(cfg)
+	if v.shaping, err = v.tables.shaper(log); err != nil {
+		return nil, err
+	}
 	if v.delivery, err = deliveryOptions(cfg, names, log); err != nil {
 		return nil, err
 	}

@@ -35,5 +35,5 @@ func operatorWarnings(cfg *postconf.Config) (list []string) {
 	if os.Geteuid() == 0 && !cfg.Set("mail_owner") {
 		add("mail_owner", "started by root, the daemon keeps its rights; set mail_owner to a user of its own")
 	}
-	return append(list, sendingWarnings(cfg)...)
+	return append(append(list, sendingWarnings(cfg)...), transportWarnings(cfg)...)
 }

@@ -52,6 +52,7 @@ type Sink struct {
 	arrived  *sync.Cond
 	conns    int
 	open     map[net.Conn]struct{}
+	most     int // open at a time
 	ln       net.Listener
 	wg       sync.WaitGroup
 	keep     bool // whether messages are kept, or only counted
@@ -126,6 +127,9 @@ func (s *Sink) Wait(n int, limit time.Duration) bool {
 // Open is how many connections are open.
 func (s *Sink) Open() int { s.mu.Lock(); defer s.mu.Unlock(); return len(s.open) }
 
+// Most is how many connections were open at a time, at most.
+func (s *Sink) Most() int { s.mu.Lock(); defer s.mu.Unlock(); return s.most }
+
 // Verbs is how often each command has come.
 func (s *Sink) Verbs() map[string]int { s.mu.Lock(); defer s.mu.Unlock(); return maps.Clone(s.verbs) }
 
@@ -140,6 +144,7 @@ func (s *Sink) accept(ln net.Listener) {
 		s.conns++
 		n := s.conns
 		s.open[c] = struct{}{}
+		s.most = max(s.most, len(s.open))
 		s.mu.Unlock()
 		s.wg.Add(1)
 		go func() {

@@ -62,6 +62,7 @@ func (s *session) run() (Reply, error) {
 	if err := s.Queue.Admit(0); err != nil {
 		return s.refuse("", err), nil
 	}
+	s.letFlow()
 	if s.reverse, err = s.Recipients.Sender(s.ctx, req.Sender); err != nil {
 		return s.refuse("", err), nil
 	}

@@ -158,15 +158,15 @@ func (c *Config) param(name string) *Param {
 		return p
 	}
 	p := ofTransport(name, c.transports())
-	if p != nil && c.limitsRecipients(name) {
-		p.Kind, p.Type = Postfix, number(0, 0)
+	if p != nil && p.Doc != "" && c.shapes(name) {
+		p.Kind = Postfix
 	}
 	return p
 }
 
 // transports are the delivery services: those that always are, and those of master.cf.
 func (c *Config) transports() []string {
-	names := []string{"smtp", "relay", "lmtp", "local", "virtual", "error", "retry", "discard"}
+	names := slices.Clone(ownTransports)
 	for _, s := range c.services {
 		if s.Type == "unix" {
 			names = append(names, s.Name)

@@ -77,6 +77,7 @@ func newParams() params {
 		t.add(part, Postfix)
 	}
 	t.add(paramsOurs, Ours)
+	t.add(paramsShaping, Ours)
 	t.add(paramsPlumbing, Plumbing)
 	t.add(paramsCiphers, Plumbing)
 	for _, part := range [][]plain{
@@ -104,25 +105,26 @@ func (t params) add(part []entry, kind Kind) {
 }
 
 // transportSuffixes are the ends of the parameters that each delivery transport of
-// master.cf has for itself, with their defaults: postconf(5), transport_....
-var transportSuffixes = []plain{
-	{"_delivery_slot_cost", "$default_delivery_slot_cost"},
-	{"_delivery_slot_discount", "$default_delivery_slot_discount"},
-	{"_delivery_slot_loan", "$default_delivery_slot_loan"},
-	{"_destination_concurrency_failed_cohort_limit", "$default_destination_concurrency_failed_cohort_limit"},
-	{"_destination_concurrency_limit", "$default_destination_concurrency_limit"},
-	{"_destination_concurrency_negative_feedback", "$default_destination_concurrency_negative_feedback"},
-	{"_destination_concurrency_positive_feedback", "$default_destination_concurrency_positive_feedback"},
-	{"_destination_rate_delay", "$default_destination_rate_delay"},
-	{"_destination_recipient_limit", "$default_destination_recipient_limit"},
-	{"_extra_recipient_limit", "$default_extra_recipient_limit"},
-	{"_initial_destination_concurrency", "$initial_destination_concurrency"},
-	{"_minimum_delivery_slots", "$default_minimum_delivery_slots"},
-	{"_recipient_limit", "$default_recipient_limit"},
-	{"_recipient_refill_delay", "$default_recipient_refill_delay"},
-	{"_recipient_refill_limit", "$default_recipient_refill_limit"},
-	{"_time_limit", "$command_time_limit"},
-	{"_transport_rate_delay", "$default_transport_rate_delay"},
+// master.cf has for itself, with their defaults: postconf(5), transport_.... Those
+// without a meaning are unsupported.
+var transportSuffixes = []entry{
+	{"_delivery_slot_cost", text(), "$default_delivery_slot_cost", ""},
+	{"_delivery_slot_discount", text(), "$default_delivery_slot_discount", ""},
+	{"_delivery_slot_loan", text(), "$default_delivery_slot_loan", ""},
+	{"_destination_concurrency_failed_cohort_limit", number(0, 0), "$default_destination_concurrency_failed_cohort_limit", "rounds of failures before a site is dead; 0: never"},
+	{"_destination_concurrency_limit", number(0, 0), "$default_destination_concurrency_limit", "connections to a site at a time; 0: no limit"},
+	{"_destination_concurrency_negative_feedback", formOf(formFeedback), "$default_destination_concurrency_negative_feedback", "how a failure narrows the concurrency"},
+	{"_destination_concurrency_positive_feedback", formOf(formFeedback), "$default_destination_concurrency_positive_feedback", "how a success widens the concurrency"},
+	{"_destination_rate_delay", seconds(0, 0), "$default_destination_rate_delay", "pause between deliveries to a site, which then gets one connection"},
+	{"_destination_recipient_limit", number(0, 0), "$default_destination_recipient_limit", "recipients of one delivery; 0: no limit"},
+	{"_extra_recipient_limit", text(), "$default_extra_recipient_limit", ""},
+	{"_initial_destination_concurrency", number(1, 0), "$initial_destination_concurrency", "connections to a site to begin with"},
+	{"_minimum_delivery_slots", text(), "$default_minimum_delivery_slots", ""},
+	{"_recipient_limit", text(), "$default_recipient_limit", ""},
+	{"_recipient_refill_delay", text(), "$default_recipient_refill_delay", ""},
+	{"_recipient_refill_limit", text(), "$default_recipient_refill_limit", ""},
+	{"_time_limit", text(), "$command_time_limit", ""},
+	{"_transport_rate_delay", seconds(0, 0), "$default_transport_rate_delay", "pause between deliveries of the transport, which then makes one at a time"},
 }
 
 // ofTransport is the parameter that a transport has under a name such as
@@ -135,7 +137,7 @@ func ofTransport(name string, transports []string) *Param {
 		}
 		for _, s := range transportSuffixes {
 			if s.name == suffix {
-				return &Param{Name: name, Default: s.def, Kind: Unsupported}
+				return &Param{Name: name, Type: s.typ, Default: s.def, Doc: s.doc, Kind: Unsupported}
 			}
 		}
 	}

@@ -47,21 +47,22 @@ var senderParams = []string{
 	"minimal_backoff_time", "myhostname", "proxy_interfaces", "relayhost", "send_cyrus_sasl_authzid", "syslog_name",
 }
 
-// hasEffectOnSending tells whether a parameter means something for a sender.
+// hasEffectOnSending tells whether a parameter means something for a sender. What says how
+// much is sent at a time is the scheduler's, which has one main.cf for all.
 func hasEffectOnSending(name string) bool {
+	if strings.HasPrefix(name, "smtp_shaping_") || ofTransport(name, []string{"smtp", "lmtp"}) != nil {
+		return false
+	}
 	return strings.HasPrefix(name, "smtp_") || strings.HasPrefix(name, "lmtp_") || slices.Contains(senderParams, name)
 }
 
-// limitsRecipients tells whether a name is that of a recipient limit which has an effect: of
-// a transport that we serve.
-func (c *Config) limitsRecipients(name string) bool {
-	transport, ok := strings.CutSuffix(name, "_destination_recipient_limit")
-	if !ok {
-		return false
-	}
-	switch transport {
-	case "smtp", "relay", "lmtp", "virtual", "error", "retry", "discard":
-		return true
-	}
-	return slices.ContainsFunc(c.services, func(s Service) bool { return s.Name == transport && s.sends() })
+// ownTransports are those that are always there.
+var ownTransports = []string{"smtp", "relay", "lmtp", "local", "virtual", "error", "retry", "discard"}
+
+// shapes tells whether the name of a transport's parameter is that of a transport which we
+// serve. A local name takes one recipient at a time, whatever is set.
+func (c *Config) shapes(name string) bool {
+	serves := func(transport string) bool { return ofTransport(name, []string{transport}) != nil }
+	return name != "local_destination_recipient_limit" && (slices.ContainsFunc(ownTransports, serves) ||
+		slices.ContainsFunc(c.services, func(s Service) bool { return s.sends() && serves(s.Name) }))
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestSenders(t *testing.T) {
@@ -47,5 +48,51 @@ func TestRecipientLimits(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), name+"_destination_recipient_limit") {
 			t.Errorf("%s: error %v", name, err)
 		}
+	}
+}
+
+// How much a service sends at a time is set in main.cf: with -o it has no effect, as in
+// Postfix, where that is easily missed.
+func TestSendersLimitsAreInMain(t *testing.T) {
+	c := readBoth(t, "", `smtp inet n - n - - smtpd
+slow unix - - n - - smtp
+  -o smtp_destination_concurrency_limit=1
+  -o smtp_shaping_maps=hash:/x
+  -o smtp_host_connection_limit=1
+`)
+	got := strings.Join(c.Warnings(), "\n")
+	for name, want := range map[string]bool{"smtp_destination_concurrency_limit": true, "smtp_shaping_maps": true, "smtp_host_connection_limit": false} {
+		if strings.Contains(got, "-o "+name+" of service slow/unix has no effect: set it in main.cf") != want {
+			t.Errorf("%s: want a warning: %v\n%s", name, want, got)
+		}
+	}
+}
+
+// Parameters of transports have the types of those behind them.
+func TestTransportParameterTypes(t *testing.T) {
+	const master = "smtp inet n - n - - smtpd\nslow unix - - n - - smtp\npipe unix - n n - - pipe\n"
+	c := readBoth(t, `slow_destination_rate_delay = 2m
+smtp_transport_rate_delay = 3
+default_destination_rate_delay = 7
+lmtp_destination_concurrency_positive_feedback = 1 / sqrt_concurrency
+pipe_destination_concurrency_limit = 1
+`, master)
+	for name, want := range map[string]time.Duration{
+		"slow_destination_rate_delay": 2 * time.Minute, "smtp_transport_rate_delay": 3 * time.Second,
+		"relay_destination_rate_delay": 7 * time.Second, "slow_transport_rate_delay": 0,
+	} {
+		if got := c.Duration(name); got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
+	for name, want := range map[string]Feedback{
+		"lmtp_destination_concurrency_positive_feedback": {1, OverSqrtConcurrency}, "slow_destination_concurrency_negative_feedback": {0.25, OverNothing},
+	} {
+		if got := c.Feedback(name); got != want {
+			t.Errorf("%s is %+v, want %+v", name, got, want)
+		}
+	}
+	if got := strings.Join(c.Warnings(), "\n"); !strings.Contains(got, "pipe_destination_concurrency_limit is not supported") || strings.Count(got, "not supported") != 1 {
+		t.Error(got)
 	}
 }

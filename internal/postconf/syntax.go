@@ -70,21 +70,3 @@ func validHostname(s string) error {
 	}
 	return nil
 }
-
-// validFeedback is the syntax of default_destination_concurrency_positive_feedback:
-// a number, perhaps divided by a number, by the concurrency or by its square root.
-func validFeedback(s string) bool {
-	over, under, divided := strings.Cut(s, "/")
-	if n, err := strconv.ParseFloat(trimSpace(over), 64); err != nil || n < 0 || n > 1 {
-		return false
-	}
-	if !divided {
-		return true
-	}
-	switch under = trimSpace(under); under {
-	case "concurrency", "sqrt_concurrency":
-		return true
-	}
-	n, err := strconv.ParseFloat(under, 64)
-	return err == nil && n >= 1
-}

@@ -167,8 +167,8 @@ func (t Type) checkSyntax(value string) *mistake {
 			}
 		}
 	case formFeedback:
-		if !validFeedback(value) {
-			return wrong("is not a feedback", "write a number, or number / number, / concurrency, / sqrt_concurrency")
+		if _, ok := parseFeedback(value); !ok {
+			return wrong("is not a feedback", "write a number from 0 to 1, or number / number, / concurrency, / sqrt_concurrency")
 		}
 	case formLevel:
 		if _, err := level(value); err != nil {

@@ -57,8 +57,8 @@ func TestTypeCheck(t *testing.T) {
 		{"path", formOf(formPath), []string{"/", "/var/spool"}, []string{"", "var"}},
 		{"address", formOf(formAddress), []string{"", "192.0.2.1", "2001:db8::1"}, []string{"x", "[::1]", "192.0.2.1:25"}},
 		{"name servers", formOf(formResolver), []string{"", "192.0.2.1", "192.0.2.1:53, [::1]:53 ::1"}, []string{"ns.example", "192.0.2.1:x"}},
-		{"feedback", formOf(formFeedback), []string{"1", "0.5", "1/4", "1 / sqrt_concurrency", "1/concurrency"},
-			[]string{"", "2", "-1", "1/0", "1/x", "x"}},
+		{"feedback", formOf(formFeedback), []string{"1", "0", "0.5", "1/4", "2/4", "0.1/0.5", "1 / sqrt_concurrency", "1/concurrency"},
+			[]string{"", "2", "-1", "1/0", "1/x", "x", "4/2", "2/concurrency", "-1/-2", "1/", "/2", "1/2/3", "NaN", "1/inf", "1 2"}},
 		{"level", formOf(formLevel), []string{"0", "3.6", "3.10.1"}, []string{"", "x", "3.", "1.2.3.4"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -2,7 +2,6 @@ package postconf
 
 // unsupportedOther are all further parameters of Postfix that we do not have.
 var unsupportedOther = []plain{
-	{"in_flow_delay", "1s"},
 	{"error_notice_recipient", "postmaster"},
 	{"address_verify_service_name", "verify"},
 	{"allow_srv_lookup_fallback", "no"},
@@ -16,13 +15,11 @@ var unsupportedOther = []plain{
 	{"default_delivery_slot_discount", "50"},
 	{"default_delivery_slot_loan", "3"},
 	{"default_delivery_status_filter", ""},
-	{"default_destination_rate_delay", "0s"},
 	{"default_extra_recipient_limit", "1000"},
 	{"default_minimum_delivery_slots", "3"},
 	{"default_recipient_limit", "20000"},
 	{"default_recipient_refill_delay", "5s"},
 	{"default_recipient_refill_limit", "100"},
-	{"default_transport_rate_delay", "0s"},
 	{"default_verp_delimiters", "+="},
 	{"defer_transports", ""},
 	{"delay_logging_resolution_limit", "2"},

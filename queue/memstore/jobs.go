@@ -81,14 +81,14 @@ func (s *Store) waiting(dest mail.Dest) []candidate {
 }
 
 // Woken implements queue.Store.
-func (s *Store) Woken(_ context.Context, dest mail.Dest, before time.Time, limit int) (jobs []queue.Job, more bool, err error) {
+func (s *Store) Woken(_ context.Context, dest mail.Dest, w queue.Wake, limit int) (jobs []queue.Job, more bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil, false, queue.ErrClosed
 	}
 	for _, c := range s.waiting(dest) {
-		if c.j.late.IsZero() || !c.j.late.Before(before) {
+		if !c.j.late.Before(w.Before) || !w.All && !c.j.trouble {
 			continue
 		}
 		if len(jobs) >= limit {
@@ -183,10 +183,7 @@ func (m *message) settle(j *job, o queue.Outcome, now time.Time) {
 		}
 	}
 	j.attempts++
-	j.late = time.Time{}
-	if o.Trouble {
-		j.late = now
-	}
+	j.late, j.trouble = now, o.Trouble
 	j.due = now
 	if !o.NextDue.IsZero() {
 		j.due = ceilMilli(o.NextDue)

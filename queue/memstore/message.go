@@ -26,7 +26,8 @@ type job struct {
 	reasons  map[int]string
 	attempts int
 	due      time.Time
-	late     time.Time // since when it waits because of its destination; zero: not because of it
+	late     time.Time // when it was deferred last
+	trouble  bool      // because of its destination
 	bulk     bool
 	expired  bool
 	claimed  bool

@@ -106,7 +106,7 @@ func sampleJob() (*message, *job) {
 	m := &message{id: 77, arrived: time.Unix(1772366400, 5), file: true}
 	return m, &job{
 		n: 3, dest: "smtp:[192.0.2.1]:25", rcpts: []int{0, 7, 8, 4000}, reasons: []string{"busy", "", "busy", "other"},
-		attempts: 12, due: 1772366400123, late: 1772366100000, bulk: true, expired: true,
+		attempts: 12, due: 1772366400123, late: 1772366100000, trouble: true, bulk: true, expired: true,
 	}
 }
 

@@ -16,6 +16,7 @@ const (
 	jobExpired = 1 << 0 // forced to expire by an operator
 	jobFile    = 1 << 1 // the body of the message is in a file
 	jobBulk    = 1 << 2
+	jobTrouble = 1 << 3 // it waits because of its destination
 
 	// maxReason bounds what is kept of a delay reason for postqueue(1).
 	maxReason = 1024
@@ -30,7 +31,8 @@ type job struct {
 	reasons  []string // of rcpts: why they are late
 	attempts int
 	due      int64 // milliseconds since 1970
-	late     int64 // likewise: since when it waits because of its destination; 0: not because of it
+	late     int64 // likewise: when it was deferred last
+	trouble  bool  // because of its destination
 	bulk     bool
 	expired  bool
 
@@ -94,6 +96,9 @@ func encodeJob(m *message, j *job) []byte {
 	if j.bulk {
 		set |= jobBulk
 	}
+	if j.trouble {
+		set |= jobTrouble
+	}
 	b = append(b, set)
 	b = appendTime(b, m.arrived)
 	b = appendText(b, j.dest)
@@ -141,7 +146,7 @@ func readJob(b []byte, m *message) (*job, error) {
 	set := f.byte()
 	m.file = set&jobFile != 0
 	m.arrived = f.time()
-	j := &job{expired: set&jobExpired != 0, bulk: set&jobBulk != 0}
+	j := &job{expired: set&jobExpired != 0, bulk: set&jobBulk != 0, trouble: set&jobTrouble != 0}
 	j.dest = mail.Dest(f.text())
 	j.due = int64(f.upTo(math.MaxInt64))
 	j.attempts = int(f.upTo(math.MaxInt32))

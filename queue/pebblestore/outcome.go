@@ -85,10 +85,7 @@ func settleJob(j *job, o queue.Outcome, now time.Time) {
 	if o.NextDue.IsZero() {
 		o.NextDue = now
 	}
-	j.due, j.late = millis(o.NextDue), 0
-	if o.Trouble {
-		j.late = millis(now)
-	}
+	j.due, j.late, j.trouble = millis(o.NextDue), millis(now), o.Trouble
 	j.dirty = true
 }
 

@@ -3,7 +3,6 @@ package pebblestore
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"aliasmx/internal/mail"
 	"aliasmx/queue"
@@ -17,26 +16,26 @@ const wakeReads = 256
 type wakes map[mail.Dest]wake
 
 type wake struct {
-	before int64 // the time that was asked for, milliseconds since 1970
-	next   due
+	of   queue.Wake
+	next due
 }
 
 // Woken implements queue.Store. It goes once through the jobs of a destination, the
 // earliest due first, a stretch at each call.
-func (s *Store) Woken(ctx context.Context, dest mail.Dest, before time.Time, limit int) ([]queue.Job, bool, error) {
+func (s *Store) Woken(ctx context.Context, dest mail.Dest, w queue.Wake, limit int) ([]queue.Job, bool, error) {
 	more := false
 	c, err := s.claiming(ctx, dest, func(c *claiming) (err error) {
-		more, err = c.woken(before.UnixMilli(), limit)
+		more, err = c.woken(w, limit)
 		return err
 	})
 	return c.jobs, more, err
 }
 
-func (c *claiming) woken(before int64, limit int) (more bool, err error) {
+func (c *claiming) woken(w queue.Wake, limit int) (more bool, err error) {
 	s := c.store
 	at := s.wakes[c.dest]
-	if at.before != before {
-		at = wake{before: before}
+	if !at.of.Before.Equal(w.Before) || at.of.All != w.All {
+		at = wake{of: w}
 	}
 	defer func() {
 		switch {
@@ -69,7 +68,7 @@ func (c *claiming) woken(before int64, limit int) (more bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if j != nil && j.late > 0 && j.late < before {
+		if j != nil && (w.All || j.trouble) && j.late < w.Before.UnixMilli() {
 			c.give(m, j)
 		}
 	}

@@ -17,7 +17,7 @@ func inTrouble(j queue.Job, next time.Time) queue.Outcome {
 
 func (f *fixture) woken(d mail.Dest, before time.Time, limit int) (ids []mail.QueueID, jobs []queue.Job, more bool) {
 	f.Helper()
-	jobs, more, err := f.store.Woken(f.Context(), d, before, limit)
+	jobs, more, err := f.store.Woken(f.Context(), d, queue.Wake{Before: before}, limit)
 	if err != nil {
 		f.Fatalf("Woken %s: %v", d, err)
 	}
@@ -57,7 +57,7 @@ func testWoken(f *fixture) {
 	}
 	f.clock.Add(time.Second)
 	f.apply(inTrouble(jobs[0], f.clock.Now().Add(9*time.Hour))) // fails again, behind others
-	f.store.Release(jobs[1:])
+	f.apply(all(jobs[1], mail.Delivered, "", time.Time{}))
 
 	rest, _, more := f.woken("smtp:a", well, 10)
 	for more {
@@ -71,6 +71,12 @@ func testWoken(f *fixture) {
 	if !slices.Contains(rest, ids[3]) || !slices.Contains(rest, ids[0]) {
 		f.Errorf("woken %v of %v", rest, ids)
 	}
+
+	all, more, err := f.store.Woken(f.Context(), "smtp:a", queue.Wake{Before: well, All: true}, 10)
+	if err != nil || more || len(all) != 1 || all[0].ID != ids[1] {
+		f.Errorf("all woken: %v, more %v, %v; want the one with a reason of its own, %v", all, more, err, ids[1])
+	}
+	f.store.Release(all)
 
 	f.clock.Add(time.Hour) // the next time it gets well
 	again, _, _ := f.woken("smtp:a", f.clock.Now(), 10)

@@ -1,0 +1,128 @@
+package queue
+
+import (
+	"time"
+
+	"aliasmx/internal/mail"
+)
+
+// How fast a site may be given mail, apart from how many connections it may have: the
+// pause after a delivery that an operator wants (default_destination_rate_delay,
+// default_transport_rate_delay), a rate, and what a provider asks for by its replies.
+
+// pace is one site's.
+type pace struct {
+	at   time.Time // no delivery begins before
+	gate *gate     // shared by all sites of a transport
+
+	last time.Time     // when one began
+	mean time.Duration // between two, of late
+
+	tokens float64 // deliveries that may begin at once, of a rate
+	filled time.Time
+
+	// spacing is the pause that replies have asked for; eased is when it is halved, if none
+	// has asked since.
+	spacing time.Duration
+	heard   time.Time
+	eased   time.Time
+}
+
+// gate is what all sites of a transport wait at (default_transport_rate_delay).
+type gate struct{ at time.Time }
+
+const (
+	leastSpacing = 100 * time.Millisecond
+	mostSpacing  = time.Minute
+	easeAfter    = time.Minute     // without such a reply
+	hearAgain    = 5 * time.Second // replies to what was under way together count once
+)
+
+// from is when the next delivery may begin.
+func (p *pace) from() time.Time {
+	if p.gate != nil {
+		return later(p.at, p.gate.at)
+	}
+	return p.at
+}
+
+func (p *pace) ready(now time.Time) bool { return !p.from().After(now) }
+
+// begin notes that a delivery begins.
+func (p *pace) begin(now time.Time, t *TransportParams, l *mail.SiteLimits) {
+	if !p.last.IsZero() {
+		p.mean = (7*p.mean + min(now.Sub(p.last), mostSpacing)) / 8
+	}
+	p.last = now
+	if p.gate != nil && t.TransportRateDelay > 0 {
+		p.gate.at = now.Add(t.TransportRateDelay)
+	}
+	if p.spacing > 0 {
+		p.at = later(p.at, now.Add(p.spacing))
+	}
+	if l.Rate > 0 && l.Per > 0 {
+		p.spend(now, l)
+	}
+}
+
+// spend takes a delivery from a rate. A tenth of it may come at once, the rest is spread
+// over the time, so that in no stretch of that length there are more.
+func (p *pace) spend(now time.Time, l *mail.SiteLimits) {
+	burst := max(l.Rate/10, 1)
+	each := l.Per / time.Duration(max(l.Rate-burst, 1))
+	if p.filled.IsZero() {
+		p.tokens = float64(burst)
+	} else {
+		p.tokens = min(p.tokens+float64(now.Sub(p.filled))/float64(each), float64(burst))
+	}
+	p.filled = now
+	p.tokens--
+	if p.tokens < 1-rounding {
+		p.at = later(p.at, now.Add(time.Duration((1-p.tokens)*float64(each))))
+	}
+}
+
+// end notes that a delivery has ended. The pause is between two deliveries, and not
+// between their beginnings.
+func (p *pace) end(now time.Time, delay time.Duration) {
+	if delay > 0 {
+		p.at = later(p.at, now.Add(delay))
+	}
+}
+
+// slower takes a reply that asks for less, and tells whether it is a new one: half as
+// much as of late.
+func (p *pace) slower(now time.Time) bool {
+	p.eased = now.Add(easeAfter)
+	if !p.heard.IsZero() && now.Sub(p.heard) < hearAgain {
+		return false
+	}
+	p.heard = now
+	p.spacing = min(max(2*p.spacing, 2*p.mean, leastSpacing), mostSpacing)
+	p.at = later(p.at, now.Add(p.spacing))
+	return true
+}
+
+// ease takes a delivery that was not asked to be one of fewer.
+func (p *pace) ease(now time.Time) {
+	if p.spacing == 0 || now.Before(p.eased) {
+		return
+	}
+	p.eased = now.Add(easeAfter)
+	if p.spacing /= 2; p.spacing < leastSpacing {
+		p.spacing = 0
+	}
+}
+
+// idle: nothing is to be remembered.
+func (p *pace) idle(now time.Time) bool {
+	return !p.at.After(now) && (p.spacing == 0 || !p.eased.After(now))
+}
+
+// until is when it will be idle, if nothing happens.
+func (p *pace) until() time.Time {
+	if p.spacing > 0 {
+		return later(p.at, p.eased)
+	}
+	return p.at
+}

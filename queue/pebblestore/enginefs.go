@@ -86,6 +86,16 @@ func (e engineFS) wrap(name string) func(vfs.File, error) (vfs.File, error) {
 	}
 }
 
+// List implements vfs.FS. Pebble asks for it once more when other goroutines of it are at
+// work already.
+func (e engineFS) List(name string) ([]string, error) {
+	names, err := e.FS.List(name)
+	if err != nil {
+		e.log.giveUpOpening(err)
+	}
+	return names, err
+}
+
 // OpenDir implements vfs.FS. Pebble panics, in goroutines of its own, when the sync of
 // a directory fails; the store would rather say so and end.
 func (e engineFS) OpenDir(name string) (vfs.File, error) {

@@ -38,7 +38,8 @@ type job struct {
 	reasons  map[int]string
 	attempts int
 	due      time.Time
-	late     time.Time // since when it waits because of its destination
+	late     time.Time // when it was deferred; zero: it was not
+	trouble  bool      // because of its destination
 	bulk     bool
 	expired  bool
 	claimed  bool
@@ -213,10 +214,7 @@ func (j *job) settle(o queue.Outcome, now time.Time) {
 		}
 	}
 	j.attempts++
-	j.due, j.late = o.NextDue, time.Time{}
-	if o.Trouble {
-		j.late = now
-	}
+	j.due, j.late, j.trouble = o.NextDue, now, o.Trouble
 }
 
 // settleGone applies the outcome of a job that was replaced meanwhile: only who has the

@@ -62,19 +62,19 @@ func (p *Play) take(d mail.Dest, k *queue.Job) (*job, error) {
 	return nil, fmt.Errorf("job %+v: there is none, or it is not for claiming", *k)
 }
 
-// woken asks for what waits because of its destination.
+// woken asks for what waits because of its destination, or for all.
 func (p *Play) woken() error {
-	d, now := p.dest(), p.Clock.Now()
+	d, w := p.dest(), queue.Wake{Before: p.Clock.Now(), All: p.rng.IntN(3) == 0}
 	want := make(map[*job]bool)
 	p.Model.waiting(d, func(_ *message, j *job) {
-		if !j.late.IsZero() && j.late.Before(now) {
+		if j.late.Before(w.Before) && (w.All || j.trouble) {
 			want[j] = true
 		}
 	})
 	for more := true; more; {
 		var jobs []queue.Job
 		var err error
-		if jobs, more, err = p.Store.Woken(context.Background(), d, now, 10); err != nil {
+		if jobs, more, err = p.Store.Woken(context.Background(), d, w, 10); err != nil {
 			return fmt.Errorf("Woken: %w", err)
 		}
 		for i := range jobs {

@@ -213,7 +213,7 @@ func TestAdoptFaults(t *testing.T) {
 			start := vfs.NewCrashableMem()
 			want := variedQueue(t, start, oldDir, 1, rng, 60)
 			all := vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rng}
-			var clean faults
+			var clean adoptFaults
 			disk := start.CrashClone(all)
 			var idle *estate
 			if _, err := idle.pass(t, errorfs.Wrap(disk, &clean), rng, false); err != nil {
@@ -223,7 +223,7 @@ func TestAdoptFaults(t *testing.T) {
 			total := clean.count.Load()
 			step := max(total/tt.lives, 1) // with what is left over, other operations at each run
 			for k := 1 + rand.Int64N(step); k <= total; k += step {
-				f := &faults{at: k, err: tt.err, onwards: tt.onwards}
+				f := &adoptFaults{at: k, err: tt.err, onwards: tt.onwards}
 				disk := start.CrashClone(all)
 				sofar, err := idle.pass(t, errorfs.Wrap(disk, f), rng, true)
 				if err != nil {

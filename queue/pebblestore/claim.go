@@ -194,6 +194,7 @@ func (c *claiming) read(m *message, at due) (*message, *job, error) {
 
 func (c *claiming) give(m *message, j *job) {
 	j.claimed = true
+	c.store.nextJob = max(c.store.nextJob, j.n+1)
 	c.store.active[m.id] = m
 	c.jobs = append(c.jobs, j.view(m))
 }

@@ -1,164 +1,344 @@
 package pebblestore_test
 
 import (
-	"go/ast"
-	"go/parser"
-	"go/token"
+	"errors"
+	"io"
 	"io/fs"
-	"math/rand/v2"
+	"maps"
 	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
-	"testing"
 
-	"aliasmx/queue/pebblestore"
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// wantPrivate wants everything below a directory to be its owner's alone.
-func wantPrivate(t *testing.T, dir string) {
-	t.Helper()
-	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
+// disk is a strict file system in memory: of every file and directory it keeps what was
+// synced apart from what was written. What a power cut may leave of it is in
+// diskcut_test.go. Whoever looks on sees each operation before and after it is done, can
+// make it fail, and can swallow a sync: it then reports success and does nothing.
+type disk struct {
+	before func(op) verdict // nil: nobody looks on
+	after  func(op)
+
+	mu    sync.Mutex // guards the tree
+	root  *node
+	locks map[string]bool
+	usage vfs.DiskUsage // zero: unknown
+}
+
+var _ vfs.FS = (*disk)(nil)
+
+func newDisk() *disk { return &disk{root: newDir(), locks: make(map[string]bool)} }
+
+// op is an operation on the disk.
+type op struct {
+	kind string // create, write, sync ...
+	path string
+}
+
+func (o op) String() string { return o.kind + " " + o.path }
+
+// verdict is what becomes of an operation.
+type verdict struct {
+	err     error
+	written int  // bytes of a write that get to the file all the same
+	swallow bool // of a sync
+}
+
+// changes tells whether an operation may change something.
+func (o op) changes() bool {
+	switch o.kind {
+	case "open", "opendir", "list", "stat", "read", "usage", "close":
+		return false
+	}
+	return true
+}
+
+func (d *disk) look(kind, path string) verdict {
+	if d.before == nil {
+		return verdict{}
+	}
+	return d.before(op{kind, path})
+}
+
+func (d *disk) seen(kind, path string) {
+	if d.after != nil {
+		d.after(op{kind, path})
+	}
+}
+
+// node is a file or a directory.
+type node struct {
+	isDir bool
+
+	data   []byte // of a file, as it was written
+	safe   []byte // and as it was synced
+	shared int    // so many bytes of data others have too: they are copied before a change
+	from   int    // data[from:to] is not the same in safe
+	to     int
+
+	names map[string]*node // of a directory
+	kept  map[string]*node // as synced
+}
+
+func newDir() *node { return &node{isDir: true, names: make(map[string]*node)} }
+
+func (n *node) sync() {
+	if n.isDir {
+		n.kept = maps.Clone(n.names)
+		return
+	}
+	n.safe = n.data[:len(n.data):len(n.data)]
+	n.shared, n.from, n.to = len(n.data), 0, 0
+}
+
+func (n *node) write(p []byte, at int) {
+	end := at + len(p)
+	if at < n.shared {
+		n.data = append(make([]byte, 0, max(2*end, len(n.data))), n.data...)
+		n.shared = 0
+	}
+	if end > len(n.data) {
+		n.data = append(n.data, make([]byte, end-len(n.data))...)
+	}
+	copy(n.data[at:], p)
+	if n.from == n.to {
+		n.from, n.to = at, end
+	}
+	n.from, n.to = min(n.from, at), max(n.to, end)
+}
+
+func words(name string) []string {
+	return strings.FieldsFunc(name, func(r rune) bool { return r == '/' })
+}
+
+func notThere(what, name string) error {
+	return &fs.PathError{Op: what, Path: name, Err: os.ErrNotExist}
+}
+
+// find returns a node, or nil. The caller holds d.mu.
+func (d *disk) find(name string) *node {
+	n := d.root
+	for _, w := range words(name) {
+		if n = n.names[w]; n == nil {
+			return nil
 		}
-		info, err := e.Info()
-		if err != nil {
-			return err
-		}
-		want := os.FileMode(0o600)
-		if e.IsDir() {
-			want = 0o700
-		}
-		if info.Mode().Perm() != want {
-			t.Errorf("%s has mode %04o, want %04o", path, info.Mode().Perm(), want)
-		}
+	}
+	return n
+}
+
+// place returns the directory of a name.
+func (d *disk) place(name string) (*node, string, error) {
+	dir := d.find(path.Dir(name))
+	if dir == nil || !dir.isDir {
+		return nil, "", notThere("open", name)
+	}
+	return dir, path.Base(name), nil
+}
+
+// act does an operation on the tree that may change it.
+func (d *disk) act(kind, name string, f func(dir *node, base string) error) error {
+	if v := d.look(kind, name); v.err != nil {
+		return v.err
+	}
+	d.mu.Lock()
+	dir, base, err := d.place(name)
+	if err == nil {
+		err = f(dir, base)
+	}
+	d.mu.Unlock()
+	d.seen(kind, name)
+	return err
+}
+
+// Create implements vfs.FS: a file that has the name loses it.
+func (d *disk) Create(name string, _ vfs.DiskWriteCategory) (vfs.File, error) {
+	n := &node{}
+	err := d.act("create", name, func(dir *node, base string) error {
+		dir.names[base] = n
 		return nil
 	})
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
+	return &diskFile{disk: d, node: n, path: name}, nil
 }
 
-// TestUmask: whatever the umask of the starter, nobody else can read the queue, and its
-// owner can. (The umask is the process's: this test runs alone.)
-func TestUmask(t *testing.T) {
-	for _, mask := range []int{0, 0o022, 0o077, 0o177} {
-		old := syscall.Umask(mask)
-		dir := t.TempDir() + "/queue"
-		s, err := pebblestore.Open(pebblestore.Options{Dir: dir})
-		if err == nil {
-			for _, size := range []int{100, 300_000} {
-				if _, perr := put(s, rand.New(rand.NewPCG(1, 1)), size); perr != nil {
-					t.Errorf("umask %04o: %v", mask, perr)
-				}
-			}
-			wantPrivate(t, dir)
-			err = s.Close()
+func (d *disk) Link(old, name string) error {
+	return d.act("link", name, func(dir *node, base string) error {
+		n := d.find(old)
+		switch {
+		case n == nil:
+			return notThere("link", old)
+		case dir.names[base] != nil:
+			return &fs.PathError{Op: "link", Path: name, Err: os.ErrExist}
 		}
-		syscall.Umask(old)
+		dir.names[base] = n
+		return nil
+	})
+}
+
+func (d *disk) open(kind, name string) (vfs.File, error) {
+	if v := d.look(kind, name); v.err != nil {
+		return nil, v.err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := d.find(name)
+	if n == nil {
+		return nil, notThere("open", name)
+	}
+	return &diskFile{disk: d, node: n, path: name}, nil
+}
+
+func (d *disk) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+	return d.open("open", name)
+}
+
+func (d *disk) OpenReadWrite(name string, c vfs.DiskWriteCategory, _ ...vfs.OpenOption) (vfs.File, error) {
+	f, err := d.open("open", name)
+	if errors.Is(err, os.ErrNotExist) {
+		return d.Create(name, c)
+	}
+	return f, err
+}
+
+func (d *disk) OpenDir(name string) (vfs.File, error) { return d.open("opendir", name) }
+
+func (d *disk) Remove(name string) error {
+	return d.act("remove", name, func(dir *node, base string) error {
+		n := dir.names[base]
+		switch {
+		case n == nil:
+			return notThere("remove", name)
+		case len(n.names) > 0:
+			return &fs.PathError{Op: "remove", Path: name, Err: syscall.ENOTEMPTY}
+		}
+		delete(dir.names, base)
+		return nil
+	})
+}
+
+func (d *disk) RemoveAll(name string) error {
+	return d.act("remove", name, func(dir *node, base string) error {
+		delete(dir.names, base)
+		return nil
+	})
+}
+
+func (d *disk) Rename(old, name string) error {
+	return d.act("rename", name, func(dir *node, base string) error {
+		from, was, err := d.place(old)
 		if err != nil {
-			t.Errorf("umask %04o: %v", mask, err)
-			continue
+			return err
 		}
-		wantPrivate(t, dir)
-	}
+		n := from.names[was]
+		if n == nil {
+			return notThere("rename", old)
+		}
+		delete(from.names, was)
+		dir.names[base] = n
+		return nil
+	})
 }
 
-// TestReadersAreShutOut: files that others could read are mended, with a word in the log,
-// once.
-func TestReadersAreShutOut(t *testing.T) {
-	dir := t.TempDir() + "/queue"
-	s := mustOpen(t, pebblestore.Options{Dir: dir})
-	if _, err := put(s, rand.New(rand.NewPCG(1, 1)), 300_000); err != nil {
-		t.Fatal(err)
+func (d *disk) ReuseForWrite(old, name string, _ vfs.DiskWriteCategory) (vfs.File, error) {
+	if err := d.Rename(old, name); err != nil {
+		return nil, err
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	buckets, _ := filepath.Glob(dir + "/big/??")
-	for _, path := range append(buckets, dir, dir+"/db", dir+"/big") {
-		if err := os.Chmod(path, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Chmod(dir+"/format", 0o644); err != nil {
-		t.Fatal(err)
-	}
-	for i := range 2 {
-		log := &logBook{}
-		s = mustOpen(t, pebblestore.Options{Dir: dir, Log: log.logger()})
-		wantPrivate(t, dir)
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if told := strings.Contains(log.String(), "others could read 5 of its files"); told != (i == 0) {
-			t.Errorf("start %d: %s", i, log)
-		}
-	}
+	return d.open("open", name)
 }
 
-// TestOneSeam: all that this package does to files goes through vfs.FS, so that tests can
-// let every operation fail and cut the power at every moment. What the real disk needs
-// beyond that is in disk.go.
-func TestOneSeam(t *testing.T) {
-	// What is no file operation.
-	allowed := map[string][]string{
-		"os":            {"FileMode", "FileInfo", "ModeSticky", "ModeSymlink", "Geteuid", "Exit"},
-		"syscall":       {"Stat_t", "ENOSPC", "EDQUOT", "EIO", "ENOLCK", "ENOTDIR"},
-		"io/fs":         {"ErrNotExist", "ErrPermission", "PathError"},
-		"os/user":       {},
-		"path/filepath": {},
+func (d *disk) MkdirAll(name string, _ os.FileMode) error {
+	if v := d.look("mkdir", name); v.err != nil {
+		return v.err
 	}
-	names, err := filepath.Glob("*.go")
+	d.mu.Lock()
+	n := d.root
+	for _, w := range words(name) {
+		if n.names[w] == nil {
+			n.names[w] = newDir()
+		}
+		n = n.names[w]
+	}
+	d.mu.Unlock()
+	d.seen("mkdir", name)
+	return nil
+}
+
+// diskLock is a lock that somebody has.
+type diskLock struct {
+	disk *disk
+	name string
+}
+
+func (l diskLock) Close() error {
+	l.disk.mu.Lock()
+	defer l.disk.mu.Unlock()
+	delete(l.disk.locks, l.name)
+	return nil
+}
+
+func (d *disk) Lock(name string) (io.Closer, error) {
+	if v := d.look("lock", name); v.err != nil {
+		return nil, v.err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.locks[name] {
+		return nil, syscall.EAGAIN
+	}
+	dir, base, err := d.place(name)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	files, uses := 0, 0
-	for _, name := range names {
-		if strings.HasSuffix(name, "_test.go") || name == "disk.go" {
-			continue
-		}
-		files++
-		set := token.NewFileSet()
-		file, err := parser.ParseFile(set, name, nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		called := make(map[string]string) // what a package is called here
-		for _, imp := range file.Imports {
-			path := strings.Trim(imp.Path.Value, `"`)
-			if path == "io/ioutil" || path == "golang.org/x/sys/unix" || path == "os/exec" {
-				t.Errorf("%s: import of %s", set.Position(imp.Pos()), path)
-			}
-			as := filepath.Base(path)
-			if imp.Name != nil {
-				as = imp.Name.Name
-			}
-			called[as] = path
-		}
-		ast.Inspect(file, func(n ast.Node) bool {
-			sel, ok := n.(*ast.SelectorExpr)
-			if !ok {
-				return true
-			}
-			pkg, ok := sel.X.(*ast.Ident)
-			if !ok || pkg.Obj != nil { // a variable
-				return true
-			}
-			names, watched := allowed[called[pkg.Name]]
-			if !watched {
-				return true
-			}
-			uses++
-			if !slices.Contains(names, sel.Sel.Name) {
-				t.Errorf("%s: %s.%s is beside the seam: use the store's vfs.FS", set.Position(sel.Pos()), pkg.Name, sel.Sel.Name)
-			}
-			return true
-		})
+	if dir.names[base] == nil {
+		dir.names[base] = &node{}
 	}
-	if files < 20 || uses < 10 {
-		t.Errorf("only %d files with %d uses were looked at", files, uses)
-	}
+	d.locks[name] = true
+	return diskLock{d, name}, nil
 }
+
+func (d *disk) List(name string) ([]string, error) {
+	if v := d.look("list", name); v.err != nil {
+		return nil, v.err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := d.find(name)
+	if n == nil {
+		return nil, notThere("open", name)
+	}
+	return slices.Sorted(maps.Keys(n.names)), nil
+}
+
+func (d *disk) Stat(name string) (vfs.FileInfo, error) {
+	if v := d.look("stat", name); v.err != nil {
+		return nil, v.err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := d.find(name)
+	if n == nil {
+		return nil, notThere("stat", name)
+	}
+	return diskInfo{name: path.Base(name), size: int64(len(n.data)), isDir: n.isDir}, nil
+}
+
+func (d *disk) GetDiskUsage(name string) (vfs.DiskUsage, error) {
+	if v := d.look("usage", name); v.err != nil {
+		return vfs.DiskUsage{}, v.err
+	}
+	if d.usage == (vfs.DiskUsage{}) {
+		return d.usage, vfs.ErrUnsupported
+	}
+	return d.usage, nil
+}
+
+func (d *disk) PathBase(p string) string       { return path.Base(p) }
+func (d *disk) PathJoin(elem ...string) string { return path.Join(elem...) }
+func (d *disk) PathDir(p string) string        { return path.Dir(p) }
+func (d *disk) Unwrap() vfs.FS                 { return nil }

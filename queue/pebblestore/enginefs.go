@@ -27,18 +27,11 @@ func (e engineFS) isTable(name string) bool {
 	return strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".blob")
 }
 
-// Create implements vfs.FS. The names of new files are put on stable storage before a
-// marker is made that may speak of one of them. Pebble leaves that to file systems
-// that keep the order of changes to a directory; most do, none has to.
+// Create implements vfs.FS.
 func (e engineFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
 	if !e.isTable(name) {
-		if strings.HasPrefix(e.PathBase(name), "marker.") {
-			if err := syncDir(e.FS, e.PathDir(name)); err != nil {
-				e.log.die(err)
-			}
-		}
-		f, err := e.vital.Create(name, category)
-		return e.wrap(f, name, err)
+		e.syncMarked(name)
+		return e.wrap(name)(e.vital.Create(name, category))
 	}
 	e.space.calm()
 	f, err := e.FS.Create(name, category)
@@ -49,10 +42,28 @@ func (e engineFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File,
 	return engineTable{f, e.space}, nil
 }
 
+// Remove implements vfs.FS.
+func (e engineFS) Remove(name string) error {
+	e.syncMarked(name)
+	return e.FS.Remove(name)
+}
+
+// syncMarked puts the names of new files on stable storage before a marker is made that may
+// speak of one of them, and that marker before the one is removed whose place it takes.
+// Pebble leaves that to file systems that keep the order of changes to a directory; most
+// do, none has to.
+func (e engineFS) syncMarked(name string) {
+	if !strings.HasPrefix(e.PathBase(name), "marker.") {
+		return
+	}
+	if err := syncDir(e.FS, e.PathDir(name)); err != nil {
+		e.log.die(err)
+	}
+}
+
 // ReuseForWrite implements vfs.FS: it is for logs.
 func (e engineFS) ReuseForWrite(old, name string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	f, err := e.vital.ReuseForWrite(old, name, category)
-	return e.wrap(f, name, err)
+	return e.wrap(name)(e.vital.ReuseForWrite(old, name, category))
 }
 
 // Rename implements vfs.FS.
@@ -64,15 +75,25 @@ func (e engineFS) Rename(old, name string) error {
 	return err
 }
 
-func (e engineFS) wrap(f vfs.File, name string, err error) (vfs.File, error) {
-	if err != nil {
-		if strings.HasSuffix(name, ".log") {
-			e.log.lost(fmt.Errorf("make %s: %w", name, err))
+// wrap returns a file that is not a table as Pebble gets it.
+func (e engineFS) wrap(name string) func(vfs.File, error) (vfs.File, error) {
+	return func(f vfs.File, err error) (vfs.File, error) {
+		file := engineFile{File: f, name: name, log: e.log, space: e.space}
+		if err = file.check(err); err != nil {
+			return nil, err
 		}
-		e.log.giveUpOpening(err)
-		return nil, err
+		return file, nil
 	}
-	return engineFile{f, name, e.log}, nil
+}
+
+// List implements vfs.FS. Pebble asks for it once more when other goroutines of it are at
+// work already.
+func (e engineFS) List(name string) ([]string, error) {
+	names, err := e.FS.List(name)
+	if err != nil {
+		e.log.giveUpOpening(err)
+	}
+	return names, err
 }
 
 // OpenDir implements vfs.FS. Pebble panics, in goroutines of its own, when the sync of
@@ -101,21 +122,30 @@ func (d engineDir) Sync() error {
 // engineFile is a log, a manifest, or another file that is not a table.
 type engineFile struct {
 	vfs.File
-	name string
-	log  *engineLog
+	name  string
+	log   *engineLog
+	space *space
 }
 
 func (f engineFile) Write(p []byte) (int, error) {
 	n, err := f.File.Write(p)
-	return n, f.check("write to", err)
+	return n, f.check(err)
 }
 
-func (f engineFile) Sync() error     { return f.check("sync of", f.File.Sync()) }
-func (f engineFile) SyncData() error { return f.check("sync of", f.File.SyncData()) }
+func (f engineFile) Sync() error     { return f.check(f.File.Sync()) }
+func (f engineFile) SyncData() error { return f.check(f.File.SyncData()) }
 
-func (f engineFile) check(what string, err error) error {
-	if err != nil {
-		f.log.lost(fmt.Errorf("%s %s: %w", what, f.name, err))
+// check ends what cannot go on. When Pebble goes from one log to the next it panics on an
+// error of either, without the lock that its own deferred calls give back, which takes
+// down the process without a word; the store would rather say so and end. When it is being
+// closed it returns the error.
+func (f engineFile) check(err error) error {
+	if err == nil {
+		return nil
+	}
+	f.log.giveUpOpening(err)
+	if strings.HasSuffix(f.name, ".log") && f.space.inUse() {
+		f.log.die(fmt.Errorf("log %s: %w", f.name, err))
 	}
 	return err
 }
@@ -145,10 +175,7 @@ func (s *space) calm() {
 	if !s.noRoom.Swap(false) {
 		return
 	}
-	s.mu.Lock()
-	wait := s.isOpen
-	s.mu.Unlock()
-	if !wait {
+	if !s.inUse() {
 		return
 	}
 	select {

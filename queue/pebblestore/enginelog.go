@@ -64,19 +64,6 @@ func (l *engineLog) die(err error) {
 	runtime.Goexit()
 }
 
-// lost is called when a write or sync of a log or manifest has failed: the end, and it is
-// told here. Pebble tells only at some places, and panics at others.
-func (l *engineLog) lost(err error) {
-	l.giveUpOpening(err)
-	l.mu.Lock()
-	fatal := l.fatal
-	l.mu.Unlock()
-	fatal(err)
-	if l.park {
-		select {}
-	}
-}
-
 // giveUpOpening does nothing once the database is open. Before, it does not return: it
 // lets openEngine report the error, and parks the goroutine that met it. If that went
 // on, Pebble would try again for ever, or take down what its other goroutines still

@@ -161,22 +161,35 @@ func makeDirs(disk vfs.FS, dir string) error {
 }
 
 // makeDir makes a directory that is not there, and those above it, so that they are
-// there after a crash.
+// there after a crash. A queue that is marked has been through this. One that is not may
+// have been made by a process that was killed before it had synced what it made: then the
+// names of directories that are there are synced too.
 func makeDir(disk vfs.FS, dir string) error {
+	if _, err := disk.Stat(disk.PathJoin(dir, formatFile)); err == nil {
+		return nil
+	}
 	_, err := disk.Stat(dir)
-	if !errors.Is(err, fs.ErrNotExist) {
+	there := err == nil
+	if !there && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	above := disk.PathDir(dir)
-	if above != dir {
-		if err := makeDir(disk, above); err != nil {
-			return err
+	if above == dir {
+		return nil
+	}
+	if err := makeDir(disk, above); err != nil {
+		return err
+	}
+	if !there {
+		if err := disk.MkdirAll(dir, 0o700); err != nil {
+			return writeError("make it", err)
 		}
 	}
-	if err := disk.MkdirAll(dir, 0o700); err != nil {
-		return writeError("make it", err)
+	err = syncDir(disk, above)
+	if there && errors.Is(err, fs.ErrPermission) {
+		return nil // not ours to read: somebody else has made it
 	}
-	return syncDir(disk, above)
+	return err
 }
 
 // checkOwner wants a directory to be ours, and nobody else to have the rights given.

@@ -223,6 +223,9 @@ func (s *Store) requeue(b *pebble.Batch, m *message, routes map[int][]mail.Recip
 		saveJob(b, m, j)
 	}
 	m.jobs = slices.DeleteFunc(m.jobs, func(j *job) bool { return !j.claimed })
+	// The number of a job that was given out and has ended must not come again: its outcome,
+	// applied a second time, would apply to the new job.
+	m.next = max(m.next, s.nextJob)
 	m.split(env, open, s.opts.recipientLimits(), millis(s.now()))
 	return true
 }

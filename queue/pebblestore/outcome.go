@@ -54,6 +54,7 @@ func (a *applying) prepare(b *pebble.Batch) error {
 	}
 	emit := a.o.Emit
 	if j.gone {
+		j.attempts++ // the same outcome does not apply a second time
 		if !m.settleGone(a.o) {
 			emit = nil
 		}

@@ -57,6 +57,13 @@ func (s *space) close() {
 	s.isOpen = false
 }
 
+// inUse tells whether the store is open, and nobody has begun to close it.
+func (s *space) inUse() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.isOpen
+}
+
 // full is called by the file system of the database when a write to the log finds the
 // disk full. Until it returns such writes are held back; then the one that failed is
 // tried once more. To fail would be the end of the process.
@@ -64,10 +71,7 @@ func (s *space) full() {
 	if s.ballast.drop() {
 		return
 	}
-	s.mu.Lock()
-	wait := s.isOpen
-	s.mu.Unlock()
-	if !wait {
+	if !s.inUse() {
 		return
 	}
 	// Asked while the disk is full: someone may have made room just now.

@@ -350,6 +350,7 @@ func (s *Store) admitMessage(b *pebble.Batch, m *message, body *memBody) []queue
 	jobs := make([]queue.Job, 0, len(m.jobs))
 	for _, j := range m.jobs {
 		j.due, j.claimed = now, true
+		s.nextJob = max(s.nextJob, j.n+1)
 		jobs = append(jobs, j.view(m))
 	}
 	if body != nil && s.cache.take(body.size) {

@@ -45,6 +45,7 @@ type Store struct {
 	tally     tally
 	highWater mail.QueueID // no ID above it is on disk
 	lastUsed  mail.QueueID // the highest ID of a message
+	nextJob   uint32       // no job that was given out has this number or a higher one
 
 	adopting sync.Mutex // held by the one adoption under way
 

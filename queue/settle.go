@@ -132,9 +132,8 @@ func (q *Queue) settle(env *mail.Envelope, body mail.Body, out []pending) {
 	q.record(rec)
 }
 
-// recording is outcomes of one message on their way to the store, one after the
-// other. The reports go with the first: a crash before the last then repeats a report,
-// and never loses one.
+// recording is outcomes of one message on their way to the store, in one commit with the
+// reports that they call for.
 type recording struct {
 	env     *mail.Envelope
 	out     []pending
@@ -142,18 +141,22 @@ type recording struct {
 }
 
 func (q *Queue) record(rec *recording) {
-	p := &rec.out[0]
-	o := Outcome{Job: p.job, Results: p.final(), NextDue: p.next, Trouble: p.trouble}
+	o := rec.out[0].outcome()
+	for i := range rec.out[1:] {
+		o.Also = append(o.Also, rec.out[1+i].outcome())
+	}
 	for _, n := range rec.notices {
 		o.Emit = append(o.Emit, n.Emission)
 	}
 	q.store.Apply(o, func(a Applied) { q.recorded(rec, a) })
 }
 
-// recorded is called when the first outcome of a recording is on stable storage, or
-// could not be put there.
+func (p *pending) outcome() Outcome {
+	return Outcome{Job: p.job, Results: p.final(), NextDue: p.next, Trouble: p.trouble}
+}
+
+// recorded is called when a recording is on stable storage, or could not be put there.
 func (q *Queue) recorded(rec *recording, a Applied) {
-	p := &rec.out[0]
 	if a.Err != nil {
 		q.unrecorded(rec, a.Err)
 		return
@@ -172,16 +175,17 @@ func (q *Queue) recorded(rec *recording, a Applied) {
 	}
 	q.perform(actions)
 
-	settled := evSettled{jobs: 1}
-	if p.count(mail.Deferred) > 0 {
-		settled.heads = []DestHead{{Dest: p.job.Dest, NextDue: p.next}}
+	settled := evSettled{jobs: len(rec.out)}
+	var aside []Job
+	for i := range rec.out {
+		p := &rec.out[i]
+		if p.count(mail.Deferred) > 0 {
+			settled.heads = append(settled.heads, DestHead{Dest: p.job.Dest, NextDue: p.next})
+		}
+		aside = append(aside, q.rounds.written(p.job)...)
 	}
-	aside := q.rounds.written(p.job)
 	q.tell(settled)
 	q.giveBack(aside)
-	if rec.out, rec.notices = rec.out[1:], nil; len(rec.out) > 0 {
-		q.record(rec)
-	}
 }
 
 // unrecorded keeps an outcome that the store could not take, and tries again: what

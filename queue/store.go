@@ -59,7 +59,7 @@ type Wake struct {
 // Outcome is what became of a Job. It is applied whole or not at all, and applying it
 // twice changes nothing. An outcome that no longer applies (the message was removed,
 // the attempt was recorded before) is answered by a zero Applied, and what it would
-// have emitted is dropped. Times are kept to the millisecond.
+// have emitted is dropped; with Also, if none of them applies. Times are kept to the millisecond.
 type Outcome struct {
 	Job     Job
 	Results []mail.Result // of Job's recipients; one without a result is deferred
@@ -70,6 +70,22 @@ type Outcome struct {
 	// Emit are reports born with this outcome (their envelopes with IDs, their bodies):
 	// they become messages in the queue in the same commit.
 	Emit []Emission
+	// Also are outcomes of other jobs of the message, recorded in the same commit: what
+	// failed in one round is reported once, whatever happens meanwhile. Emit is about all of
+	// them; they have neither Emit nor Also.
+	Also []Outcome
+}
+
+// Each yields o and those recorded with it.
+func (o *Outcome) Each(yield func(*Outcome) bool) {
+	if !yield(o) {
+		return
+	}
+	for i := range o.Also {
+		if !yield(&o.Also[i]) {
+			return
+		}
+	}
 }
 
 // Emission is a message of our own making, small enough to be in memory.

@@ -138,20 +138,27 @@ func (s *Store) apply(o queue.Outcome) queue.Applied {
 	if m == nil {
 		return queue.Applied{}
 	}
-	j := m.find(o.Job.N)
-	if j == nil || !j.claimed || j.attempts != o.Job.Attempts {
+	emit, applies := o.Emit, false
+	for o := range o.Each {
+		j := m.find(o.Job.N)
+		if j == nil || o.Job.ID != m.env.ID || !j.claimed || j.attempts != o.Job.Attempts {
+			continue
+		}
+		applies = true
+		m.unclaim(j)
+		if j.gone {
+			if !m.settleGone(o) {
+				emit = nil
+			}
+		} else {
+			m.settle(j, o, s.millis())
+		}
+	}
+	if !applies {
 		return queue.Applied{}
 	}
-	m.unclaim(j)
-	if j.gone {
-		if !m.settleGone(o) {
-			o.Emit = nil
-		}
-	} else {
-		m.settle(j, o, s.millis())
-	}
 	var a queue.Applied
-	for _, e := range o.Emit {
+	for _, e := range emit {
 		if len(e.Env.Rcpts) == 0 {
 			continue
 		}
@@ -171,7 +178,7 @@ func (s *Store) apply(o queue.Outcome) queue.Applied {
 }
 
 // settle records what the attempt made of a job's recipients.
-func (m *message) settle(j *job, o queue.Outcome, now time.Time) {
+func (m *message) settle(j *job, o *queue.Outcome, now time.Time) {
 	for _, r := range o.Results {
 		i := slices.Index(j.rcpts, r.Rcpt)
 		switch {
@@ -193,7 +200,7 @@ func (m *message) settle(j *job, o queue.Outcome, now time.Time) {
 // settleGone records the late outcome of a job that was requeued meanwhile: who has
 // the message must not get it again, all else is left to the new jobs. It reports
 // whether the whole outcome was of that kind, so that what it emits holds.
-func (m *message) settleGone(o queue.Outcome) (whole bool) {
+func (m *message) settleGone(o *queue.Outcome) (whole bool) {
 	whole = true
 	for _, r := range o.Results {
 		if r.State != mail.Delivered || !m.isOpen(r.Rcpt) {

@@ -114,13 +114,13 @@ func damages(size int, rng *rand.Rand) (all []damage) {
 	return all
 }
 
-// TestDamage damages every file of two closed queues, in every way. The queue refuses to
+// TestDamage damages every file of three closed queues, in every way. The queue refuses to
 // open, or it says what is wrong; it never gives out a message that is not the one that was
 // stored, and never loses or changes one without a word.
 func TestDamage(t *testing.T) {
 	var refused, told, harmless atomic.Int64
 	t.Run("queues", func(t *testing.T) {
-		for seed := range uint64(2) {
+		for seed := range uint64(3) {
 			l := newLife(20+seed, false) // Pebble looks very long at a large block that is damaged
 			for g := range uint64(3) {
 				if err := l.live(80, 50+g); err != nil {

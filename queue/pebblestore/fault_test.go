@@ -140,9 +140,9 @@ func TestFaults(t *testing.T) {
 // faultLife works on a queue until it fails or all is done, and checks what it leaves. It
 // tells whether the store failed.
 func faultLife(flushes bool, f *faults) (died bool, err error) {
-	l, steps := newLife(7, flushes), 30
+	l, steps := newLife(7, flushes), 40
 	if flushes {
-		steps = 80
+		steps = 110
 	}
 	if err := l.live(20, 1); err != nil { // what an earlier process left
 		return false, err

@@ -33,8 +33,8 @@ func (s *Store) Apply(o queue.Outcome, done func(queue.Applied)) {
 type applying struct {
 	store    *Store
 	o        queue.Outcome
-	h        hand // of nothing, if the outcome does not apply
-	j        *job
+	h        hand   // of nothing, if the outcome does not apply
+	jobs     []*job // whose outcomes apply
 	emitted  []queue.Job
 	removes  bool // no recipient is left
 	result   queue.Applied
@@ -48,32 +48,38 @@ func (a *applying) prepare(b *pebble.Batch) error {
 	if m == nil || m.removed {
 		return nil
 	}
-	j := m.find(a.o.Job.N)
-	if j == nil || !j.claimed || j.attempts != a.o.Job.Attempts {
-		return nil
-	}
 	emit := a.o.Emit
-	if j.gone {
-		j.attempts++ // the same outcome does not apply a second time
-		if !m.settleGone(a.o) {
-			emit = nil
+	for o := range a.o.Each {
+		j := m.find(o.Job.N)
+		if j == nil || o.Job.ID != m.id || !j.claimed || j.attempts != o.Job.Attempts {
+			continue
 		}
-	} else {
-		settleJob(j, a.o, s.now())
+		a.jobs = append(a.jobs, j)
+		if j.gone {
+			j.attempts++ // the same outcome does not apply a second time
+			if !m.settleGone(o) {
+				emit = nil
+			}
+		} else {
+			settleJob(j, o, s.now())
+		}
+	}
+	if len(a.jobs) == 0 {
+		return nil
 	}
 	for _, e := range emit {
 		s.emit(b, e, a)
 	}
-	a.j, a.h = j, s.save(b, m)
+	a.h = s.save(b, m)
 	a.removes = m.removed
 	s.dropBody(m) // the copy in memory is for the first attempt
-	s.counts.outcomes.Add(1)
+	s.counts.outcomes.Add(uint64(len(a.jobs)))
 	return nil
 }
 
 // settleJob records what the attempt made of a job's recipients. The job is no longer
 // what was given out, so that the same outcome does not apply a second time.
-func settleJob(j *job, o queue.Outcome, now time.Time) {
+func settleJob(j *job, o *queue.Outcome, now time.Time) {
 	for _, r := range o.Results {
 		if r.State == mail.Deferred {
 			j.wait(r.Rcpt, r.Reason)
@@ -82,17 +88,18 @@ func settleJob(j *job, o queue.Outcome, now time.Time) {
 		}
 	}
 	j.attempts++
-	if o.NextDue.IsZero() {
-		o.NextDue = now
+	next := o.NextDue
+	if next.IsZero() {
+		next = now
 	}
-	j.due, j.late, j.trouble = millis(o.NextDue), millis(now), o.Trouble
+	j.due, j.late, j.trouble = millis(next), millis(now), o.Trouble
 	j.dirty = true
 }
 
 // settleGone records the late outcome of a job that was requeued meanwhile: who has
 // the message must not get it again, all else is left to the new jobs. It reports
 // whether the whole outcome was of that kind, so that what it emits holds.
-func (m *message) settleGone(o queue.Outcome) (whole bool) {
+func (m *message) settleGone(o *queue.Outcome) (whole bool) {
 	whole = true
 	for _, r := range o.Results {
 		open := false
@@ -143,6 +150,8 @@ func (a *applying) settle(err error) {
 	s := a.store
 	a.result.Removed, a.dropFile = a.removes, a.removes
 	a.result.Jobs = a.emitted
-	m.unclaim(a.j)
+	for _, j := range a.jobs {
+		m.unclaim(j)
+	}
 	s.unpin(a.h)
 }

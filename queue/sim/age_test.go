@@ -104,7 +104,9 @@ func TestMemoryIsFlatOverDeferred(t *testing.T) {
 	many := size(100_000, 1_000_000)
 	more := deferredRAM(t, many)
 	t.Logf("10000 deferred: %.1f MiB; %d deferred: %.1f MiB", float64(few)/(1<<20), many, float64(more)/(1<<20))
-	if more > few+few/4+1<<20 {
+	// Ten times as much would be seven MiB more; stacks of goroutines that have ended come
+	// and go.
+	if more > few+3<<20 {
 		t.Errorf("%d octets with 10,000 deferred, %d with %d", few, more, many)
 	}
 }

@@ -186,6 +186,16 @@ func (s *Shelf) apply(o queue.Outcome) queue.Applied {
 	if s.closed || m == nil {
 		return queue.Applied{Err: queue.ErrClosed}
 	}
+	var a queue.Applied
+	for o := range o.Each {
+		a.Removed = s.settle(m, o) || a.Removed
+	}
+	return a
+}
+
+// settle applies the outcome of one job, and tells whether the message is gone. The caller
+// holds s.mu.
+func (s *Shelf) settle(m *shelved, o *queue.Outcome) (removed bool) {
 	p := m.jobs[o.Job.N]
 	finished := make(map[int]bool)
 	for _, r := range o.Results {
@@ -201,11 +211,11 @@ func (s *Shelf) apply(o queue.Outcome) queue.Applied {
 		m.jobs[o.Job.N] = nil
 		for _, other := range m.jobs {
 			if other != nil {
-				return queue.Applied{}
+				return false
 			}
 		}
 		delete(s.messages, o.Job.ID)
-		return queue.Applied{Removed: true}
+		return true
 	}
 	if len(open) < len(p.rcpts) {
 		p.rcpts = open
@@ -216,7 +226,7 @@ func (s *Shelf) apply(o queue.Outcome) queue.Applied {
 	if s.Deferred != nil {
 		s.Deferred(p.m.env.ID, p.due)
 	}
-	return queue.Applied{}
+	return false
 }
 
 // Heads implements queue.Store.

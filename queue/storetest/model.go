@@ -179,25 +179,38 @@ type emission struct {
 	body []byte
 }
 
-// settle applies an outcome. It reports whether it was of any account, whether the
-// message is gone with it, and the jobs of the reports that came with it.
-func (m *Model) settle(j *job, o queue.Outcome, emit []emission, now time.Time) (applied, removed bool, made []*job) {
+// settle applies an outcome of several jobs. It reports whether it was of any account,
+// whether the message is gone with it, and the jobs of the reports that came with it.
+func (m *Model) settle(jobs []*job, o queue.Outcome, emit []emission, now time.Time) (applied, removed bool, made []*job) {
 	x := m.messages[o.Job.ID]
-	if x == nil || !slices.Contains(x.jobs, j) || !j.claimed || j.attempts != o.Job.Attempts {
+	if x == nil {
 		return false, false, nil
 	}
-	j.claimed = false
-	if j.gone {
-		if !x.settleGone(o.Results) {
-			emit = nil
+	var done []*job
+	all := append([]queue.Outcome{o}, o.Also...)
+	for i, j := range jobs {
+		if !slices.Contains(x.jobs, j) || !j.claimed || j.attempts != all[i].Job.Attempts {
+			continue
 		}
-	} else {
-		j.settle(o, now)
+		done = append(done, j)
+		j.claimed = false
+		if j.gone {
+			if !x.settleGone(all[i].Results) {
+				emit = nil
+			}
+		} else {
+			j.settle(all[i], now)
+		}
+	}
+	if len(done) == 0 {
+		return false, false, nil
 	}
 	for _, e := range emit {
 		made = append(made, m.commit(e.env, e.body, now)...)
 	}
-	x.jobs = slices.DeleteFunc(x.jobs, func(k *job) bool { return k == j && k.gone || !k.gone && len(k.rcpts) == 0 })
+	x.jobs = slices.DeleteFunc(x.jobs, func(k *job) bool {
+		return slices.Contains(done, k) && k.gone || !k.gone && len(k.rcpts) == 0
+	})
 	if len(x.open()) == 0 {
 		delete(m.messages, o.Job.ID)
 		removed = true

@@ -116,8 +116,21 @@ func (p *Play) outcomes(n int) (touched mail.QueueID, err error) {
 			p.old = p.old[1:]
 		}
 		o, emit := p.outcome(c)
+		jobs := []*job{c.model}
+		for p.rng.IntN(3) > 0 { // others of the message, if there are
+			i := slices.IndexFunc(*from, func(d claim) bool { return d.store.ID == c.store.ID })
+			if i < 0 {
+				break
+			}
+			d := (*from)[i]
+			*from = slices.Delete(*from, i, i+1)
+			p.old = append(p.old, d)
+			also, more := p.outcome(d)
+			o.Emit, also.Emit, emit = append(o.Emit, also.Emit...), nil, append(emit, more...)
+			o.Also, jobs = append(o.Also, also), append(jobs, d.model)
+		}
 		r := &result{outcome: o}
-		applied, removed, made := p.Model.settle(c.model, o, emit, p.Clock.Now())
+		applied, removed, made := p.Model.settle(jobs, o, emit, p.Clock.Now())
 		r.want.Removed, r.made = removed, made
 		state := 0
 		if applied {

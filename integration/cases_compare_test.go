@@ -168,8 +168,9 @@ var (
 	complain = regexp.MustCompile(`^postfix/[a-z-]+(\[PID\]: (?:warning|error|fatal): )`)
 )
 
-// plumbing are the lines that only a system of many processes has to write.
-var plumbing = regexp.MustCompile(`\]: (?:table .* has changed -- restarting|warning: mail_stream_cleanup: close error)$`)
+// plumbing are the lines that only a system of many processes has to write, and those about
+// a flush, which Postfix does not.
+var plumbing = regexp.MustCompile(`/postqueue\[|\]: (?:table .* has changed -- restarting|warning: mail_stream_cleanup: close error)$`)
 
 func compareLog(got, want []string) (diffs []diff) {
 	g, gotRest := byID(got)

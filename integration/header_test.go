@@ -103,11 +103,11 @@ func submitMessage(t *testing.T, server, to, message string, sink *peers.Sink, l
 	if err != nil {
 		t.Fatal(err)
 	}
+	n := len(sink.Messages())
 	fmt.Fprint(w, message)
 	if err := w.Close(); err != nil {
 		t.Fatalf("%v\n%s", err, log())
 	}
-	n := len(sink.Messages())
 	if !sink.Wait(n+1, limit) {
 		t.Fatalf("nothing arrived\n%s", log())
 	}

@@ -164,10 +164,7 @@ func (b *books) checkFate(w *world, m *message, f final) {
 	}
 	for _, action := range []string{"failed", "delayed", "relayed", "expanded", "delivered"} {
 		if n := b.notices[m.token+" "+f.addr+" "+action]; len(n) > 1 {
-			w.tally("reports twice")
-			if !b.reportedAgain(n) {
-				w.fault("%s: %d reports (%s): %v", what, len(n), action, n)
-			}
+			w.fault("%s: %d reports (%s): %v", what, len(n), action, n)
 		}
 	}
 	switch {
@@ -187,23 +184,6 @@ func (b *books) checkFate(w *world, m *message, f final) {
 	default:
 		w.fault("%s: lost", what)
 	}
-}
-
-// reportedAgain: a power cut between the reports.
-func (b *books) reportedAgain(n map[string]notice) bool {
-	var at []time.Time
-	for id := range n {
-		if queued, err := mail.ParseQueueID(strings.SplitN(strings.SplitN(id, ".", 3)[1], "@", 2)[0]); err == nil {
-			at = append(at, queued.Time())
-		}
-	}
-	slices.SortFunc(at, time.Time.Compare)
-	for i := 1; i < len(at); i++ {
-		if !b.stopped(at[i-1].Add(-time.Second), at[i]) {
-			return false
-		}
-	}
-	return len(at) == len(n)
 }
 
 // gaveUp: the log tells that a recipient has failed.

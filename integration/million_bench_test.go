@@ -45,8 +45,11 @@ func BenchmarkMillionDeferred(b *testing.B) {
 		crowded.launch()
 		for {
 			c, err := net.Dial("tcp", crowded.smtp)
-			if err == nil {
+			if err == nil { // the port is open before the queue is: the greeting counts
+				_, err = bufio.NewReader(c).ReadString('\n')
 				c.Close()
+			}
+			if err == nil {
 				break
 			}
 			if time.Since(began) > limit {

@@ -133,7 +133,10 @@ func checkOld(t *testing.T, disk *vfs.MemFS, rng *rand.Rand, want map[string]mai
 // on, cuts it again, while the heir delivers what it has: each message is delivered, or in
 // the queue, exactly once, in the state it had.
 func TestAdoptCrash(t *testing.T) {
-	const lines = 8
+	lines, least := 8, int64(100)
+	if testing.Short() {
+		lines, least = 2, 25
+	}
 	var crashes, unbegun atomic.Int64
 	t.Run("lines", func(t *testing.T) {
 		for seed := range uint64(lines) {
@@ -149,7 +152,7 @@ func TestAdoptCrash(t *testing.T) {
 		}
 	})
 	t.Logf("%d power cuts, %d of them before the adoption had begun", crashes.Load(), unbegun.Load())
-	if crashes.Load() < 100 || unbegun.Load() == 0 {
+	if crashes.Load() < least || unbegun.Load() == 0 {
 		t.Error("that is too few")
 	}
 }
@@ -221,6 +224,9 @@ func TestAdoptFaults(t *testing.T) {
 			}
 			failed := 0
 			total := clean.count.Load()
+			if testing.Short() {
+				tt.lives /= 10
+			}
 			step := max(total/tt.lives, 1) // with what is left over, other operations at each run
 			for k := 1 + rand.Int64N(step); k <= total; k += step {
 				f := &adoptFaults{at: k, err: tt.err, onwards: tt.onwards}

@@ -20,13 +20,13 @@ func bucket(lie func(path string) bool) (cycles int, err error) {
 	var killed []*disk
 	d := l.disk
 	first, err := large(l, d, func(x *extras, s *pebblestore.Store) {
-		d.after = func(o op) {
+		d.watch(nil, func(o op) {
 			if o.changes() {
 				killed = append(killed, d.killed())
 			}
-		}
+		})
 		x.add(s, 10_000)
-		d.after = nil
+		d.watch(nil, nil)
 	})
 	if err != nil {
 		return 0, err
@@ -38,7 +38,7 @@ func bucket(lie func(path string) bool) (cycles int, err error) {
 	for i, d := range killed {
 		// The name of the directory is made of the last eight bits of the time.
 		l.clock.Add(begun.Add(40 * 256 * time.Millisecond).Sub(l.clock.Now()))
-		d.before = swallow
+		d.watch(swallow, nil)
 		cycles++
 		var left *disk
 		second, err := large(l, d, func(x *extras, s *pebblestore.Store) {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -20,8 +21,7 @@ import (
 // diskcut_test.go. Whoever looks on sees each operation before and after it is done, can
 // make it fail, and can swallow a sync: it then reports success and does nothing.
 type disk struct {
-	before func(op) verdict // nil: nobody looks on
-	after  func(op)
+	watcher atomic.Pointer[watcher] // nil: nobody looks on
 
 	mu    sync.Mutex // guards the tree
 	root  *node
@@ -57,16 +57,27 @@ func (o op) changes() bool {
 	return true
 }
 
+// watcher is who looks on; nil functions do not.
+type watcher struct {
+	before func(op) verdict
+	after  func(op)
+}
+
+// watch changes who looks on. A database that has failed may still be at work.
+func (d *disk) watch(before func(op) verdict, after func(op)) {
+	d.watcher.Store(&watcher{before, after})
+}
+
 func (d *disk) look(kind, path string) verdict {
-	if d.before == nil {
-		return verdict{}
+	if w := d.watcher.Load(); w != nil && w.before != nil {
+		return w.before(op{kind, path})
 	}
-	return d.before(op{kind, path})
+	return verdict{}
 }
 
 func (d *disk) seen(kind, path string) {
-	if d.after != nil {
-		d.after(op{kind, path})
+	if w := d.watcher.Load(); w != nil && w.after != nil {
+		w.after(op{kind, path})
 	}
 }
 

@@ -148,7 +148,7 @@ func faultLife(flushes bool, f *faults) (died bool, err error) {
 		return false, err
 	}
 	d := l.disk.killed()
-	d.before = f.look
+	d.watch(f.look, nil)
 	o, log, fatal := l.options(d)
 	o.CommitTimeout = 5 * time.Second
 	extra := &extras{l: l}
@@ -173,7 +173,7 @@ func faultLife(flushes bool, f *faults) (died bool, err error) {
 	if f.at == 0 && (err != nil || died) {
 		return died, fmt.Errorf("%w; log: %s", err, log)
 	}
-	d.before = nil
+	d.watch(nil, nil)
 	for _, percent := range []int{0, 50, 100} {
 		if err := extra.judge(d.cut(percent, rand.New(rand.NewPCG(uint64(f.at), 5)))); err != nil {
 			return died, fmt.Errorf("%d %% of what was not synced: %w\nlog: %s", percent, err, log)

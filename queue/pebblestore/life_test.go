@@ -170,8 +170,7 @@ func (l *life) set(opened, closed bool) {
 func (l *life) live(steps int, seed uint64) error {
 	d := l.disk
 	if l.look != nil {
-		d.before = func(o op) verdict { return l.look(l, o, false) }
-		d.after = func(o op) { l.look(l, o, true) }
+		d.watch(func(o op) verdict { return l.look(l, o, false) }, func(o op) { l.look(l, o, true) })
 	}
 	l.set(false, false)
 	o, log, died := l.options(d)

@@ -15,7 +15,7 @@ import (
 func TestModel(t *testing.T) {
 	runs, steps := 20, 25_000
 	if testing.Short() {
-		steps = 1000
+		steps = 300
 	}
 	var played atomic.Int64
 	t.Run("runs", func(t *testing.T) {

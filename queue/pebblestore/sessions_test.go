@@ -64,8 +64,7 @@ func work(d *disk, book *ledger, rng *rand.Rand) (shots []crash, ever *ledger, e
 			what: fmt.Sprintf("%s %v, %d %% of what was not synced (seed %d)", when(after), o, percent, seed),
 		})
 	}
-	d.before = func(o op) verdict { look(o, false); return verdict{} }
-	d.after = func(o op) { look(o, true) }
+	d.watch(func(o op) verdict { look(o, false); return verdict{} }, func(o op) { look(o, true) })
 	o := crashOptions(d)
 	log, died := &logBook{}, newDeath()
 	o.Log, o.Fatal = log.logger(), died.die
@@ -86,6 +85,9 @@ func work(d *disk, book *ledger, rng *rand.Rand) (shots []crash, ever *ledger, e
 	if text := log.String(); err == nil && strings.Contains(text, "level=ERROR") {
 		err = fmt.Errorf("log: %s", text)
 	}
+	d.watch(nil, nil)
+	mu.Lock() // somebody may still be looking
+	defer mu.Unlock()
 	return shots, book, err
 }
 

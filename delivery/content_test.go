@@ -311,6 +311,7 @@ func TestPanic(t *testing.T) {
 	if src.results[1][0].State != mail.Delivered || !strings.Contains(s.log.String(), "ERROR: panic: no such thing") {
 		t.Errorf("%s\nlog\n%s", fates(src.results[1]), s.log)
 	}
+	p.serving.Wait() // neither connection is left open
 }
 
 type panicBody struct{ body }

@@ -137,6 +137,7 @@ func (r *round) session(ctx context.Context, i int, plain, again, final bool) (s
 		w.log.Info(mail.EventConnectErr, mail.KeyRelay, h.relay(), mail.KeyReason, text)
 		return nil, false
 	}
+	w.free = func() { nc.Close(); free() }
 	w.c.hosts.worked(&h)
 	s = newSession(ctx, w, h, r.hop, nc, free)
 	s.mayLoop, s.final = r.mayLoop, final

@@ -24,10 +24,12 @@ type (
 
 	// evArrived: claimed jobs of a message that was just committed.
 	evArrived struct{ jobs []Job }
-	// evHeads: destinations have unclaimed jobs, due then. revive: an operator wants
+	// evHeads: destinations have unclaimed jobs, due then. probe: an operator wants to know
+	// whether a dead one answers again, by one attempt now. revive: an operator wants
 	// them tried, whatever is known of the destination.
 	evHeads struct {
 		heads  []DestHead
+		probe  bool
 		revive bool
 	}
 	// evFlush: all there is at these destinations, or anywhere, is to be tried, and that

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 
 	"aliasmx/internal/mail"
 )
@@ -13,7 +14,8 @@ import (
 // written, however much mail waits there: a process that ends before all was tried has
 // forgotten the wish.
 
-// Flush has all mail tried now, and forgets which destinations are dead (postqueue -f).
+// Flush has all mail tried now; of what waits for a dead site one message, and the rest when
+// that finds that it answers again (postqueue -f).
 func (q *Queue) Flush(ctx context.Context) error {
 	q.operated(ctx, "postqueue", "flush: all mail")
 	q.tell(evFlush{all: true})
@@ -22,20 +24,24 @@ func (q *Queue) Flush(ctx context.Context) error {
 
 // FlushID makes a message due now (postqueue -i).
 func (q *Queue) FlushID(ctx context.Context, id mail.QueueID) error {
-	err := q.makeDue(ctx, id)
+	err := q.makeDue(ctx, id, func(mail.Dest) bool { return true })
 	if err == nil {
 		q.operated(ctx, "postqueue", "flushed", slog.String(mail.KeyQueueID, id.String()))
 	}
 	return err
 }
 
-func (q *Queue) makeDue(ctx context.Context, id mail.QueueID) error {
+// makeDue makes a message due now. A destination that is dead is tried once, if probe says
+// so.
+func (q *Queue) makeDue(ctx context.Context, id mail.QueueID, probe func(mail.Dest) bool) error {
 	q.rounds.await(ctx, id)
 	heads, err := q.store.MakeDue(ctx, id)
 	if err != nil {
 		return err
 	}
-	q.tell(evHeads{heads: heads, revive: true})
+	for _, h := range heads {
+		q.tell(evHeads{heads: []DestHead{h}, probe: probe(h.Dest)})
+	}
 	return nil
 }
 
@@ -53,6 +59,15 @@ func (q *Queue) FlushDest(ctx context.Context, site string, progress func(n int)
 	}
 	q.tell(evFlush{dests: dests})
 	looked := 0
+	var mu sync.Mutex // guards seen
+	seen := make(map[mail.Dest]bool)
+	first := func(d mail.Dest) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		was := seen[d]
+		seen[d] = true
+		return !was
+	}
 	_, err = q.each(ctx, func(l *mail.Listed) bool {
 		if looked++; progress != nil {
 			progress(looked)
@@ -60,7 +75,7 @@ func (q *Queue) FlushDest(ctx context.Context, site string, progress func(n int)
 		return l.Queue != "hold" && l.Queue != "corrupt" && slices.ContainsFunc(l.Rcpts, func(r mail.ListedRcpt) bool {
 			return isSite(r.Address.Domain) && !isSite(r.Dest.NextHop())
 		})
-	}, q.makeDue)
+	}, func(ctx context.Context, id mail.QueueID) error { return q.makeDue(ctx, id, first) })
 	return err
 }
 

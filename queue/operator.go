@@ -47,21 +47,21 @@ func (q *Queue) Load(ctx context.Context, id mail.QueueID) (*mail.Envelope, mail
 
 // Hold keeps a message from being tried (postsuper -h).
 func (q *Queue) Hold(ctx context.Context, id mail.QueueID) error {
-	return q.touch(ctx, id, "placed on hold", func() ([]DestHead, error) {
+	return q.touch(ctx, id, "placed on hold", false, func() ([]DestHead, error) {
 		return nil, q.store.Hold(ctx, id)
 	})
 }
 
 // Release lets a held message go on, due now (postsuper -H).
 func (q *Queue) Release(ctx context.Context, id mail.QueueID) error {
-	return q.touch(ctx, id, "released from hold", func() ([]DestHead, error) {
+	return q.touch(ctx, id, "released from hold", false, func() ([]DestHead, error) {
 		return q.store.Unhold(ctx, id)
 	})
 }
 
 // Delete takes a message out of the queue; nobody is told (postsuper -d).
 func (q *Queue) Delete(ctx context.Context, id mail.QueueID) error {
-	return q.touch(ctx, id, "removed", func() ([]DestHead, error) {
+	return q.touch(ctx, id, "removed", false, func() ([]DestHead, error) {
 		err := q.store.Remove(ctx, id)
 		if err == nil {
 			q.rounds.mark(id, func(r *round) { r.removed = true })
@@ -73,7 +73,7 @@ func (q *Queue) Delete(ctx context.Context, id mail.QueueID) error {
 // Expire makes a message expire, due now (postsuper -e); with release also one on hold
 // (postsuper -f).
 func (q *Queue) Expire(ctx context.Context, id mail.QueueID, release bool) error {
-	return q.touch(ctx, id, "expired", func() ([]DestHead, error) {
+	return q.touch(ctx, id, "expired", true, func() ([]DestHead, error) {
 		heads, err := q.store.ForceExpire(ctx, id)
 		if err != nil || !release {
 			return heads, err
@@ -89,7 +89,7 @@ func (q *Queue) Expire(ctx context.Context, id mail.QueueID, release bool) error
 // Requeue lets route say anew where each unfinished recipient of a message goes, due
 // now, also when it was on hold (postsuper -r).
 func (q *Queue) Requeue(ctx context.Context, id mail.QueueID, route Route) error {
-	return q.touch(ctx, id, "requeued", func() ([]DestHead, error) {
+	return q.touch(ctx, id, "requeued", false, func() ([]DestHead, error) {
 		// What the store gives out of it from now on must wait for attempts under way:
 		// they may deliver what the new jobs are about.
 		q.rounds.mark(id, func(r *round) { r.requeued = true })
@@ -164,7 +164,9 @@ func atOnce[T any](ctx context.Context, items []T, op func(context.Context, T) e
 }
 
 // touch does something to a message while none of its jobs waits in memory.
-func (q *Queue) touch(ctx context.Context, id mail.QueueID, what string, op func() ([]DestHead, error)) error {
+// What it makes due waits for a dead site as all else does; but what has expired need not
+// be tried there: revive.
+func (q *Queue) touch(ctx context.Context, id mail.QueueID, what string, revive bool, op func() ([]DestHead, error)) error {
 	q.rounds.await(ctx, id)
 	var waiting []Job
 	for _, a := range q.ask(evDrop{id, q.rounds.dests(id)}) {
@@ -181,7 +183,7 @@ func (q *Queue) touch(ctx context.Context, id mail.QueueID, what string, op func
 	}
 	q.operated(ctx, "postsuper", what, idAttr(id))
 	q.release(waiting)
-	q.tell(evHeads{heads: heads, revive: true})
+	q.tell(evHeads{heads: heads, revive: revive})
 	return nil
 }
 

@@ -74,6 +74,40 @@ func TestFlushWakesTheDead(t *testing.T) {
 	})
 }
 
+// However often an operator asks, and for however much: a dead site is tried once each
+// time.
+func TestFlushesDoNotFloodTheDead(t *testing.T) {
+	in(t, queue.Params{}, func(r *rig) {
+		var last mail.QueueID
+		for i := range 200 {
+			to := fmt.Sprintf("r%d@dest.example", i)
+			r.hop.answer(to, "down")
+			last = r.send(sender, to)
+		}
+		r.wait(time.Second)
+		for name, flush := range map[string]func() error{
+			"-f": func() error { return r.q.Flush(r.t.Context()) },
+			"-s": func() error { return r.q.FlushDest(r.t.Context(), "dest.example", nil) },
+			"-i": func() error { return r.q.FlushID(r.t.Context(), last) },
+			"-r": func() error {
+				_, err := r.q.Each(r.t.Context(), []string{"deferred"}, func(ctx context.Context, id mail.QueueID) error {
+					return r.q.Requeue(ctx, id, func(_ mail.Address, r mail.Recipient) []mail.Recipient { return []mail.Recipient{r} })
+				})
+				return err
+			},
+		} {
+			before := len(r.hop.tried())
+			if err := flush(); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			r.wait(time.Second)
+			if n := len(r.hop.tried()) - before; n > 1 {
+				t.Errorf("%s: %d attempts at a dead site", name, n)
+			}
+		}
+	})
+}
+
 // Hold while the message waits for a connection, and while it is being attempted.
 func TestHold(t *testing.T) {
 	in(t, queue.Params{Default: most(1)}, func(r *rig) {

@@ -103,7 +103,7 @@ func (s *scheduler) handle(ev event) {
 		}
 	case evHeads:
 		for _, h := range ev.heads {
-			s.head(h, ev.revive)
+			s.head(h, ev.probe, ev.revive)
 		}
 	case evFlush:
 		s.flush(ev)
@@ -118,7 +118,7 @@ func (s *scheduler) handle(ev event) {
 	case evSettled:
 		s.loaded -= ev.jobs
 		for _, h := range ev.heads {
-			s.head(h, false)
+			s.head(h, false, false)
 		}
 	case evAsk:
 		s.ask(s.conns[ev.conn], ev.linger)
@@ -252,34 +252,40 @@ func (s *scheduler) arrived(j Job) {
 }
 
 // head notes unclaimed work in the store.
-func (s *scheduler) head(h DestHead, revive bool) {
+func (s *scheduler) head(h DestHead, probe, revive bool) {
 	if s.closing {
 		return
 	}
 	d := s.dest(h.Dest)
 	d.hear(h.NextDue, s.now, &s.params)
-	if revive {
+	switch {
+	case revive:
 		s.revive(d.site)
+	case probe:
+		s.probeNow(d.site)
 	}
 	s.attend(d)
 }
 
-// flush makes all that waits due, whatever is known of the sites.
+// flush makes all that waits due. A dead site gets one attempt now, and the rest when that
+// succeeds: a thousand more would not make it answer.
 func (s *scheduler) flush(ev evFlush) {
 	if ev.all {
-		for _, st := range s.sites {
-			st.deadUntil, st.deaths = time.Time{}, 0
-		}
 		for _, d := range s.dests {
 			d.rouse(Wake{Before: s.now, All: true})
+		}
+		for _, st := range s.sites {
+			if st.phase(s.now) == dead {
+				st.deadUntil = s.now
+			}
 		}
 		s.attendAll()
 		return
 	}
 	for _, name := range ev.dests {
 		if d := s.dests[name]; d != nil {
-			s.revive(d.site)
 			d.rouse(Wake{Before: s.now, All: true})
+			s.probeNow(d.site)
 			s.attend(d)
 		}
 	}

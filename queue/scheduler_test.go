@@ -279,7 +279,7 @@ func TestFlushRevives(t *testing.T) {
 	sc.tell(done(1, bad), "")
 	sc.tell(evExit{1}, "")
 	sc.tell(evHeads{heads: []DestHead{{"smtp:a", start}}}, "")
-	sc.tell(evFlush{all: true}, "claim a 32 at 0s and wake")
+	sc.tell(evFlush{all: true}, "claim a 1 at 0s and wake") // one, to see
 }
 
 func TestNeutralSaysNothing(t *testing.T) {

@@ -310,6 +310,15 @@ func (s *scheduler) kill(st *site, why trouble) {
 	s.attendDests(st)
 }
 
+// probeNow lets one attempt see whether a dead site answers again.
+func (s *scheduler) probeNow(st *site) {
+	if st == nil || st.phase(s.now) != dead {
+		return
+	}
+	st.deadUntil = s.now
+	s.attendDests(st)
+}
+
 // revive forgets that a site was dead. All that has waited for it is due.
 func (s *scheduler) revive(st *site) {
 	if st == nil || st.deadUntil.IsZero() {

@@ -128,7 +128,7 @@ func classOf(r reply) string {
 		return errorData
 	case has("Service shutting down"):
 		return ""
-	case has("Server configuration error"), has("Error: internal error"), r.code == 454 && subject == 3 && !has("Try again later"):
+	case has("Server configuration error"), has("Error: internal error"):
 		return errorSoftware
 	case has("send HELO/EHLO first"), has("VRFY command is disabled"), has("Must issue a STARTTLS"), has("access denied for"):
 		return errorPolicy

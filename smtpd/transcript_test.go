@@ -23,9 +23,9 @@ func TestClassOf(t *testing.T) {
 		},
 		errorData:     {say(451, mail.Code(4, 3, 0), "Temporary lookup failure"), say(421, mail.Code(4, 3, 0), "mx Server local data error")},
 		errorResource: {say(452, mail.Code(4, 3, 1), "Insufficient system storage"), say(451, mail.Code(4, 3, 0), "Error: queue file write error")},
-		errorSoftware: {say(451, mail.Code(4, 3, 5), "Server configuration error"), say(421, mail.Code(4, 3, 0), "mx Error: internal error"), say(454, mail.Code(4, 3, 0), "Try again later")},
+		errorSoftware: {say(451, mail.Code(4, 3, 5), "Server configuration error"), say(421, mail.Code(4, 3, 0), "mx Error: internal error")},
 		errorPolicy: {
-			say(450, mail.Code(4, 3, 0), "<x>: Recipient address rejected: come back later"), say(450, mail.Code(4, 3, 2), "<x>: Client host rejected: Try again later"),
+			say(450, mail.Code(4, 3, 0), "<x>: Recipient address rejected: come back later"), say(454, mail.Code(4, 3, 0), "Try again later"), say(450, mail.Code(4, 3, 2), "<x>: Client host rejected: Try again later"),
 			say(554, mail.Code(5, 7, 1), "<x>: Relay access denied"), say(450, mail.Code(4, 7, 1), "Error: too much mail from 192.0.2.1"), say(552, mail.Code(5, 3, 4), "Message size exceeds fixed limit"),
 			say(530, mail.Code(5, 7, 0), "Must issue a STARTTLS command first"), say(550, mail.Code(5, 1, 8), "<x>: Sender address rejected: Domain not found"), say(503, mail.Code(5, 5, 1), "Error: send HELO/EHLO first"),
 		},

@@ -106,8 +106,8 @@ func TestMemoryIsFlatOverDeferred(t *testing.T) {
 	more := deferredRAM(t, many)
 	t.Logf("10000 deferred: %.1f MiB; %d deferred: %.1f MiB", float64(few)/(1<<20), many, float64(more)/(1<<20))
 	// Ten times as much would be seven MiB more; stacks of goroutines that have ended come
-	// and go.
-	if more > few+3<<20 {
+	// and go, the more the busier the machine is.
+	if more > few+6<<20 {
 		t.Errorf("%d octets with 10,000 deferred, %d with %d", few, more, many)
 	}
 }

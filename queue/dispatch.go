@@ -15,6 +15,7 @@ type conn struct {
 	id    connID
 	dest  *destination
 	began time.Time
+	asked time.Time // when it got its last job
 	jobs  int
 	state connState
 }
@@ -97,7 +98,7 @@ func (s *scheduler) queueUp(st *site) {
 
 func (s *scheduler) start(d *destination) {
 	s.lastID++
-	c := &conn{id: s.lastID, dest: d, began: s.now, jobs: 1}
+	c := &conn{id: s.lastID, dest: d, began: s.now, asked: s.now, jobs: 1}
 	s.conns[c.id] = c
 	d.conns++
 	d.busy++
@@ -133,6 +134,7 @@ func (s *scheduler) serveWaiting(st *site) {
 func (s *scheduler) grant(c *conn, j Job) {
 	s.stopWaiting(c)
 	c.state = attempting
+	c.asked = s.now
 	c.jobs++
 	s.begin(c.dest)
 	s.do(actGive{conn: c.id, job: j, ok: true})
@@ -251,7 +253,7 @@ func (s *scheduler) done(c *conn, ev evDone) {
 	switch {
 	case st.asksForLess(ev.reply):
 		s.revive(st)
-		if st.pace.slower(s.now) {
+		if had := st.pace.spacing; st.pace.slower(s.now, c.asked) && had == 0 {
 			st.win.halve()
 		}
 	case ev.verdict == good:

@@ -21,11 +21,14 @@ type pace struct {
 	tokens float64 // deliveries that may begin at once, of a rate
 	filled time.Time
 
-	// spacing is the pause that replies have asked for; eased is when it is halved, if none
-	// has asked since.
-	spacing time.Duration
-	heard   time.Time
-	eased   time.Time
+	// spacing is the pause that replies have asked for; eased is when it is shortened, if
+	// none has asked since. calm is the last one with which none did for a while (0: not
+	// known); it becomes the edge when a shorter one turns out to be too little: down to
+	// there it is shortened fast, then slowly.
+	spacing, calm, edge time.Duration
+	known               bool      // there was calm since it began
+	heard, step         time.Time // the last reply, and the last that has made it longer
+	eased               time.Time
 }
 
 // gate is what all sites of a transport wait at (default_transport_rate_delay).
@@ -34,9 +37,9 @@ type gate struct{ at time.Time }
 const (
 	leastSpacing = 20 * time.Millisecond
 	mostSpacing  = time.Minute
-	farApart     = 5 * time.Second
 	easeAfter    = time.Minute      // without such a reply
-	hearAgain    = 15 * time.Second // replies to what was under way together count once
+	enough       = time.Second      // up to there each reply of a flood makes it longer,
+	hearAgain    = 15 * time.Second // else one in so long a time
 )
 
 // from is when the next delivery may begin.
@@ -91,15 +94,33 @@ func (p *pace) end(now time.Time, delay time.Duration) {
 	}
 }
 
-// slower takes a reply that asks for less, and tells whether it is a new one: two thirds
-// of what it was of late.
-func (p *pace) slower(now time.Time) bool {
+// slower takes a reply that asks for less, to a delivery that began then, and tells whether
+// it is news. What began before the last was heard says nothing that is not known.
+//
+// A flood has to end within a few replies: at first, as long as deliveries are less than a
+// second apart, each reply makes that a third more. Then there is time to see what helps.
+func (p *pace) slower(now, began time.Time) bool {
 	p.eased = now.Add(easeAfter)
-	if !p.heard.IsZero() && now.Sub(p.heard) < hearAgain {
+	if !p.heard.IsZero() && !began.After(p.heard) {
 		return false
 	}
 	p.heard = now
-	p.spacing = min(max(p.spacing, p.mean, leastSpacing)*3/2, mostSpacing)
+	if p.calm > p.spacing {
+		p.edge = p.calm
+	}
+	p.calm = 0
+	switch {
+	case p.spacing == 0:
+		p.spacing = max(p.mean, leastSpacing) * 3 / 2
+		p.edge = p.spacing
+	case p.spacing < enough && !p.known:
+		p.spacing = min(p.spacing*4/3, enough)
+	case now.Sub(p.step) < hearAgain:
+		return true
+	default:
+		p.spacing = min(max(p.spacing*3/2, p.edge), mostSpacing)
+	}
+	p.step = now
 	p.at = later(p.at, now.Add(p.spacing))
 	return true
 }
@@ -109,14 +130,16 @@ func (p *pace) ease(now time.Time) {
 	if p.spacing == 0 || now.Before(p.eased) {
 		return
 	}
-	p.eased = now.Add(easeAfter / 2)
-	if p.spacing > farApart {
-		p.spacing -= p.spacing / 4
+	p.known = true
+	p.eased, p.calm = now.Add(max(easeAfter/2, 5*p.spacing)), p.spacing
+	if p.spacing > p.edge {
+		p.spacing = max(p.spacing/2, p.edge)
 	} else {
 		p.spacing -= p.spacing / 12 // half as long in four minutes
+		p.edge = p.spacing
 	}
 	if p.spacing < leastSpacing {
-		p.spacing = 0
+		p.spacing, p.edge, p.calm, p.known = 0, 0, 0, false
 	}
 }
 

@@ -60,24 +60,37 @@ func TestRepliesSlowDown(t *testing.T) {
 		p.begin(now, &TransportParams{}, &mail.SiteLimits{})
 		now = now.Add(50 * time.Millisecond)
 	}
-	if !p.slower(now) {
+	began := now
+	now = now.Add(time.Second)
+	if !p.slower(now, began) {
 		t.Fatal("the first reply says nothing new")
 	}
 	if p.spacing < 70*time.Millisecond || p.spacing > 80*time.Millisecond {
 		t.Errorf("spacing %v, want about 75 ms", p.spacing)
 	}
 	for range 19 {
-		if p.slower(now) {
+		if p.slower(now, began) {
 			t.Fatal("what was under way together counts twice")
 		}
 	}
-	now = now.Add(hearAgain)
-	if !p.slower(now) || p.spacing < 110*time.Millisecond {
-		t.Errorf("asked again: spacing %v", p.spacing)
+	replies := 0
+	for ; p.spacing < enough; replies++ { // a flood ends soon
+		now = now.Add(p.spacing)
+		p.slower(now, now)
+	}
+	if replies > 12 {
+		t.Errorf("%d replies until deliveries are a second apart", replies)
+	}
+	for range 4 { // then not every one counts
+		now = now.Add(time.Second)
+		p.slower(now, now)
+	}
+	if p.spacing != enough {
+		t.Errorf("after four seconds more: spacing %v", p.spacing)
 	}
 	for range 20 {
 		now = now.Add(hearAgain)
-		p.slower(now)
+		p.slower(now, now)
 	}
 	if p.spacing != mostSpacing {
 		t.Errorf("in the end: spacing %v, want %v", p.spacing, mostSpacing)
@@ -86,12 +99,38 @@ func TestRepliesSlowDown(t *testing.T) {
 	if p.spacing != mostSpacing {
 		t.Error("eased too early")
 	}
-	for range 100 {
-		now = now.Add(easeAfter)
+	deliveries := 0
+	for ; p.spacing > 0 && deliveries < 100; deliveries++ {
+		now = now.Add(max(5*p.spacing, easeAfter))
 		p.ease(now)
 	}
-	if p.spacing != 0 || !p.idle(now.Add(mostSpacing)) {
-		t.Errorf("nobody asks any more: spacing %v", p.spacing)
+	if p.spacing != 0 || deliveries > 30 || !p.idle(now.Add(mostSpacing)) {
+		t.Errorf("nobody asks any more: spacing %v after %d deliveries", p.spacing, deliveries)
+	}
+}
+
+// What a provider bears is found between the last spacing that was too little and the last
+// that was not.
+func TestSpacingFindsTheRate(t *testing.T) {
+	for _, bears := range []time.Duration{50 * time.Millisecond, 300 * time.Millisecond, time.Second, 4 * time.Second, 20 * time.Second} {
+		var p pace
+		now, refused, taken := start, 0, 0
+		for now.Before(start.Add(2 * time.Hour)) {
+			began := now
+			p.begin(now, &TransportParams{}, &mail.SiteLimits{})
+			now = now.Add(5 * time.Millisecond)
+			if p.spacing < bears {
+				refused++
+				p.slower(now, began)
+			} else {
+				taken++
+				p.ease(now)
+			}
+			now = later(now, p.from())
+		}
+		if most := int(2 * time.Hour / bears); taken < most/2 || refused > taken/2+20 {
+			t.Errorf("one each %v: %d taken of %d that might have been, %d refused", bears, taken, most, refused)
+		}
 	}
 }
 

@@ -138,5 +138,9 @@ func printAdopted(env environ, dir string, sum mail.Adoption) {
 			fmt.Fprintf(env.stdout, "  %d of them %s\n", line.n, line.text)
 		}
 	}
+	if sum.Damaged {
+		fmt.Fprintln(env.stdout, "  files in it were missing or cut: MAIL MAY BE MISSING, and is not in these figures; the log names the files. Look for a backup before you remove the directory; it cannot be used as a queue any more")
+		return
+	}
 	fmt.Fprintln(env.stdout, "  the directory cannot be used as a queue any more; it may be removed")
 }

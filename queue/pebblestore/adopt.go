@@ -165,6 +165,9 @@ func (a *adoption) open(dir string) error {
 	if errors.Is(err, queue.ErrInUse) {
 		return fmt.Errorf("%w: only the queue of a dead node can be taken over", err)
 	}
+	if err == nil && a.source.damaged {
+		a.add(func(sum *mail.Adoption) { sum.Damaged = true })
+	}
 	return err
 }
 

@@ -1,6 +1,8 @@
 package pebblestore
 
 import (
+	"errors"
+	iofs "io/fs"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -22,6 +24,10 @@ func Tamper(t *testing.T, fs vfs.FS, db string, change func(b *pebble.Batch)) {
 		t.Fatal(err)
 	}
 	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// It is another database than the one that was closed: as after a crash.
+	if err := fs.Remove(fs.PathJoin(fs.PathDir(db), cleanFile)); err != nil && !errors.Is(err, iofs.ErrNotExist) {
 		t.Fatal(err)
 	}
 }

@@ -9,8 +9,6 @@ import (
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-
-	"aliasmx/internal/mail"
 )
 
 // Two small files beside the database say what the database cannot say of itself: that
@@ -45,31 +43,8 @@ func markFormat(disk vfs.FS, dir string) error {
 	return writeMark(disk, dir, formatFile, formatText+strconv.Itoa(formatVersion))
 }
 
-// markClean leaves behind, on a clean shutdown, what the last record of the log says.
-func (s *Store) markClean(last mail.QueueID) error {
-	return writeMark(s.spool.fs, s.opts.Dir, cleanFile, last.String())
-}
-
-// checkClean notices a log whose end was cut off while nobody used it: the database
-// takes that for a crash, after which an end without sync is nothing unusual. The mail
-// that was in there cannot be had back; the operator must know.
-func (s *Store) checkClean(last mail.QueueID) error {
-	disk := s.spool.fs
-	path := disk.PathJoin(s.opts.Dir, cleanFile)
-	text, err := readMark(disk, path)
-	if err != nil || text == "" {
-		return err
-	}
-	if want := last.String(); text != want {
-		s.counts.corrupt.Add(1)
-		s.log.Error(fmt.Sprintf("queue %s: it was closed with %q as its last queue ID, but what is there ends at %s: files were damaged meanwhile, mail may be missing",
-			s.opts.Dir, text, want))
-	}
-	if err := disk.Remove(path); err != nil {
-		return writeError("remove "+path, err)
-	}
-	return syncDir(disk, s.opts.Dir)
-}
+// maxMark bounds a mark: that of a clean shutdown names every file of the database.
+const maxMark = 16 << 20
 
 // readMark returns the text of a file; "" when there is none.
 func readMark(disk vfs.FS, path string) (string, error) {
@@ -80,7 +55,7 @@ func readMark(disk vfs.FS, path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text, err := io.ReadAll(io.LimitReader(f, 256))
+	text, err := io.ReadAll(io.LimitReader(f, maxMark))
 	_ = f.Close()
 	if err != nil {
 		return "", fmt.Errorf("read %s: %w", path, err)

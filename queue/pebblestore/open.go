@@ -70,6 +70,9 @@ func Open(o Options) (_ *Store, err error) {
 	s.watchSpace(disk)
 	s.spool = &spool{fs: disk, dir: disk.PathJoin(o.Dir, bigDir), log: s.log, made: make(map[byte]bool)}
 
+	if s.closedAt, err = s.takeClean(); err != nil {
+		return nil, err
+	}
 	elog := newEngineLog(s.log, s.now)
 	elog.park = o.adopted
 	engineDisk := newEngineFS(disk, s.space, elog)

@@ -23,9 +23,7 @@ func (s *Store) recover() error {
 	if err := s.identify(); err != nil {
 		return err
 	}
-	if err := s.checkClean(last); err != nil {
-		return err
-	}
+	s.checkClean(last)
 	s.highWater, s.lastUsed = last, last
 	s.ids = mail.NewIDSource(s.opts.Node, last, s.now)
 	if err := s.readCounts(); err != nil {

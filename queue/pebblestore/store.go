@@ -49,12 +49,14 @@ type Store struct {
 
 	adopting sync.Mutex // held by the one adoption under way
 
-	life    sync.Mutex // guards closed, and calls.Add against calls.Wait
-	closed  bool
-	calls   sync.WaitGroup // calls that read the database
-	failing sync.Once
-	failErr atomic.Pointer[error]
-	failed  chan struct{}
+	life     sync.Mutex // guards closed, and calls.Add against calls.Wait
+	closed   bool
+	calls    sync.WaitGroup // calls that read the database
+	closedAt string         // what the mark of a clean shutdown said, "" when there was none
+	damaged  bool           // files are not as they were when it was closed
+	failing  sync.Once
+	failErr  atomic.Pointer[error]
+	failed   chan struct{}
 }
 
 var _ queue.Store = (*Store)(nil)

@@ -61,7 +61,8 @@ func kindOf(name string) string {
 
 // twins are places that do the same thing: each alone is enough.
 var twins = map[place]place{
-	{"pebblestore.makeDirs", "the queue directory"}: {"v2.mkdirAllAndSyncParents", "the queue directory"},
+	{"pebblestore.makeDirs", "the queue directory"}:           {"v2.mkdirAllAndSyncParents", "the queue directory"},
+	{"pebblestore.(*Store).takeClean", "the queue directory"}: {"v2.mkdirAllAndSyncParents", "the queue directory"},
 }
 
 // notNeeded are the places, all of them Pebble's, whose sync could be left out, and why.

@@ -115,7 +115,7 @@ func TestOperatorsHoldDestination(t *testing.T) {
 	r.mustRun("postqueue", "-c", r.dir, "-f")
 	mustMatch(t, "mailq", r.mustRun("mailq", "-c", r.dir), `(?s)destination \S+ is on hold: they asked.*2 Requests`)
 	mustMatch(t, "held", r.mustRun("queue", "held", "-c", r.dir), `^\[127\.0\.0\.1\]:\d+ +since \w{3} .*\(they asked\)\n$`)
-	mustMatch(t, "status", r.mustRun("status", "-c", r.dir), `(?m)^  deferred       2\n  on hold        \[127\.0\.0\.1\]:\d+ `)
+	mustMatch(t, "status", r.mustRun("status", "-c", r.dir), `(?m)^  deferred       2\n  on hold        \[127\.0\.0\.1\]:\d+ .*\n\n  destination .*\n  smtp:\[127\.0\.0\.1\]:\d+ .* held$`)
 	if n := sink.Count(); n != 0 {
 		t.Errorf("%d messages were sent to a destination on hold", n)
 	}

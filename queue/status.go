@@ -21,14 +21,15 @@ type Status struct {
 // DestStatus is the state of one destination.
 type DestStatus struct {
 	Dest        mail.Dest
-	Site        string    // who answers for it; "": not known yet
-	Waiting     int       // jobs in memory that wait for a connection
-	Attempts    int       // under way
-	Connections int       //
-	Window      int       // how many attempts at once its site is given
-	NextDue     time.Time // of what waits in the store; zero: nothing
-	DeadUntil   time.Time // zero: it is not dead
-	Reason      string    // why it is dead
+	Site        string        // who answers for it; "": not known yet
+	Waiting     int           // jobs in memory that wait for a connection
+	Attempts    int           // under way
+	Connections int           //
+	Window      int           // how many attempts at once its site is given
+	NextDue     time.Time     // of what waits in the store; zero: nothing
+	DeadUntil   time.Time     // zero: it is not dead
+	Reason      string        // why it is dead
+	Spacing     time.Duration // between deliveries, because replies have asked for it; 0: none
 }
 
 // Status returns the state of the scheduler with at most n destinations: those with
@@ -64,7 +65,7 @@ func (q *Queue) snapshot() Status {
 			entry.Reason = d.why().reason
 		}
 		if st := d.site; st != nil {
-			entry.Site, entry.Window = st.name(), st.width(now)
+			entry.Site, entry.Window, entry.Spacing = st.name(), st.width(now), st.pace.spacing
 			if st.phase(now) == dead {
 				entry.DeadUntil = st.deadUntil
 			}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"aliasmx/internal/maillog"
@@ -13,8 +14,8 @@ import (
 // checkCommand proves a configuration: it does what start does up to the first port
 // and the first byte on disk. Then it goes through the alias tables.
 func checkCommand(args []string, env environ) int {
-	if len(args) > 0 && args[0] == "site" {
-		return checkSiteCommand(args[1:], env)
+	if i := firstArgument(args, "-c", "--config", "--resolver", "--now"); i >= 0 && args[i] == "site" {
+		return checkSiteCommand(slices.Concat(args[:i], args[i+1:]), env)
 	}
 	var flags struct {
 		Config  string `short:"c" placeholder:"DIR" help:"Configuration directory."`

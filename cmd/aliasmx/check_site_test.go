@@ -94,6 +94,17 @@ delay 2s  (slow_destination_rate_delay (main.cf, line 10))
 		doc.Limits[0] != (siteLimit{"concurrency", "1", "with a delay there is one connection"}) {
 		t.Errorf("status %d, %v\n%s", status, err, stdout)
 	}
+	for _, args := range [][]string{
+		{"-c", dir, "site", "[few.test]"}, {"-c", dir, "site", "--", "[few.test]"}, {"--config=" + dir, "site", "[few.test]"},
+		{"--now", "1", "--config", dir, "site", "[few.test]"}, {"site", "[few.test]", "-c", dir},
+	} {
+		if status, stdout, stderr := check(t, args...); status != exitOK || !strings.Contains(stdout, "\nsite few.test\n") {
+			t.Errorf("%q: status %d\n%s%s", args, status, stdout, stderr)
+		}
+	}
+	if status, stdout, _ := check(t, "-c", dir, "other"); status != exitUsage || stdout != "" {
+		t.Errorf("another argument: status %d, %s", status, stdout)
+	}
 	if status, _, _ := check(t, "site", "-c", dir); status != exitUsage {
 		t.Errorf("without a destination: status %d", status)
 	}

@@ -143,6 +143,7 @@ func printStatus(env environ, s admin.Status) {
 	if len(s.Held) > 0 {
 		fmt.Fprintf(env.stdout, "  on hold        %s (see 'aliasmx queue held')\n", strings.Join(s.Held, ", "))
 	}
+	printDestinations(env.stdout, s.Destinations)
 	for _, p := range s.Problems {
 		fmt.Fprintf(env.stdout, "\n  warning: %s\n", p)
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/alecthomas/kong"
 )
@@ -27,4 +29,20 @@ func parseFlags(name, summary string, flags any, args []string, env environ) (do
 		return true, exitUsage
 	}
 	return false, exitOK
+}
+
+// firstArgument is the index of the first argument that is neither a flag nor the value of
+// one; -1: there is none. valued are the flags that have their value behind them.
+func firstArgument(args []string, valued ...string) int {
+	for i := 0; i < len(args); i++ {
+		switch {
+		case args[i] == "--":
+			return -1
+		case slices.Contains(valued, args[i]):
+			i++
+		case !strings.HasPrefix(args[i], "-"):
+			return i
+		}
+	}
+	return -1
 }

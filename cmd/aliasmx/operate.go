@@ -64,6 +64,10 @@ func (d *daemon) reroute(sender mail.Address, r mail.Recipient) []mail.Recipient
 
 func (d *daemon) health() error { return nil }
 
+// lookedAt is how many destinations status looks at for those that there is something to
+// say of: the others have nothing but mail that is not due.
+const lookedAt = 1000
+
 func (d *daemon) status() admin.Status {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -97,6 +101,7 @@ func (d *daemon) status() admin.Status {
 	for _, h := range held {
 		s.Held = append(s.Held, string(h.Dest))
 	}
+	s.Destinations = busyDestinations(d.queue.Status(lookedAt).Busiest, held)
 	return s
 }
 

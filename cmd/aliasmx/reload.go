@@ -75,7 +75,7 @@ func (d *daemon) tryReload() error {
 	d.local.Update(d.withQueue(v.local))
 	d.pickup.Update(d.pickupOptions(v))
 	d.delivery.Update(v.delivery)
-	d.sites.shaping.Store(v.shaping)
+	d.sites.update(v.shaping)
 	if err := d.carriers.update(v, d.queue); err != nil {
 		log := d.log.With(mail.KeyDaemon, "master")
 		log.Error(fmt.Sprintf("reload: local delivery: %v; it stays as it was", err))

@@ -25,7 +25,7 @@ func queueParams(cfg *postconf.Config) queue.Params {
 		MinimalBackoff:       cfg.Duration("minimal_backoff_time"),
 		MaximalBackoff:       cfg.Duration("maximal_backoff_time"),
 		MaximalQueueLifetime: cfg.Duration("maximal_queue_lifetime"),
-		BounceQueueLifetime:  cfg.Duration("bounce_queue_lifetime"),
+		BounceQueueLifetime:  min(cfg.Duration("bounce_queue_lifetime"), cfg.Duration("maximal_queue_lifetime")), // as in qmgr(8)
 		DelayWarningTime:     cfg.Duration("delay_warning_time"),
 		QueueRunDelay:        cfg.Duration("queue_run_delay"),
 		SoftBounce:           cfg.Bool("soft_bounce"),

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"aliasmx/internal/mail"
@@ -17,38 +16,69 @@ import (
 
 // shaper says what sites bear: smtp_shaping_maps and smtp_shaping_defaults.
 type shaper struct {
-	tables shaping.Tables
-	log    *slog.Logger
+	tables         shaping.Tables
+	maps, defaults *lastLines // what tables asks; nil: there is none
+	log            *slog.Logger
 
 	away atomic.Bool // a table is, and that was said
-	mu   sync.Mutex  // guards told
-	told map[string]bool
 }
 
-// toldMost is how many faulty lines are warned of. A table on a server can have any number.
+// toldMost is how many faulty lines of a table are warned of: one on a server can have any
+// number.
 const toldMost = 100
 
 // shaper opens the tables and reads every line that can be listed.
 func (t *tables) shaper(log *slog.Logger) (*shaper, error) {
-	s := &shaper{log: log.With(mail.KeyDaemon, "qmgr"), told: map[string]bool{}}
+	s := &shaper{log: log.With(mail.KeyDaemon, "qmgr")}
 	for _, p := range []struct {
 		name string
-		into *shaping.Table
-	}{{"smtp_shaping_maps", &s.tables.Maps}, {"smtp_shaping_defaults", &s.tables.Defaults}} {
+		into **lastLines
+	}{{"smtp_shaping_maps", &s.maps}, {"smtp_shaping_defaults", &s.defaults}} {
 		maps := t.maps(p.name)
 		if t.err != nil {
 			return nil, t.err
 		}
 		if maps == nil {
-			continue // a nil list must stay a nil interface
+			continue
 		}
 		own := &shapingTable{maps, p.name + " (" + t.cfg.Where(p.name) + ")"}
-		if err := own.check(); err != nil {
+		*p.into = newLastLines(own, t.cfg.Get(p.name), s.log)
+		if err := own.check((*p.into).remember); err != nil {
 			return nil, err
 		}
-		*p.into = own
 	}
+	s.ask(s.maps, s.defaults)
 	return s, nil
+}
+
+// ask sets the tables; nil: there is none.
+func (s *shaper) ask(maps, defaults *lastLines) {
+	s.maps, s.defaults, s.tables = maps, defaults, shaping.Tables{}
+	if maps != nil { // a nil pointer must become a nil interface
+		s.tables.Maps = maps
+	}
+	if defaults != nil {
+		s.tables.Defaults = defaults
+	}
+}
+
+// last is the line that held when the tables were last asked.
+func (s *shaper) last(ctx context.Context, domain string, hosts []string) (shaping.Answer, bool) {
+	var t shaping.Tables
+	if s.maps != nil {
+		t.Maps = remembered{s.maps, "smtp_shaping_maps"}
+	}
+	if s.defaults != nil {
+		t.Defaults = remembered{s.defaults, "smtp_shaping_defaults"}
+	}
+	a, found, _ := t.Find(ctx, domain, hosts) // what is remembered could be read
+	return a, found
+}
+
+// inherit takes over what the shaper before a reload remembers.
+func (s *shaper) inherit(old *shaper) {
+	s.maps.inherit(old.maps)
+	s.defaults.inherit(old.defaults)
 }
 
 // shapingTable is the tables of a parameter.
@@ -79,8 +109,9 @@ func (t *shapingTable) place(by table.Table, key string) string {
 	return t.parameter
 }
 
-// check finds the first line that cannot be read, as far as the tables can be listed.
-func (t *shapingTable) check() error {
+// check finds the first line that cannot be read or never found, as far as the tables can
+// be listed, and calls good with the others.
+func (t *shapingTable) check(good func(key, line string)) error {
 	var first error
 	var at shownFinding
 	fault := func(where, key string, err error) {
@@ -94,6 +125,7 @@ func (t *shapingTable) check() error {
 			first, at = fmt.Errorf("%s: %w", strings.TrimSuffix(text, ": "), err), place
 		}
 	}
+	seen := map[string]bool{}
 	for _, m := range t.maps {
 		if !table.Local(m.Name()) {
 			continue
@@ -102,8 +134,11 @@ func (t *shapingTable) check() error {
 		switch list := m.(type) {
 		case table.Lister:
 			err = list.Each(func(key, value string) bool {
-				if _, err := shaping.Parse(value); err != nil {
+				if err := checkShapingLine(key, value); err != nil {
 					fault(t.place(m, key), key, err)
+				} else if !seen[key] && len(seen) < lastLinesMost { // the first table that has it answers
+					seen[key] = true
+					good(key, value)
 				}
 				return true
 			})
@@ -122,27 +157,18 @@ func (t *shapingTable) check() error {
 	return first
 }
 
-// find is the line for a domain with these hosts. Where a table is away, or the line
-// cannot be read, there is none, and one warning.
+// find is the line for a domain with these hosts: the last one known where a table is
+// away, which is worth one warning. There is none by a line that could never be read.
 func (s *shaper) find(ctx context.Context, domain string, hosts []string) (shaping.Answer, bool) {
 	a, found, err := s.tables.Find(ctx, domain, hosts)
-	if faulty, ok := errors.AsType[*shaping.Error](err); ok {
-		s.mu.Lock()
-		news := !s.told[faulty.Key] && len(s.told) < toldMost
-		if news {
-			s.told[faulty.Key] = true
-		}
-		s.mu.Unlock()
-		if news {
-			s.log.Warn(faulty.Error() + "; until it is corrected there are no limits by this line")
-		}
+	if _, faulty := errors.AsType[*shaping.Error](err); faulty { // lastLines has said so
 		return shaping.Answer{}, false
 	}
 	if err != nil {
 		if ctx.Err() == nil && !s.away.Swap(true) {
-			s.log.Warn(err.Error() + "; until the table answers, sites have no limits of their own")
+			s.log.Warn(err.Error() + "; until the table answers, sites have the limits that are known of it")
 		}
-		return shaping.Answer{}, false
+		return s.last(ctx, domain, hosts)
 	}
 	s.away.Store(false)
 	return a, found
@@ -152,9 +178,10 @@ func (s *shaper) find(ctx context.Context, domain string, hosts []string) (shapi
 // tables do not say. It is asked before each connection, and so does not ask a table that
 // is away: whether it is back is seen when a site is looked for.
 func (s *shaper) hostConnections(ctx context.Context, domain, host string) int {
+	find := s.find
 	if s.away.Load() {
-		return 0
+		find = s.last
 	}
-	a, _ := s.find(ctx, domain, []string{host})
+	a, _ := find(ctx, domain, []string{host})
 	return a.HostConnections
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -47,7 +48,7 @@ func TestShapingDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := map[string]shaping.Line{}
-	s.tables.Defaults.(*shapingTable).maps[0].(table.Lister).Each(func(key, value string) bool {
+	s.defaults.table.(*shapingTable).maps[0].(table.Lister).Each(func(key, value string) bool {
 		l, err := shaping.Parse(value)
 		if err != nil {
 			t.Errorf("%s: %v", key, err)
@@ -111,6 +112,8 @@ func TestShapingTables(t *testing.T) {
 			"smtp_shaping_maps (main.cf, line 6): DIR/shaping, line 3: speed is not known; the names are site, concurrency, initial, host_connections, delay, rate, slow, and defaults alone"},
 		{"in main.cf", "smtp_shaping_maps = inline:{ { a.example = delay=soon } }\n", "",
 			"smtp_shaping_maps (main.cf, line 6): a.example: delay=soon: not a time; write one such as 1s or 500ms"},
+		{"a key with brackets", "smtp_shaping_maps = texthash:DIR/shaping\n", "a.example concurrency=1\n[127.9.10.4]:2601 concurrency=1\n",
+			"smtp_shaping_maps (main.cf, line 6): DIR/shaping, line 2: [127.9.10.4]:2601: no destination is looked up by this key; write the name or address of a host or a domain, without brackets and port: 127.9.10.4"},
 		{"no table", "smtp_shaping_maps = texthash:DIR/nothing\n", "", "smtp_shaping_maps (main.cf, line 6): open database DIR/nothing: No such file or directory"},
 	} {
 		_, _, err := openShaper(t, c.mainCF, c.file)
@@ -127,61 +130,124 @@ func errorString(err error) string {
 	return err.Error()
 }
 
-// A table that is away limits nobody, and is worth one warning; so is a line that cannot be
-// read, however often it is asked for.
-func TestShapingTrouble(t *testing.T) {
+// A table that is away leaves what is known of it in force, and is worth one warning.
+func TestShapingAway(t *testing.T) {
 	s, log, err := openShaper(t, "", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	away := true
-	s.tables.Maps = asked(func(key string) (string, error) {
+	away, asks, line := true, 0, "concurrency=3"
+	s.ask(newLastLines(asked(func(key string) (string, error) {
+		asks++
 		switch {
 		case away:
 			return "", errors.New("away")
-		case key == "broken.example":
-			return "concurrency=x", nil
+		case key == "own.example":
+			return line, nil
 		}
 		return "", nil
-	})
-	google := func(want int) {
+	}), "", s.log), s.defaults)
+	expect := func(domain, host string, want int) {
 		t.Helper()
 		for range 3 {
-			if a, _ := s.find(t.Context(), "a.example", []string{"aspmx.l.google.com"}); a.Concurrency != want {
-				t.Errorf("concurrency %d, want %d", a.Concurrency, want)
+			if a, _ := s.find(t.Context(), domain, []string{host}); a.Concurrency != want {
+				t.Errorf("%s: concurrency %d, want %d", domain, a.Concurrency, want)
 			}
 		}
 	}
-	google(0)
+	expect("own.example", "mx.test", 0) // nothing is known
+	expect("a.example", "aspmx.l.google.com", 10)
 	away = false
-	google(10)
+	expect("own.example", "mx.test", 3)
 	away = true
-	google(0)
-	asks := 0
-	s.tables.Maps = asked(func(string) (string, error) { asks++; return "host_connections=3", nil })
-	if n := s.hostConnections(t.Context(), "a.example", "mx.a.example"); n != 0 || asks != 0 {
-		t.Errorf("a table that is away was asked %d times before a connection, and said %d", asks, n)
-	}
-	s.find(t.Context(), "a.example", nil) // and is back
-	if n := s.hostConnections(t.Context(), "a.example", "mx.a.example"); n != 3 {
-		t.Errorf("%d connections to a host", n)
-	}
-	s.tables.Maps = asked(func(key string) (string, error) {
-		if key == "broken.example" {
-			return "concurrency=x", nil
-		}
-		return "", nil
-	})
-	if n := strings.Count(log.String(), "away; until the table answers, sites have no limits of their own"); n != 2 {
+	expect("own.example", "mx.test", 3)
+	if n := strings.Count(log.String(), "away; until the table answers, sites have the limits that are known of it"); n != 2 {
 		t.Errorf("%d warnings, want one each time\n%s", n, log)
 	}
-	for range 3 {
-		if _, found := s.find(t.Context(), "broken.example", nil); found {
-			t.Error("there is a line")
+	away, line = false, "host_connections=3"
+	expect("own.example", "mx.test", 0)
+	away = true
+	expect("own.example", "mx.test", 0)
+	asks = 0
+	if n := s.hostConnections(t.Context(), "own.example", "mx.own.example"); n != 3 || asks != 0 {
+		t.Errorf("a table that is away was asked %d times before a connection, and said %d", asks, n)
+	}
+	// A reload does not forget, unless the parameter has changed.
+	next, _, _ := openShaper(t, "", "")
+	next.ask(newLastLines(s.maps.table, "", s.log), next.defaults)
+	other := newLastLines(s.maps.table, "hash:other", s.log)
+	other.inherit(s.maps)
+	all := newSites(nil, s)
+	all.update(next)
+	if a, _ := all.shaping.Load().find(t.Context(), "own.example", nil); a.HostConnections != 3 || len(other.good) != 0 {
+		t.Errorf("after a reload: %+v; of another table %v", a, other.good)
+	}
+	away, line = false, ""
+	s.find(t.Context(), "own.example", nil)
+	away = true
+	if a, found := s.find(t.Context(), "own.example", nil); found {
+		t.Errorf("a line that was removed: %+v", a)
+	}
+}
+
+// The last good line stays in force where the line cannot be read: also one that was there
+// at the start, and was never asked for.
+func TestShapingMistake(t *testing.T) {
+	s, log, err := openShaper(t, "smtp_shaping_maps = texthash:DIR/shaping\n", "one.test concurrency=1\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := map[string]string{}
+	s.maps.table = asked(func(key string) (string, error) { return lines[key], nil })
+	expect := func(domain string, want int, warnings int, warning string) {
+		t.Helper()
+		for range 3 {
+			if a, found := s.find(t.Context(), domain, nil); a.Concurrency != want || found != (want > 0) {
+				t.Errorf("%s: concurrency %d, want %d", domain, a.Concurrency, want)
+			}
+		}
+		if n := strings.Count(log.String(), warning); n != warnings {
+			t.Errorf("%s: %d warnings, want %d\n%s", domain, n, warnings, log)
 		}
 	}
-	if n := strings.Count(log.String(), "broken.example: concurrency=x: not a number"); n != 1 {
-		t.Errorf("%d warnings, want one\n%s", n, log)
+	const holds = "here: one.test: concurrency=zero: not a number from 1 on; leave it out for no limit; until it is corrected the last good line of it is in force (concurrency="
+	lines["one.test"] = "concurrency=zero"
+	expect("one.test", 1, 1, holds+"1)")
+	lines["one.test"] = "concurrency=2"
+	expect("one.test", 2, 1, holds)
+	lines["one.test"] = "concurrency=zero"
+	expect("one.test", 2, 1, holds+"2)")
+	lines["one.test"] = ""
+	expect("one.test", 0, 2, holds)
+	lines["one.test"] = "concurrency=zero"
+	expect("one.test", 0, 1, "until it is corrected there are no limits by this line")
+
+	for i := range lastLinesMost + 100 {
+		s.maps.remember(fmt.Sprint(i), "concurrency=1")
+	}
+	if n := len(s.maps.good); n != lastLinesMost {
+		t.Errorf("%d lines are remembered", n)
+	}
+}
+
+func TestShapingKeys(t *testing.T) {
+	for key, want := range map[string]string{
+		"example.net": "", ".example.net": "", ".net": "", "127.9.10.4": "", "2001:db8::1": "", "localhost": "", "_x.example": "",
+		"[127.9.10.4]:2601": "127.9.10.4", "[mx.example.net]": "mx.example.net", "[IPv6:2001:DB8:0::1]": "2001:db8::1",
+		"mail.x.:25": "mail.x", "mail.x:25": "mail.x", "mail.x.": "mail.x", "foo..bar": "-", "..bar": "-", ".": "-",
+		"*.example.net": ".example.net", "user@example.net": "example.net", "@example.net": "example.net",
+		"2001:0db8:0::1": "2001:db8::1", "::ffff:192.0.2.1": "192.0.2.1", "a/b": "-", "[foo..bar]:25": "-",
+	} {
+		err := checkShapingKey(key)
+		got := ""
+		if err != nil {
+			if _, got, _ = strings.Cut(err.Error(), "without brackets and port: "); got == "" {
+				got = "-"
+			}
+		}
+		if got != want {
+			t.Errorf("%s: got %q (%v), want %q", key, got, err, want)
+		}
 	}
 }
 

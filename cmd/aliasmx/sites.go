@@ -24,6 +24,12 @@ func newSites(d *delivery.Client, s *shaper) *sites {
 	return all
 }
 
+// update puts the shaper of a reload in force.
+func (s *sites) update(next *shaper) {
+	next.inherit(s.shaping.Load())
+	s.shaping.Store(next)
+}
+
 // Site implements queue.Sites.
 func (s *sites) Site(ctx context.Context, dest mail.Dest) (mail.Site, error) {
 	site, _, err := s.explain(ctx, dest)

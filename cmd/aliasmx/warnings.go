@@ -35,5 +35,6 @@ func operatorWarnings(cfg *postconf.Config) (list []string) {
 	if os.Geteuid() == 0 && !cfg.Set("mail_owner") {
 		add("mail_owner", "started by root, the daemon keeps its rights; set mail_owner to a user of its own")
 	}
-	return append(append(list, sendingWarnings(cfg)...), transportWarnings(cfg)...)
+	list = append(append(list, sendingWarnings(cfg)...), transportWarnings(cfg)...)
+	return append(list, queueWarnings(cfg)...)
 }

@@ -55,6 +55,8 @@ type Status struct {
 	Queues    map[string]int64 `json:"queues"` // messages in each queue
 	Held      []string         `json:"held_destinations,omitempty"`
 	Problems  []string         `json:"problems,omitempty"` // what an operator should look at
+
+	Destinations []Destination `json:"destinations,omitempty"` // the busiest, then those in trouble; at most StatusDestinations
 }
 
 // Server answers on the control socket.

@@ -83,7 +83,7 @@ func (c *Config) checkValue(x *expander, name string) error {
 		return nil
 	}
 	if m := p.Type.check(value, defaultUnit(p.Default)); m != nil {
-		return at.fail(name+": "+m.reason, m.remedy)
+		return c.failValue(name, m)
 	}
 	if _, ok := c.port(value); p.Type.form == formPort && !ok {
 		return at.fail(name+": "+shown(value)+" is not a port", "write a number from 1 to 65535, or a name from /etc/services")

@@ -129,7 +129,7 @@ func (c *Config) Override(pairs map[string]string, where string) (*Config, error
 
 // expander returns one for a single request to this configuration.
 func (c *Config) expander() *expander {
-	x := &expander{finish: c.readOrigin}
+	x := &expander{finish: c.finish}
 	x.lookup = func(name string) (string, error) { return c.written(x, name) }
 	return x
 }
@@ -175,11 +175,11 @@ func (c *Config) transports() []string {
 	return names
 }
 
-// readOrigin gives myorigin its value: Debian's Postfix takes the first line of a file
+// finish finishes a value. It gives myorigin its own: Debian's Postfix takes the first line of a file
 // if it is the name of one.
-func (c *Config) readOrigin(name, value string) (string, error) {
+func (c *Config) finish(name, value string) (string, error) {
 	if name != "myorigin" || !filepath.IsAbs(value) {
-		return value, nil
+		return c.within(name, value), nil
 	}
 	data, err := c.machine.read(value)
 	if err != nil {

@@ -16,6 +16,7 @@ type conn struct {
 	dest  *destination
 	began time.Time
 	asked time.Time // when it got its last job
+	stuck bool      // that was long ago
 	jobs  int
 	state connState
 }
@@ -34,7 +35,10 @@ const (
 // no slots, connections that only linger have to go.
 func (s *scheduler) startReady() {
 	for s.wanted() > 0 {
-		if len(s.conns) >= s.params.ProcessLimit {
+		if s.crowded() {
+			s.findStuck()
+		}
+		if s.crowded() {
 			for len(s.waiting) > 0 && s.leaving < s.wanted() {
 				s.refuse(s.waiting[0])
 			}
@@ -85,6 +89,8 @@ func (s *scheduler) queueUp(st *site) {
 	line := &s.more
 	if st.busy == 0 {
 		line = &s.first
+	} else if st.stuck > 0 && len(s.conns) >= s.params.ProcessLimit/2 {
+		return // what it has does not get on
 	}
 	if st.line == line || st.line == &s.first {
 		return
@@ -167,7 +173,7 @@ func (s *scheduler) ask(c *conn, linger bool) {
 	d, st := c.dest, c.dest.site
 	ready := st.pace.ready(s.now)
 	switch {
-	case s.closing, d.phase(s.now) == dead, st.busy > st.width(s.now), s.usedUp(c), s.overstays(c):
+	case s.closing, d.phase(s.now) == dead, st.busy > st.width(s.now), s.usedUp(c), s.overstays(c), s.tooMany():
 		s.refuse(c)
 	case d.waiting() > 0 && ready:
 		s.grant(c, d.pop())
@@ -186,11 +192,6 @@ func (s *scheduler) ask(c *conn, linger bool) {
 func (s *scheduler) usedUp(c *conn) bool {
 	return s.params.ConnectionReuseCount > 0 && c.jobs > s.params.ConnectionReuseCount ||
 		s.params.ConnectionReuseTime > 0 && s.now.Sub(c.began) >= s.params.ConnectionReuseTime
-}
-
-// crowded: some destination waits for a slot.
-func (s *scheduler) crowded() bool {
-	return s.wanted() > 0 && len(s.conns) >= s.params.ProcessLimit
 }
 
 // overstays: others wait for a slot, and this connection's site has more of them than
@@ -245,6 +246,7 @@ func (s *scheduler) giveUp(c *conn) {
 // done takes the report of an attempt.
 func (s *scheduler) done(c *conn, ev evDone) {
 	d, st := c.dest, c.dest.site
+	s.unstick(c)
 	c.state = between
 	d.attempts--
 	st.attempts--
@@ -270,6 +272,7 @@ func (s *scheduler) done(c *conn, ev evDone) {
 }
 
 func (s *scheduler) skip(c *conn) {
+	s.unstick(c)
 	c.state = between
 	c.dest.attempts--
 	c.dest.site.attempts--
@@ -279,6 +282,7 @@ func (s *scheduler) skip(c *conn) {
 
 func (s *scheduler) exit(c *conn) {
 	d, st := c.dest, c.dest.site
+	s.unstick(c)
 	switch c.state {
 	case leaving:
 		s.leaving--

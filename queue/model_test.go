@@ -27,7 +27,8 @@ type model struct {
 	asking  map[connID]bool // connections that are between attempts
 	lost    map[connID]bool // refused
 	served  map[mail.Dest]int
-	sites   int // how many sites there are; 0: each destination is one
+	started bool // the last step has opened connections
+	sites   int  // how many sites there are; 0: each destination is one
 }
 
 // stored is a job in the store.
@@ -56,6 +57,7 @@ func newModel(t *testing.T, seed uint64, p Params) *model {
 func (m *model) tell(ev event) {
 	m.t.Helper()
 	actions := m.s.step(m.now, ev)
+	m.started = slices.ContainsFunc(actions, func(a action) bool { _, is := a.(actStart); return is })
 	for _, a := range actions {
 		m.perform(a)
 	}
@@ -163,7 +165,13 @@ func (m *model) check(ev event) {
 			attempts[c.dest.name]++
 		}
 	}
-	if conns > m.s.params.ProcessLimit {
+	stuck := 0
+	for _, c := range m.s.conns {
+		if c.stuck {
+			stuck++
+		}
+	}
+	if stuck != m.s.stuck || m.started && conns-stuck > m.s.params.ProcessLimit || conns > 2*m.s.params.ProcessLimit {
 		m.t.Fatalf("%T: %d connections", ev, conns)
 	}
 	m.checkSites(ev)
@@ -307,7 +315,7 @@ func (m *model) act(healthy bool) bool {
 // TestModel lets the world do anything at random, and then demands that all mail is
 // delivered once the world behaves.
 func TestModel(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(300) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			shape := rand.New(rand.NewPCG(seed, 2))
 			p := Params{

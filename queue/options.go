@@ -36,7 +36,8 @@ type Params struct {
 	// MessageActiveLimit bounds the jobs in memory [20000]. Postfix's
 	// qmgr_message_active_limit counts messages; nearly all have one job.
 	MessageActiveLimit int
-	// ProcessLimit bounds the connections out in all, default_process_limit [100].
+	// ProcessLimit bounds the connections out in all, default_process_limit [100]. Those that
+	// hang do not count (stuck.go).
 	ProcessLimit int
 	// Default are the limits of transports that Transports does not name; all zero: the
 	// defaults in brackets at TransportParams.

@@ -38,6 +38,8 @@ type scheduler struct {
 	conns   map[connID]*conn
 	waiting []*conn // for work, the longest wait first
 	leaving int     // refused, not yet closed
+	stuck   int     // with an attempt that has lasted too long
+	looked  time.Time
 	lastID  connID
 
 	loaded int // jobs in memory
@@ -75,6 +77,9 @@ func (s *scheduler) step(now time.Time, ev event) []action {
 func (s *scheduler) next() time.Time {
 	if !s.open || s.closing {
 		return time.Time{}
+	}
+	if s.crowded() {
+		return sooner(s.timers.next(), s.looked.Add(stuckLook))
 	}
 	return s.timers.next()
 }
@@ -169,6 +174,7 @@ func (s *scheduler) attend(d *destination) {
 	s.lookForJobs(d)
 	s.setAlarm(d)
 	if d.idle(s.now) {
+		s.timers.set(&d.alarm, time.Time{})
 		s.detach(d)
 		delete(s.dests, d.name)
 	}

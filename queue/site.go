@@ -24,6 +24,7 @@ type site struct {
 	leaving  int // of them, those that were refused
 	lingers  int // of them, those that wait for a job
 	attempts int // under way
+	stuck    int // of them, those that have lasted too long
 	waiting  int // jobs that wait for a connection
 	stored   int // of them, those that came from the store
 	hungry   int // destinations that stand in line for a claim

@@ -30,6 +30,9 @@ func (q *Queue) HoldDest(ctx context.Context, dest mail.Dest, reason string) err
 	if err != nil {
 		return err
 	}
+	if err := noPattern(string(dest)); err != nil {
+		return err
+	}
 	if len(reason) > maxHoldReason || strings.ContainsFunc(reason, isControl) {
 		return fmt.Errorf("the reason must be one line of at most %d bytes", maxHoldReason)
 	}
@@ -44,6 +47,17 @@ func (q *Queue) HoldDest(ctx context.Context, dest mail.Dest, reason string) err
 		text += ": " + reason
 	}
 	q.operated(ctx, "qmgr", text)
+	return nil
+}
+
+// noPattern refuses what would hold nothing, and look as if it did.
+func noPattern(dest string) error {
+	switch {
+	case strings.ContainsAny(dest, "*?"):
+		return fmt.Errorf("%w %q: a hold is for one next hop, not for a pattern; 'aliasmx qshape --destination' lists them", ErrBadDest, dest)
+	case strings.Count(dest, "[") != strings.Count(dest, "]"):
+		return fmt.Errorf("%w %q: a bracket has no partner", ErrBadDest, dest)
+	}
 	return nil
 }
 

@@ -117,6 +117,11 @@ func TestBadDests(t *testing.T) {
 				t.Errorf("release of %q: %v", name, err)
 			}
 		}
+		for _, name := range []mail.Dest{"*", "*.example", "smtp:mx?.example", "[192.0.2.1", "192.0.2.1]"} {
+			if err := r.q.HoldDest(r.t.Context(), name, ""); !errors.Is(err, queue.ErrBadDest) {
+				t.Errorf("hold of %q, which is no next hop: %v", name, err)
+			}
+		}
 		for _, reason := range []string{"a\nb", strings.Repeat("x", 501)} {
 			if err := r.q.HoldDest(r.t.Context(), "a", reason); err == nil {
 				t.Errorf("hold for %q was taken", reason)

@@ -146,6 +146,9 @@ func (j *postqueueJob) flush(ctx context.Context, env environ, c *admin.Client) 
 			err = c.Health(ctx) // no message of ours has this ID: only whether we run
 		}
 	case 's':
+		if site := strings.TrimSuffix(j.arg, "."); site == "" || strings.ContainsFunc(site, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+			return fmt.Errorf("Cannot flush mail queue - invalid destination: %q", j.arg)
+		}
 		err = c.FlushDest(ctx, strings.TrimSuffix(j.arg, "."), progress)
 	}
 	meter.clear()

@@ -304,6 +304,8 @@ func TestPostqueueDown(t *testing.T) {
 		{"-f needs a daemon", []string{"-f"}, offline(&shelf{}), exitUnavailable, "", "postqueue: fatal: Cannot flush mail queue - mail system is down\n"},
 		{"-i as well", []string{"-i", mail.QueueID(1).String()}, offline(&shelf{}), exitUnavailable, "", "postqueue: fatal: Cannot flush mail queue - mail system is down\n"},
 		{"-i of an ID of Postfix", []string{"-i", "ABC"}, offline(&shelf{}), exitUnavailable, "", "postqueue: fatal: Cannot flush mail queue - mail system is down\n"},
+		{"-s of nothing", []string{"-s", ""}, offline(&shelf{}), exitUnavailable, "", "postqueue: fatal: Cannot flush mail queue - invalid destination: \"\"\n"},
+		{"-s of two words", []string{"-s", "a b"}, offline(&shelf{}), exitUnavailable, "", "postqueue: fatal: Cannot flush mail queue - invalid destination: \"a b\"\n"},
 		{"-s as well", []string{"-s", "x.example"}, offline(&shelf{}), exitUnavailable, "", "postqueue: fatal: Cannot flush mail queue - mail system is down\n"},
 	} {
 		status := postqueue(tc.args, m.env(""), tc.open)

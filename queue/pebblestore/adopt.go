@@ -83,7 +83,11 @@ func (s *Store) Adopt(ctx context.Context, dir string, progress func(mail.Adopti
 	err := a.run(ctx, dir)
 	if err != nil {
 		err = fmt.Errorf("adopt %s: %w", dir, err)
-		s.log.Warn(fmt.Sprintf("%v; %d messages were taken; run it again to go on", err, a.soFar().Messages), slog.String(mail.KeyDaemon, "postsuper"))
+		text := err.Error()
+		if n := a.soFar().Messages; n > 0 {
+			text += fmt.Sprintf("; %d messages were taken; run it again to go on", n)
+		}
+		s.log.Warn(text, slog.String(mail.KeyDaemon, "postsuper"))
 	}
 	return a.soFar(), err
 }

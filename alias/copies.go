@@ -63,7 +63,7 @@ func (r *Resolver) copyTo(ctx context.Context, address string, sender mail.Addre
 	if err != nil {
 		return nil, err
 	}
-	origin := mail.Recipient{Orig: a, ORcpt: mail.TypedAddress(external(a)), Notify: mail.NotifyNever}
+	origin := mail.Recipient{Orig: a, ORcpt: "rfc822;" + external(a), Notify: mail.NotifyNever}
 	rcpts, _, _, err := lax.deliverTo(ctx, x, origin, sender, tr)
 	return rcpts, err
 }

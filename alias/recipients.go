@@ -69,9 +69,9 @@ func (r *Resolver) expandRequest(ctx context.Context, req mail.RcptRequest, tr *
 	origin := mail.Recipient{Orig: req.Addr, ORcpt: req.ORcpt, Notify: req.Notify}
 	if origin.ORcpt == "" {
 		// As it was written: smtp(8) passes it on as ORCPT, RFC 3461 section 4.2.
-		origin.ORcpt = mail.TypedAddress(external(req.Addr))
+		origin.ORcpt = "rfc822;" + external(req.Addr)
 		if addr != given {
-			origin.ORcpt = mail.TypedAddress(external(addr)) // or as cleanup(8) has made it
+			origin.ORcpt = "rfc822;" + external(addr) // or as cleanup(8) has made it
 		}
 	}
 	if len(x.targets) > 1 || x.targets[0] != addr {

@@ -28,9 +28,10 @@ func (c *conn) end() {
 		}
 	})
 	c.guard(func() { c.sendTranscript(0, c.reason) })
+	// Before the client sees the end: whatever it does then comes after it in the log.
+	c.log.Info(mail.EventDisconnect, slog.String(mail.KeyClient, c.peer.String()), slog.String(mail.KeyCommands, c.tally.String()))
 	c.guard(func() { c.wc.Linger(lingerTime) })
 	c.wc.Release()
-	c.log.Info(mail.EventDisconnect, slog.String(mail.KeyClient, c.peer.String()), slog.String(mail.KeyCommands, c.tally.String()))
 	if c.counted != nil {
 		c.srv.clients.disconnect(c.counted, c.peer.Addr)
 	}

@@ -46,7 +46,7 @@ func (s *session) expand(a mail.Address) ([]mail.Recipient, *Reply) {
 	full := s.Recipients.Complete(a)
 	alone := mail.Recipient{
 		Final: full, Orig: a, Notify: s.req.Notify,
-		ORcpt: mail.TypedAddress(full.Internal()), // as cleanup(8) adds it, completed
+		ORcpt: "rfc822;" + full.Internal(), // as cleanup(8) adds it, completed
 	}
 	if !isASCII(full) && utf8.ValidString(full.Internal()) {
 		alone.ORcpt = "utf-8;" + full.Internal() // RFC 6533 section 3

@@ -25,6 +25,7 @@ func (c *screenCase) play(t *testing.T, addr string) (replies []string) {
 		for end := time.Now().Add(limit); ; time.Sleep(50 * time.Millisecond) {
 			conn, err := d.Dial("tcp", addr)
 			if err == nil {
+				c.connected++
 				conn.SetDeadline(time.Now().Add(limit))
 				return conn, bufio.NewReader(conn)
 			}
@@ -34,6 +35,7 @@ func (c *screenCase) play(t *testing.T, addr string) (replies []string) {
 			}
 		}
 	}
+	c.connected = 0
 	conn, r := dial()
 	if conn == nil {
 		return nil

@@ -35,6 +35,8 @@ type screenCase struct {
 	log     []string
 	client  string
 	ours    []string // what the log of Postfix has, what ours has in its place
+
+	connected int // how often the client has, when it has played
 }
 
 func loadScreenCases(t *testing.T) []*screenCase {
@@ -165,7 +167,7 @@ func runScreenCases(t *testing.T, cases []*screenCase, addrs []string, log func(
 		all.Go(func() {
 			replies[i] = c.play(t, addrs[i])
 			for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-				if logs[i] = c.said(log()); over(logs[i]) {
+				if logs[i] = c.said(log()); over(logs[i], c.connected) {
 					break
 				}
 			}
@@ -175,8 +177,9 @@ func runScreenCases(t *testing.T, cases []*screenCase, addrs []string, log func(
 	return replies, logs
 }
 
-// over tells whether every connection in a log has come to its end: at the door, or behind it.
-func over(lines []string) bool {
+// over tells whether so many connections are in a log, and each has come to its end: at the
+// door, or behind it.
+func over(lines []string, connections int) bool {
 	begun, ended := 0, 0
 	for _, l := range lines {
 		switch {
@@ -186,7 +189,7 @@ func over(lines []string) bool {
 			ended++
 		}
 	}
-	return begun > 0 && begun == ended
+	return begun == connections && begun == ended
 }
 
 var (

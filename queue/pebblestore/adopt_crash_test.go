@@ -248,7 +248,7 @@ func TestAdoptFaults(t *testing.T) {
 				}
 			}
 			t.Logf("%d operations, the adoption failed at %d of them", total, failed)
-			if failed == 0 {
+			if failed == 0 && tt.err != syscall.ENOSPC { // a full disk is waited for, as long as it is
 				t.Error("nothing failed")
 			}
 		})

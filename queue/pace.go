@@ -20,6 +20,7 @@ type pace struct {
 
 	tokens float64 // deliveries that may begin at once, of a rate
 	filled time.Time
+	full   time.Time // when as many may as ever, if none does before
 
 	// spacing is the pause that replies have asked for; eased is when it is shortened, if
 	// none has asked since. calm is the last one with which none did for a while (0: not
@@ -81,6 +82,7 @@ func (p *pace) spend(now time.Time, l *mail.SiteLimits) {
 	}
 	p.filled = now
 	p.tokens--
+	p.full = now.Add(time.Duration((float64(burst) - p.tokens) * float64(each)))
 	if p.tokens < 1-rounding {
 		p.at = later(p.at, now.Add(time.Duration((1-p.tokens)*float64(each))))
 	}
@@ -145,13 +147,14 @@ func (p *pace) ease(now time.Time) {
 
 // idle: nothing is to be remembered.
 func (p *pace) idle(now time.Time) bool {
-	return !p.at.After(now) && (p.spacing == 0 || !p.eased.After(now))
+	return !p.until().After(now)
 }
 
 // until is when it will be idle, if nothing happens.
 func (p *pace) until() time.Time {
+	at := later(p.at, p.full)
 	if p.spacing > 0 {
-		return later(p.at, p.eased)
+		at = later(at, p.eased)
 	}
-	return p.at
+	return at
 }

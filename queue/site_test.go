@@ -150,6 +150,35 @@ func TestSiteHasItsOwnLimits(t *testing.T) {
 	sc.locate("b", "my", mail.SiteLimits{Initial: 1}, "start 3 b job 10")
 }
 
+// A rate holds over pauses in which the site has nothing to do.
+func TestRateOverPauses(t *testing.T) {
+	sc := newSited(t, Params{})
+	limits := mail.SiteLimits{Rate: 20, Per: time.Minute}
+	begun := 0
+	var finish func([]action)
+	finish = func(actions []action) { // each delivery is done at once
+		for _, a := range actions {
+			if a, ok := a.(actStart); ok {
+				begun++
+				finish(sc.s.step(sc.now, done(a.conn, good)))
+				finish(sc.s.step(sc.now, evSettled{jobs: 1}))
+				finish(sc.s.step(sc.now, evExit{a.conn}))
+			}
+		}
+	}
+	for sc.now.Before(start.Add(time.Minute)) {
+		sc.s.step(sc.now, evArrived{sc.jobs("a", 2)})
+		finish(sc.s.step(sc.now, evLocated{dest: "smtp:a", site: mail.Site{Name: "mx", Limits: limits}}))
+		for range 7 {
+			sc.now = sc.now.Add(500 * time.Millisecond)
+			finish(sc.s.step(sc.now, evTick{}))
+		}
+	}
+	if begun > limits.Rate || begun < limits.Rate/2 {
+		t.Errorf("%d deliveries began in a minute, %d are allowed", begun, limits.Rate)
+	}
+}
+
 // With a delay there is one connection, and a pause after each delivery.
 func TestRateDelay(t *testing.T) {
 	p := fill(TransportParams{})

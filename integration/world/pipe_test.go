@@ -205,13 +205,6 @@ func (p *pipe) breakOff() {
 	p.out.change(func() { p.out.reset, p.out.bytes = true, nil })
 }
 
-// isBroken tells whether the other end can no longer have got what was written here.
-func (p *pipe) isBroken() bool {
-	p.out.mu.Lock()
-	defer p.out.mu.Unlock()
-	return p.out.reset || p.out.deaf
-}
-
 // isTaken tells whether the other end has read all that was written here.
 func (p *pipe) isTaken() bool {
 	p.out.mu.Lock()

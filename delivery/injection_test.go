@@ -179,7 +179,7 @@ func TestRepliesBehindSTARTTLS(t *testing.T) {
 	for _, injected := range []string{
 		"250-evil\r\n250 SMTPUTF8\r\n", "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n250 done\r\n", "2", "\r\n", "\x16\x03\x03",
 	} {
-		for _, level := range []string{"may", "encrypt"} {
+		for _, level := range []mail.TLSLevel{mail.TLSMay, mail.TLSEncrypt} {
 			var conns []*deaf
 			c := New(Options{TLSLevel: level, MinimalBackoff: time.Hour, Dial: func(context.Context, string, string) (net.Conn, error) {
 				conns = append(conns, &deaf{says: strings.NewReader("220 x\r\n250-x\r\n250 STARTTLS\r\n220 go\r\n" + injected)})

@@ -81,7 +81,7 @@ type Options struct {
 
 	// TLSLevel is smtp_tls_security_level: none, may or encrypt; "" is none. RootCAs are
 	// smtp_tls_CAfile and smtp_tls_CApath; nil trusts nobody.
-	TLSLevel string
+	TLSLevel mail.TLSLevel
 	RootCAs  *x509.CertPool
 	// TLSServerName is smtp_tls_servername: "" sends no name, hostname the host's, nexthop
 	// the domain's, and anything else itself.
@@ -92,8 +92,10 @@ type Options struct {
 	// that waited this long before is sent in plain text; younger mail is deferred. With
 	// 0 plain text is tried at once.
 	MinimalBackoff time.Duration
-	// TLSPolicy, when not nil, knows more than TLSLevel.
-	TLSPolicy TLSPolicy
+	// TLSPolicy, when not nil, is asked in place of TLSLevel. TLSReporter, when not nil,
+	// hears how it went.
+	TLSPolicy   TLSPolicy
+	TLSReporter TLSReporter
 	// TLSVersions are those of smtp_tls_protocols, MandatoryTLSVersions of
 	// smtp_tls_mandatory_protocols, from the least to the most; zeros are crypto/tls's.
 	TLSVersions, MandatoryTLSVersions [2]uint16
@@ -213,7 +215,7 @@ func newSettings(o Options) *settings {
 	s.MinDataRate = cmp.Or(s.MinDataRate, 500)
 	s.ReuseTime = cmp.Or(s.ReuseTime, 300*time.Second)
 	s.CacheTime = cmp.Or(s.CacheTime, 2*time.Second)
-	s.TLSLevel = cmp.Or(s.TLSLevel, levelNone)
+	s.TLSLevel = cmp.Or(s.TLSLevel, mail.TLSNone)
 	if s.Now == nil {
 		s.Now = time.Now
 	}

@@ -27,22 +27,40 @@ func requiresTLS(a *mail.Attempt) bool {
 // policy may have done so. Otherwise a name from an MX record is no proof, but one that
 // the next hop itself has is: its certificate has to be for it, by one of the authorities
 // that are configured, or else of the system.
-func (w *worker) enforce(choice *tlsChoice, r *round, h *host) *failure {
+func (w *worker) enforce(choice *mail.TLSChoice, r *round, h *host) *failure {
 	if !requiresTLS(r.j.a) || h.path != "" {
 		return nil
 	}
 	_, err := netip.ParseAddr(h.name)
 	named := r.direct && err != nil
-	switch {
-	case choice.level != levelNone && (choice.cfg != nil || named):
-		if choice.cfg == nil {
-			choice.cfg = &tls.Config{ServerName: h.name, RootCAs: w.set.RootCAs}
+	if choice.Level != mail.TLSNone && (choice.Verify != nil || named) {
+		if choice.Verify == nil {
+			choice.Verify = verifyName(w.set.RootCAs, h.name)
+			choice.ServerName = h.name
 		}
-		choice.level = levelEncrypt
+		if !choice.Level.Must() {
+			choice.Level = mail.TLSEncrypt
+		}
+		choice.Testing = false
 		return nil
 	}
-	return unsafe(mail.Code(5, 7, 10), "but my configured TLS security level '"+choice.level+
+	return unsafe(mail.Code(5, 7, 10), "but my configured TLS security level '"+string(choice.Level)+
 		"' disables certificate matching. The last attempted server was "+h.name)
+}
+
+// verifyName wants a certificate for a name.
+func verifyName(roots *x509.CertPool, name string) func(*tls.ConnectionState) mail.TLSVerdict {
+	return func(state *tls.ConnectionState) mail.TLSVerdict {
+		if len(state.PeerCertificates) == 0 {
+			return mail.TLSVerdict{Reason: "no certificate"}
+		}
+		err := verifyChain(state, roots, name)
+		if err == nil {
+			return mail.TLSVerdict{Trusted: true, Matched: true}
+		}
+		_, otherName := errors.AsType[x509.HostnameError](err)
+		return mail.TLSVerdict{Trusted: otherName, Reason: err.Error()}
+	}
 }
 
 // maySend tells whether an open connection is good enough for a message.
@@ -79,13 +97,13 @@ func (s *session) tlsRefused(a *mail.Attempt, otherwise *failure) *failure {
 	return unsafe(mail.Code(5, 7, 10), "but host "+s.place+" refused to start TLS: "+s.reply.Text())
 }
 
-// untrusted is the same for a handshake that failed because of the certificate.
-func (s *session) untrusted(a *mail.Attempt, err error, otherwise *failure) *failure {
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok || !requiresTLS(a) {
+// untrusted is the same for a server that has not shown the certificate that was asked for.
+func (s *session) untrusted(a *mail.Attempt, verdict mail.TLSVerdict, otherwise *failure) *failure {
+	if !requiresTLS(a) {
 		return otherwise
 	}
 	kind := "trusted"
-	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+	if verdict.Trusted {
 		kind = "matching"
 	}
 	return unsafe(mail.Code(5, 7, 10), "but no "+kind+" server certificate was found. The last attempted server was "+s.place)

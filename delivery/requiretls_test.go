@@ -10,11 +10,9 @@ import (
 )
 
 // verifying is a policy that verifies hosts of dest.example.
-type verifying struct{ cfg *tls.Config }
+type verifying struct{ choice mail.TLSChoice }
 
-func (v verifying) TLS(context.Context, string, string) (string, *tls.Config, error) {
-	return "may", v.cfg, nil
-}
+func (v verifying) TLS(context.Context, mail.TLSPeer) (mail.TLSChoice, error) { return v.choice, nil }
 
 // A message that requires TLS goes over TLS that was verified to a server that knows the
 // requirement, or fails; the same message without it goes wherever it can.
@@ -38,8 +36,8 @@ func TestRequireTLS(t *testing.T) {
 		{"named host, configured authority", named, cert, ok, nil, Options{TLSLevel: "may", RootCAs: pool}, "sent 2.0.0"},
 		{"named host, encrypt", named, cert, ok, nil, Options{TLSLevel: "encrypt", RootCAs: pool}, "sent 2.0.0"},
 		{"named host, lower case", named, cert, []string{"requiretls"}, nil, Options{TLSLevel: "may", RootCAs: pool}, "sent 2.0.0"},
-		{"MX and a policy that verifies", mx, cert, ok, nil, Options{TLSPolicy: verifying{&tls.Config{RootCAs: pool, ServerName: "mx.dest.example"}}}, "sent 2.0.0"},
-		{"policy that does not find its name", mx, other, ok, nil, Options{TLSPolicy: verifying{&tls.Config{RootCAs: pool, ServerName: "mx.dest.example"}}},
+		{"MX and a policy that verifies", mx, cert, ok, nil, Options{TLSPolicy: verifying{wants(pool, "mx.dest.example")}}, "sent 2.0.0"},
+		{"policy that does not find its name", mx, other, ok, nil, Options{TLSPolicy: verifying{wants(pool, "mx.dest.example")}},
 			"bounced 5.7.10 " + relay + " (" + asked + "no matching server certificate was found. " + last + "[192.0.2.1])"},
 		{"MX without a policy", mx, cert, ok, nil, Options{TLSLevel: "may", RootCAs: pool},
 			"bounced 5.7.10 none (" + asked + "my configured TLS security level 'may' disables certificate matching. " + last + ")"},

@@ -104,7 +104,9 @@ func (r *round) session(ctx context.Context, i int, plain, again, final bool) (s
 		}
 	}()
 	h := r.hosts[i]
-	choice, err := w.tlsFor(ctx, r.domain, h.name)
+	choice, err := w.tlsFor(ctx, mail.TLSPeer{
+		NextHop: r.hop.name(), Domain: r.domain, Host: h.name, Port: h.port, ByMX: !r.direct && w.set.DNSEnabled, LMTP: w.proto == protoLMTP,
+	})
 	if err != nil {
 		w.log.Warn("TLS policy lookup for " + r.domain + "/" + h.name + ": " + err.Error())
 		f := ofError(err, err.Error())
@@ -116,9 +118,9 @@ func (r *round) session(ctx context.Context, i int, plain, again, final bool) (s
 		return nil, false
 	}
 	if plain {
-		choice = tlsChoice{level: levelNone}
+		choice = mail.TLSChoice{Level: mail.TLSNone}
 	}
-	if w.set.WrapperMode && (choice.level == levelNone || choice.level == levelMay) {
+	if w.set.WrapperMode && !choice.Level.Must() {
 		w.log.Warn(fmt.Sprintf("%[1]s_tls_wrappermode requires \"%[1]s_tls_security_level = encrypt\" (or stronger)", w.proto))
 		r.j.note(siteFailure(mail.Code(4, 3, 0), "server unavailable or unable to receive mail"))
 		return nil, false
@@ -141,7 +143,7 @@ func (r *round) session(ctx context.Context, i int, plain, again, final bool) (s
 	w.c.hosts.worked(&h)
 	s = newSession(ctx, w, h, r.hop, nc, free)
 	s.mayLoop, s.final = r.mayLoop, final
-	return s, s.hello(ctx, r.j, choice)
+	return s, s.hello(ctx, r.j, &choice)
 }
 
 // keep leaves the connection open for the next message, which may find it refused here

@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"crypto/tls"
 
 	"aliasmx/internal/mail"
 )
@@ -13,10 +12,16 @@ import (
 
 // TLSPolicy knows what TLS a destination wants.
 type TLSPolicy interface {
-	// TLS is asked before each connection to a host of domain (the next hop). Level is
-	// none, may or encrypt. A cfg that is not nil is used for the handshake, and must
-	// verify the peer: who passes is logged as Verified. An error skips the host.
-	TLS(ctx context.Context, domain, host string) (level string, cfg *tls.Config, err error)
+	// TLS is asked before each connection to a host. An error skips the host, as a
+	// *mail.TLSError with the status it has; Policies of the choice count then too.
+	TLS(ctx context.Context, peer mail.TLSPeer) (mail.TLSChoice, error)
+}
+
+// TLSReporter hears what became of the TLS of connections that were to have it (RFC 8460).
+type TLSReporter interface {
+	// Session is told of a connection once, when its TLS is there or has failed, or why
+	// there is none. It does not block.
+	Session(mail.TLSSession)
 }
 
 // SenderRewriter gives a message the reverse-path it leaves with (SRS).

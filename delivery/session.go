@@ -89,7 +89,7 @@ type session struct {
 	extensions extension
 	sizeLimit  int64 // the server's, 0: not told
 	limits     limits
-	level      string
+	level      mail.TLSLevel
 	overTLS    bool
 	verified   bool // by the configuration of the handshake
 	born       time.Time
@@ -198,10 +198,10 @@ func (s *session) garbled() {
 
 // hello begins the session: greeting, EHLO, TLS as level says, AUTH. When it fails it has
 // told the job.
-func (s *session) hello(ctx context.Context, j *job, choice tlsChoice) bool {
-	s.level = choice.level
+func (s *session) hello(ctx context.Context, j *job, choice *mail.TLSChoice) bool {
+	s.level = choice.Level
 	s.auth.identity, s.auth.err = s.set.SASL.identify(ctx, &s.host, s.hop.name(), j.a.Env.Sender, s.proto)
-	if s.set.WrapperMode && choice.level != levelNone {
+	if s.set.WrapperMode && choice.Level != mail.TLSNone {
 		if !s.handshake(j, choice) {
 			return false
 		}
@@ -332,7 +332,7 @@ func (s *session) lost(j *job, err error, doing string) {
 	case err == wire.ErrReplyTooLong:
 		reason = "Protocol error: endless reply from " + s.place + " while " + doing
 	}
-	if s.overTLS && s.level == levelMay && s.mayGoPlain(j) && doing != doingEndOfData {
+	if s.overTLS && s.level == mail.TLSMay && s.mayGoPlain(j) && doing != doingEndOfData {
 		s.plainNext, s.final = true, false
 	}
 	j.fail(siteFailure(mail.Code(4, 4, 2), reason), s)

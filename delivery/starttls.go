@@ -5,41 +5,21 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"strings"
 
 	"aliasmx/internal/mail"
 	"aliasmx/internal/wire"
 )
 
-// The levels of smtp_tls_security_level. Higher ones come from a TLSPolicy, as encrypt
-// with a configuration that verifies.
-const (
-	levelNone    = "none"
-	levelMay     = "may"
-	levelEncrypt = "encrypt"
-)
-
-// tlsChoice is how a connection is to be secured. A cfg that is not nil verifies the
-// peer by itself.
-type tlsChoice struct {
-	level string
-	cfg   *tls.Config
-}
-
 // tlsFor says how to secure a connection to a host of a next hop.
-func (w *worker) tlsFor(ctx context.Context, domain, host string) (tlsChoice, error) {
-	c := tlsChoice{level: strings.ToLower(w.set.TLSLevel)}
+func (w *worker) tlsFor(ctx context.Context, peer mail.TLSPeer) (mail.TLSChoice, error) {
 	if w.set.TLSPolicy != nil {
-		var err error
-		if c.level, c.cfg, err = w.set.TLSPolicy.TLS(ctx, domain, host); err != nil {
-			return tlsChoice{}, err
-		}
+		return w.set.TLSPolicy.TLS(ctx, peer)
 	}
-	switch c.level {
-	case levelNone, levelMay, levelEncrypt:
-		return c, nil
+	switch w.set.TLSLevel {
+	case mail.TLSNone, mail.TLSMay, mail.TLSEncrypt:
+		return mail.TLSChoice{Level: w.set.TLSLevel}, nil
 	}
-	return tlsChoice{}, fmt.Errorf("client TLS configuration problem: security level %q needs a policy that verifies", c.level)
+	return mail.TLSChoice{}, fmt.Errorf("client TLS configuration problem: security level %q needs a policy that verifies", w.set.TLSLevel)
 }
 
 // mayGoPlain tells whether a message is old enough to be sent in plain text after
@@ -51,12 +31,12 @@ func (s *session) mayGoPlain(j *job) bool {
 }
 
 // secure turns TLS on where it is wanted and to be had.
-func (s *session) secure(ctx context.Context, j *job, choice tlsChoice) bool {
-	must := choice.level != levelNone && choice.level != levelMay
-	if choice.level == levelNone && s.offers(extStartTLS) && s.set.NoteStartTLS {
+func (s *session) secure(ctx context.Context, j *job, choice *mail.TLSChoice) bool {
+	must := choice.Level.Must()
+	if choice.Level == mail.TLSNone && s.offers(extStartTLS) && s.set.NoteStartTLS {
 		s.log.Info("Host offered STARTTLS: [" + s.host.name + "]")
 	}
-	if choice.level == levelNone || !must && !s.offers(extStartTLS) {
+	if choice.Level == mail.TLSNone || !must && !s.offers(extStartTLS) {
 		return true
 	}
 	if !s.offers(extStartTLS) {
@@ -81,27 +61,39 @@ func (s *session) secure(ctx context.Context, j *job, choice tlsChoice) bool {
 	return s.handshake(j, choice) && s.ehlo(ctx, j, true)
 }
 
-func (s *session) handshake(j *job, choice tlsChoice) bool {
-	cfg := choice.cfg
-	if cfg == nil {
-		// Who the peer is nobody has promised; it is looked at for the log alone.
-		cfg = &tls.Config{InsecureSkipVerify: true, ServerName: s.serverName(), ClientSessionCache: s.resume}
-	}
-	cfg = s.set.tlsConfig(cfg, choice.level)
-	if err := s.conn.StartTLSClient(cfg, s.set.Timeouts.StartTLS); err != nil {
+// handshake secures the connection. Whoever the server is, TLS comes about; it is judged
+// afterwards, so that the log can tell what it has shown.
+func (s *session) handshake(j *job, choice *mail.TLSChoice) bool {
+	if err := s.conn.StartTLSClient(s.tlsConfig(choice), s.set.Timeouts.StartTLS); err != nil {
 		s.dead = true
 		s.log.Info(fmt.Sprintf("SSL_connect error to %s: %v", s.relay, err))
-		if choice.level == levelMay && s.mayGoPlain(j) {
+		if choice.Level == mail.TLSMay && s.mayGoPlain(j) {
 			s.plainNext, s.final = true, false
 		}
-		j.fail(s.untrusted(j.a, err, siteFailure(mail.Code(4, 7, 5), "Cannot start TLS: handshake failure")), s)
+		j.fail(siteFailure(mail.Code(4, 7, 5), "Cannot start TLS: handshake failure"), s)
 		return false
 	}
-	s.overTLS, s.verified = true, choice.cfg != nil
+	s.overTLS = true
+	state := s.conn.NetConn().(*tls.Conn).ConnectionState()
+	var verdict mail.TLSVerdict
+	if choice.Verify != nil {
+		verdict = choice.Verify(&state)
+		s.verified = verdict.Matched
+	}
 	if s.set.TLSLogLevel > 0 {
-		state := s.conn.NetConn().(*tls.Conn).ConnectionState()
-		s.log.Info(mail.EventTLS, mail.KeyTLSLevel, trust(&state, choice.cfg != nil, s.set.RootCAs),
+		s.log.Info(mail.EventTLS, mail.KeyTLSLevel, s.trust(&state, verdict),
 			mail.KeyRelay, s.relay, mail.KeyTLS, wire.DescribeTLS(&state, leafOf(&state)))
+	}
+	if choice.Verify != nil && !choice.Testing && !verdict.Matched {
+		text := "Server certificate not trusted"
+		if verdict.Trusted {
+			text = "Server certificate not verified"
+		}
+		if verdict.Reason != "" {
+			s.log.Info("certificate verification failed for " + s.relay + ": " + verdict.Reason)
+		}
+		j.fail(s.untrusted(j.a, verdict, siteFailure(mail.Code(4, 7, 5), text)), s)
+		return false
 	}
 	return true
 }
@@ -120,23 +112,26 @@ func (s *session) serverName() string {
 
 // trust is what is known of the peer, in Postfix's words (TLS_README): nothing; a
 // certificate; one that a trusted authority signed; one that was required and verified.
-func trust(state *tls.ConnectionState, verified bool, roots *x509.CertPool) string {
+func (s *session) trust(state *tls.ConnectionState, verdict mail.TLSVerdict) string {
 	switch {
 	case len(state.PeerCertificates) == 0:
 		return "Anonymous"
-	case verified:
+	case verdict.Matched:
 		return "Verified"
-	case roots == nil:
-		return "Untrusted"
+	case verdict.Trusted || s.set.RootCAs != nil && verifyChain(state, s.set.RootCAs, "") == nil:
+		return "Trusted"
 	}
-	opts := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool()}
+	return "Untrusted"
+}
+
+// verifyChain tells whether one of roots vouches for the server, under a name if one is given.
+func verifyChain(state *tls.ConnectionState, roots *x509.CertPool, name string) error {
+	opts := x509.VerifyOptions{Roots: roots, DNSName: name, Intermediates: x509.NewCertPool()}
 	for _, c := range state.PeerCertificates[1:] {
 		opts.Intermediates.AddCert(c)
 	}
-	if _, err := state.PeerCertificates[0].Verify(opts); err != nil {
-		return "Untrusted"
-	}
-	return "Trusted"
+	_, err := state.PeerCertificates[0].Verify(opts)
+	return err
 }
 
 func leafOf(state *tls.ConnectionState) *x509.Certificate {

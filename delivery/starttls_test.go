@@ -182,15 +182,19 @@ func TestHandshakeStalls(t *testing.T) {
 
 // policy is a TLSPolicy.
 type policy struct {
-	level string
-	cfg   *tls.Config
-	err   error
-	asked []string
+	choice mail.TLSChoice
+	err    error
+	asked  []mail.TLSPeer
 }
 
-func (p *policy) TLS(_ context.Context, domain, host string) (string, *tls.Config, error) {
-	p.asked = append(p.asked, domain+" "+host)
-	return p.level, p.cfg, p.err
+func (p *policy) TLS(_ context.Context, peer mail.TLSPeer) (mail.TLSChoice, error) {
+	p.asked = append(p.asked, peer)
+	return p.choice, p.err
+}
+
+// wants is a choice that asks for a certificate with a name.
+func wants(pool *x509.CertPool, name string) mail.TLSChoice {
+	return mail.TLSChoice{Level: mail.TLSSecure, Verify: verifyName(pool, name)}
 }
 
 func TestTLSPolicy(t *testing.T) {
@@ -201,9 +205,9 @@ func TestTLSPolicy(t *testing.T) {
 		want string
 		log  string
 	}{
-		{"verified", policy{level: "encrypt", cfg: &tls.Config{RootCAs: pool, ServerName: "mx.dest.example"}}, "sent 2.0.0", "tls_level=Verified"},
-		{"not verified", policy{level: "encrypt", cfg: &tls.Config{RootCAs: pool, ServerName: "other.example"}}, "deferred 4.7.5 mx.dest.example[192.0.2.1]:25 (Cannot start TLS: handshake failure)", "SSL_connect error"},
-		{"none", policy{level: "none"}, "sent 2.0.0", ""},
+		{"verified", policy{choice: wants(pool, "mx.dest.example")}, "sent 2.0.0", "tls_level=Verified"},
+		{"not verified", policy{choice: wants(pool, "other.example")}, "deferred 4.7.5 mx.dest.example[192.0.2.1]:25 (Server certificate not verified)", "tls_level=Trusted"},
+		{"none", policy{choice: mail.TLSChoice{Level: mail.TLSNone}}, "sent 2.0.0", ""},
 		{"no answer", policy{err: errors.New("policy server is away")}, "deferred 4.7.5 none (policy server is away)", "TLS policy lookup for dest.example/mx.dest.example: policy server is away"},
 		{"refused by policy", policy{err: &mail.Status{Enhanced: mail.Code(5, 7, 5), Text: "host is not in the policy"}}, "bounced 5.7.5 none (host is not in the policy)", ""},
 	} {
@@ -221,7 +225,7 @@ func TestTLSPolicy(t *testing.T) {
 			if !strings.Contains(s.log.String(), c.log) {
 				t.Errorf("log\n%s\nwant %s", s.log, c.log)
 			}
-			if len(c.p.asked) != 1 || c.p.asked[0] != "dest.example mx.dest.example" {
+			if len(c.p.asked) != 1 || c.p.asked[0] != (mail.TLSPeer{NextHop: "dest.example", Domain: "dest.example", Host: "mx.dest.example", Port: 25, ByMX: true}) {
 				t.Errorf("asked %v", c.p.asked)
 			}
 		})
@@ -235,7 +239,7 @@ func TestServerName(t *testing.T) {
 			t.Errorf("smtp_tls_servername = %q: got %q, want %q", param, got, want)
 		}
 	}
-	if got := trust(&tls.ConnectionState{}, true, nil); got != "Anonymous" {
+	if got := (&session{}).trust(&tls.ConnectionState{}, mail.TLSVerdict{Matched: true}); got != "Anonymous" {
 		t.Errorf("without a certificate: %s", got)
 	}
 }

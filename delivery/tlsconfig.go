@@ -1,23 +1,35 @@
 package delivery
 
-import "crypto/tls"
+import (
+	"crypto/tls"
 
-// tlsConfig completes the configuration of a handshake with what holds for every server:
-// the versions of a level, and our certificate, where a policy has not said otherwise.
-func (s *settings) tlsConfig(cfg *tls.Config, level string) *tls.Config {
-	versions := s.TLSVersions
-	if level != levelMay {
-		versions = s.MandatoryTLSVersions
+	"aliasmx/internal/mail"
+)
+
+// tlsConfig is the configuration of a handshake: what a choice says, and what holds for
+// every server where it says nothing. Nothing is verified by it: that comes afterwards.
+func (s *session) tlsConfig(choice *mail.TLSChoice) *tls.Config {
+	set := s.set
+	versions := set.TLSVersions
+	if choice.Level.Must() {
+		versions = set.MandatoryTLSVersions
 	}
-	cfg = cfg.Clone()
-	if cfg.MinVersion == 0 {
-		cfg.MinVersion = versions[0]
+	for i, v := range choice.Versions {
+		if v != 0 {
+			versions[i] = v
+		}
 	}
-	if cfg.MaxVersion == 0 {
-		cfg.MaxVersion = versions[1]
+	cfg := &tls.Config{
+		InsecureSkipVerify:   true,
+		ServerName:           choice.ServerName,
+		MinVersion:           versions[0],
+		MaxVersion:           versions[1],
+		CipherSuites:         choice.Ciphers,
+		GetClientCertificate: set.ClientCertificate,
+		ClientSessionCache:   s.resume,
 	}
-	if cfg.GetClientCertificate == nil {
-		cfg.GetClientCertificate = s.ClientCertificate
+	if cfg.ServerName == "" {
+		cfg.ServerName = s.serverName()
 	}
 	return cfg
 }

@@ -13,6 +13,7 @@ import (
 	"aliasmx/delivery"
 	"aliasmx/internal/certs"
 	"aliasmx/internal/dns"
+	"aliasmx/internal/mail"
 	"aliasmx/internal/postconf"
 )
 
@@ -144,7 +145,7 @@ func (v *view) senderTLS(s *sender, o *delivery.Options) error {
 	o.NoteStartTLS = cfg.Bool(s.name("smtp_tls_note_starttls_offer", "lmtp_tls_note_starttls_offer"))
 	wrapper := s.name("smtp_tls_wrappermode", "lmtp_tls_wrappermode")
 	level := s.name("smtp_tls_security_level", "lmtp_tls_security_level")
-	if o.WrapperMode = cfg.Bool(wrapper); o.WrapperMode && (o.TLSLevel == "none" || o.TLSLevel == "may") {
+	if o.WrapperMode = cfg.Bool(wrapper); o.WrapperMode && (!o.TLSLevel.Must()) {
 		return fmt.Errorf("%s (%s): requires \"%s = encrypt\" (or stronger)", wrapper, cfg.Where(wrapper), level)
 	}
 	for parameter, versions := range map[string]*[2]uint16{
@@ -193,10 +194,10 @@ func lmtpOptions(cfg *postconf.Config, o *delivery.Options) (err error) {
 	if o.RootCAs, err = authorities(cfg, "lmtp"); err != nil {
 		return err
 	}
-	if o.TLSLevel = cfg.Get("lmtp_tls_security_level"); o.TLSLevel == "" {
-		o.TLSLevel = "none"
+	if o.TLSLevel = mail.TLSLevel(cfg.Get("lmtp_tls_security_level")); o.TLSLevel == "" {
+		o.TLSLevel = mail.TLSNone
 		if cfg.Bool("lmtp_use_tls") {
-			o.TLSLevel = "may"
+			o.TLSLevel = mail.TLSMay
 		}
 	}
 	o.HeloName = cfg.Get("lmtp_lhlo_name")

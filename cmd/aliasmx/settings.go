@@ -14,6 +14,7 @@ import (
 
 	"aliasmx/delivery"
 	"aliasmx/internal/dns"
+	"aliasmx/internal/mail"
 	"aliasmx/internal/postconf"
 	"aliasmx/queue"
 )
@@ -90,7 +91,7 @@ func deliveryOptions(cfg *postconf.Config, resolver *dns.Resolver, log *slog.Log
 			Rset:     cfg.Duration("smtp_rset_timeout"),
 			Quit:     cfg.Duration("smtp_quit_timeout"),
 		},
-		TLSLevel:        level,
+		TLSLevel:        mail.TLSLevel(level),
 		RootCAs:         roots,
 		TLSLogLevel:     cfg.Int("smtp_tls_loglevel"),
 		MinimalBackoff:  cfg.Duration("minimal_backoff_time"),

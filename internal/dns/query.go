@@ -25,18 +25,51 @@ func (r *Resolver) Lookup(ctx context.Context, name string, qtype uint16) ([]dns
 	return rrs, err
 }
 
+// Answer is what a name has of one type.
+type Answer struct {
+	RRs []dns.RR
+	// Name is where the aliases (CNAME) of the name led, in lower case and without a dot at
+	// the end; the name itself where it has none.
+	Name string
+	// Secure: a validating server that we are told to trust vouches for every step of it
+	// (DNSSEC), also where there are no records.
+	Secure bool
+	TTL    time.Duration // how long it holds; 0: nobody knows
+}
+
+// Query is Lookup with all that is known about the answer, also where the error is
+// ErrNotFound.
+func (r *Resolver) Query(ctx context.Context, name string, qtype uint16) (Answer, error) {
+	a, err := r.answer(ctx, name, qtype)
+	if err != nil {
+		return Answer{}, err
+	}
+	rrs, err := a.result(name, qtype)
+	return Answer{RRs: rrs, Name: a.name, Secure: a.secure, TTL: a.ttl}, err
+}
+
 // LookupTTL is Lookup, and tells how long what it says will hold, also where there is no
 // such record; 0: nobody knows.
 func (r *Resolver) LookupTTL(ctx context.Context, name string, qtype uint16) ([]dns.RR, time.Duration, error) {
+	a, err := r.answer(ctx, name, qtype)
+	if err != nil {
+		return nil, 0, err
+	}
+	rrs, err := a.result(name, qtype)
+	return rrs, a.ttl, err
+}
+
+// answer is what is known, or is asked for now. Its ttl is what is left of it.
+func (r *Resolver) answer(ctx context.Context, name string, qtype uint16) (answer, error) {
 	ascii, ok := queryName(name)
 	if !ok {
-		return nil, 0, &Error{Name: name, Type: dns.TypeToString[qtype], Kind: BadName}
+		return answer{}, &Error{Name: name, Type: dns.TypeToString[qtype], Kind: BadName}
 	}
 	key := cacheKey{strings.ToLower(ascii), qtype}
 	for {
 		if a, ok := r.cache.get(key); ok {
-			rrs, err := a.result(name, qtype)
-			return rrs, a.expires.Sub(r.o.Now()), err
+			a.ttl = a.expires.Sub(r.o.Now())
+			return a, nil
 		}
 		a, shared, err := r.flight.do(ctx, key, func() answer {
 			a := r.ask(ctx, ascii, qtype)
@@ -45,12 +78,11 @@ func (r *Resolver) LookupTTL(ctx context.Context, name string, qtype uint16) ([]
 		})
 		switch {
 		case err != nil:
-			return nil, 0, &Error{Name: name, Type: dns.TypeToString[qtype], Cause: err}
+			return answer{}, &Error{Name: name, Type: dns.TypeToString[qtype], Cause: err}
 		case shared && errors.As(a.cause, new(*gaveUp)) && ctx.Err() == nil:
 			continue // whoever asked had no more time; we have
 		}
-		rrs, err := a.result(name, qtype)
-		return rrs, a.ttl, err
+		return a, nil
 	}
 }
 
@@ -106,6 +138,8 @@ func ValidName(s string) bool {
 // answer is what a lookup came to, kept until expires.
 type answer struct {
 	rrs     []dns.RR
+	name    string // at the end of the aliases
+	secure  bool
 	kind    Kind  // when there are no rrs
 	cause   error // of Temporary
 	ttl     time.Duration

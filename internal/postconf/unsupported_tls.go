@@ -17,7 +17,6 @@ var unsupportedTLS = []plain{
 	{"tls_low_cipherlist", "aNULL:-aNULL:HIGH:MEDIUM:LOW:+RC4:@STRENGTH"},
 	{"tls_medium_cipherlist", "aNULL:-aNULL:HIGH:MEDIUM:+RC4:@STRENGTH"},
 	{"tls_null_cipherlist", "eNULL:!aNULL"},
-	{"tls_required_enable", "yes"},
 	{"tls_session_ticket_cipher", "aes-256-cbc"},
 	{"tls_wildcard_matches_multiple_labels", "yes"},
 	{"tlsproxy_client_CAfile", "$smtp_tls_CAfile"},

@@ -15,36 +15,8 @@ func leanSession(addr, letter string, next *atomic.Int64, end int64, keep bool) 
 		return err
 	}
 	defer c.Close()
-	buf := make([]byte, 4096)
-	// expect reads until lines of replies have come that are the last of theirs, each with
-	// the code that is wanted.
-	expect := func(codes ...string) error {
-		for have := 0; ; {
-			n, err := c.Read(buf[have:])
-			if err != nil {
-				return err
-			}
-			have += n
-			seen := 0
-			for rest := buf[:have]; ; {
-				line, after, found := bytes.Cut(rest, []byte("\n"))
-				if !found || len(line) < 4 {
-					break
-				}
-				rest = after
-				if line[3] != ' ' {
-					continue
-				}
-				if seen == len(codes) || string(line[:3]) != codes[seen] {
-					return fmt.Errorf("got %q, want %s", line, codes)
-				}
-				seen++
-			}
-			if seen == len(codes) {
-				return nil
-			}
-		}
-	}
+	l := &leanTalk{Conn: c}
+	expect := l.expect
 	say := func(text []byte) error {
 		_, err := c.Write(text)
 		return err
@@ -72,4 +44,40 @@ func leanSession(addr, letter string, next *atomic.Int64, end int64, keep bool) 
 	}
 	say([]byte("QUIT\r\n"))
 	return expect("221")
+}
+
+// leanTalk reads replies.
+type leanTalk struct {
+	net.Conn
+	buf [4096]byte
+}
+
+// expect reads until lines have come that are the last of their replies, each with the code
+// that is wanted.
+func (l *leanTalk) expect(codes ...string) error {
+	for have := 0; ; {
+		n, err := l.Read(l.buf[have:])
+		if err != nil {
+			return err
+		}
+		have += n
+		seen := 0
+		for rest := l.buf[:have]; ; {
+			line, after, found := bytes.Cut(rest, []byte("\n"))
+			if !found || len(line) < 4 {
+				break
+			}
+			rest = after
+			if line[3] != ' ' {
+				continue
+			}
+			if seen == len(codes) || string(line[:3]) != codes[seen] {
+				return fmt.Errorf("got %q, want %s", line, codes)
+			}
+			seen++
+		}
+		if seen == len(codes) {
+			return nil
+		}
+	}
 }

@@ -48,6 +48,7 @@ var arrows = map[string][]string{
 	"internal/dns":       {},
 	"internal/shaping":   {"internal/mail"},
 	"internal/certs":     {},
+	"internal/stshost":   {"internal/mail"},
 	"internal/postconf":  {},
 	"internal/sock":      {},
 	"internal/inspect":   {"internal/mail", "internal/dns"},

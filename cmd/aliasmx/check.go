@@ -50,7 +50,7 @@ func checkCommand(args []string, env environ) int {
 	if err := checkFiles(cfg); err != nil {
 		return fail(env, "aliasmx", exitConfig, err)
 	}
-	for _, w := range append(operatorWarnings(cfg), v.loginWarnings()...) {
+	for _, w := range slices.Concat(operatorWarnings(cfg), v.loginWarnings(), v.stsWarnings()) {
 		warn(w)
 	}
 	if flags.JSON {
@@ -62,6 +62,9 @@ func checkCommand(args []string, env environ) int {
 	checkTables(v, warn, func(text string) { fmt.Fprintln(env.stdout, text) })
 	for _, l := range v.listeners {
 		fmt.Fprintf(env.stdout, "listens on %s (%s)\n", strings.Join(l.addrs, ", "), l.where)
+	}
+	if v.sts != nil {
+		fmt.Fprintf(env.stdout, "serves MTA-STS policies on %s (mta_sts_listen)\n", strings.Join(v.sts.addrs, ", "))
 	}
 	for _, s := range cfg.Services() {
 		if flags.Verbose {

@@ -41,6 +41,7 @@ type view struct {
 	nonSMTPD  *milter.Set              // non_smtpd_milters; nil: none
 	aliases   *local.Options           // local delivery; nil: there is none
 	checks    map[string]*checks.Rules // by the name of a cleanup service
+	sts       *stsView                 // hosting of MTA-STS policies; nil: none
 }
 
 // listenerView is one service of master.cf.
@@ -186,6 +187,9 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 		Log:                   log,
 	})
 	if err := v.pickupOptions(log); err != nil {
+		return nil, err
+	}
+	if v.sts, err = v.stsHost(log); err != nil {
 		return nil, err
 	}
 	return v, v.pickupContent(picked)

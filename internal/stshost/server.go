@@ -1,0 +1,129 @@
+package stshost
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"aliasmx/internal/mail"
+)
+
+// Options of a Server.
+type Options struct {
+	// GetCertificate finds the certificate for the name that a client asks for. It must not
+	// be nil.
+	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// Hosted tells whether a domain has a policy here (mta_sts_domains). It gets A-labels in
+	// lower case, and may block until its context ends; an error means that nobody knows.
+	Hosted func(ctx context.Context, domain string) (bool, error)
+	Policy Policy
+	// Timeout is how long each may take: the handshake and the header of a request, and the
+	// answer. 0: 10 seconds.
+	Timeout time.Duration
+	// Connections is how many there may be at a time, and ClientConnections how many of one
+	// client (a /64 of IPv6); 0: 200, and 10.
+	Connections, ClientConnections int
+	// Log gets a line for each policy that is served, or asked for in vain; nil: nobody does.
+	Log *slog.Logger
+}
+
+// headerLimit bounds the header of a request, in bytes. net/http reads up to 4096 more
+// before it says that it is too large.
+const headerLimit = 4096
+
+// Server serves policies on any number of listeners. It is safe for concurrent use.
+type Server struct {
+	options atomic.Pointer[Options]
+	http    *http.Server
+	doors   doors
+
+	mu    sync.Mutex // guards below
+	below map[net.Listener]struct{}
+	shut  bool
+}
+
+// New makes a server that listens nowhere yet. It is ended by Shutdown.
+func New(o Options) *Server {
+	s := &Server{below: make(map[net.Listener]struct{})}
+	s.Update(o)
+	var plain http.Protocols
+	plain.SetHTTP1(true) // one small answer to one request: nothing to multiplex
+	s.http = &http.Server{
+		Handler:        http.HandlerFunc(s.serve),
+		Protocols:      &plain,
+		MaxHeaderBytes: headerLimit,
+		// Handshakes of strangers that fail are nothing to tell of.
+		ErrorLog:  log.New(io.Discard, "", 0),
+		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.certificate},
+	}
+	timeout := s.options.Load().Timeout
+	s.http.ReadHeaderTimeout, s.http.ReadTimeout, s.http.WriteTimeout = timeout, timeout, timeout
+	s.http.SetKeepAlivesEnabled(false)
+	return s
+}
+
+// Update replaces the options, but for Timeout, for requests from now on.
+func (s *Server) Update(o Options) {
+	if o.Timeout <= 0 {
+		o.Timeout = 10 * time.Second
+	}
+	if o.Connections <= 0 {
+		o.Connections = 200
+	}
+	if o.ClientConnections <= 0 {
+		o.ClientConnections = 10
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	o.Log = o.Log.With(mail.KeyDaemon, "mta-sts")
+	s.options.Store(&o)
+}
+
+func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return s.options.Load().GetCertificate(hello)
+}
+
+// Serve accepts connections until the listener is closed or the server is shut down. The
+// listener is closed in any case. The error is net.ErrClosed when somebody else closed it,
+// and nil after Shutdown.
+func (s *Server) Serve(l net.Listener) error {
+	defer l.Close()
+	s.mu.Lock()
+	if s.shut {
+		s.mu.Unlock()
+		return nil
+	}
+	s.below[l] = struct{}{}
+	s.mu.Unlock()
+	err := s.http.ServeTLS(&limited{Listener: l, s: s}, "", "")
+	s.mu.Lock()
+	delete(s.below, l)
+	s.mu.Unlock()
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// Shutdown stops accepting, waits for answers under way until ctx ends, and then breaks
+// them off.
+func (s *Server) Shutdown(ctx context.Context) {
+	s.mu.Lock()
+	s.shut = true
+	for l := range s.below {
+		l.Close()
+	}
+	s.mu.Unlock()
+	if s.http.Shutdown(ctx) != nil {
+		s.http.Close()
+	}
+}

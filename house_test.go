@@ -51,6 +51,7 @@ var arrows = map[string][]string{
 	"internal/postconf":  {},
 	"internal/sock":      {},
 	"internal/inspect":   {"internal/mail", "internal/dns"},
+	"internal/mtasts":    {"internal/mail", "internal/dns", "internal/cachefile"},
 	"internal/screen":    {"internal/mail", "internal/inspect", "internal/cachefile"},
 	"internal/verify":    {"internal/mail", "internal/cachefile"},
 	"internal/cachefile": {},
@@ -75,6 +76,7 @@ var testOnly = map[string][]string{
 	"queue/sim":         {"queue/memstore", "queue/pebblestore"},
 	"delivery":          {"integration/smuggle"},
 	"internal/wire":     {"integration/smuggle"},
+	"internal/mtasts":   {"integration/smuggle"},
 }
 
 type goPackage struct {

@@ -47,6 +47,7 @@ var arrows = map[string][]string{
 
 	"internal/dns":       {},
 	"internal/shaping":   {"internal/mail"},
+	"internal/tlsrpt":    {"internal/mail", "internal/cachefile", "internal/header"},
 	"internal/certs":     {},
 	"internal/postconf":  {},
 	"internal/sock":      {},

@@ -47,11 +47,13 @@ var arrows = map[string][]string{
 
 	"internal/dns":       {},
 	"internal/shaping":   {"internal/mail"},
+	"internal/tlsrpt":    {"internal/mail", "internal/cachefile", "internal/header"},
 	"internal/certs":     {},
 	"internal/stshost":   {"internal/mail"},
 	"internal/postconf":  {},
 	"internal/sock":      {},
 	"internal/inspect":   {"internal/mail", "internal/dns"},
+	"internal/mtasts":    {"internal/mail", "internal/dns", "internal/cachefile"},
 	"internal/screen":    {"internal/mail", "internal/inspect", "internal/cachefile"},
 	"internal/verify":    {"internal/mail", "internal/cachefile"},
 	"internal/cachefile": {},
@@ -76,6 +78,7 @@ var testOnly = map[string][]string{
 	"queue/sim":         {"queue/memstore", "queue/pebblestore"},
 	"delivery":          {"integration/smuggle"},
 	"internal/wire":     {"integration/smuggle"},
+	"internal/mtasts":   {"integration/smuggle"},
 }
 
 type goPackage struct {

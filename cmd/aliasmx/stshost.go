@@ -13,6 +13,7 @@ import (
 
 	"aliasmx/internal/certs"
 	"aliasmx/internal/mail"
+	"aliasmx/internal/mtasts"
 	"aliasmx/internal/postconf"
 	"aliasmx/internal/stshost"
 	"aliasmx/internal/table"
@@ -29,8 +30,12 @@ type stsView struct {
 }
 
 // stsPolicy is the policy of our own domains, whether we serve it or not.
-func stsPolicy(cfg *postconf.Config) stshost.Policy {
-	return stshost.Policy{Mode: strings.ToLower(cfg.Get("mta_sts_mode")), MX: cfg.List("mta_sts_mx"), MaxAge: cfg.Duration("mta_sts_max_age")}
+func stsPolicy(cfg *postconf.Config) (mtasts.Policy, error) {
+	p, err := stshost.NewPolicy(cfg.Get("mta_sts_mode"), cfg.List("mta_sts_mx"), cfg.Duration("mta_sts_max_age"))
+	if err != nil {
+		err = fmt.Errorf("mta_sts_mx (%s): %w", cfg.Where(cfg.Source("mta_sts_mx")), err)
+	}
+	return p, err
 }
 
 // stsHost opens what the hosting needs; nil when mta_sts_listen is empty.
@@ -48,9 +53,9 @@ func (v *view) stsHost(log *slog.Logger) (*stsView, error) {
 		}
 		s.addrs = append(s.addrs, addr)
 	}
-	policy := stsPolicy(cfg)
-	if err := policy.Check(); err != nil {
-		return nil, fmt.Errorf("mta_sts_mx (%s): %w", cfg.Where(cfg.Source("mta_sts_mx")), err)
+	policy, err := stsPolicy(cfg)
+	if err != nil {
+		return nil, err
 	}
 	if s.domains = t.domains("mta_sts_domains"); t.err != nil {
 		return nil, t.err
@@ -59,7 +64,6 @@ func (v *view) stsHost(log *slog.Logger) (*stsView, error) {
 		return nil, fmt.Errorf("mta_sts_listen (%s): there is no certificate to serve policies with; set mta_sts_chain_files or smtpd_tls_chain_files",
 			cfg.Where("mta_sts_listen"))
 	}
-	var err error
 	if s.certs, err = v.certificates(cfg, t, "mta_sts_chain_files", log); err != nil {
 		return nil, err
 	}
@@ -152,7 +156,7 @@ func (v *view) stsWarnings() (list []string) {
 	if err != nil {
 		list = append(list, fmt.Sprintf("mta_sts_domains (%s): it cannot be read to its end: %v", cfg.Where(cfg.Source("mta_sts_domains")), err))
 	}
-	if p := v.sts.options.Policy; p.Mode == "enforce" && p.MaxAge < 24*time.Hour {
+	if p := v.sts.options.Policy; p.Mode == mtasts.ModeEnforce && p.MaxAge < 24*time.Hour {
 		list = append(list, fmt.Sprintf("mta_sts_max_age (%s): senders forget the policy within a day, and whoever keeps them from asking again is rid of it; "+
 			"a week or more is usual", cfg.Where("mta_sts_max_age")))
 	}

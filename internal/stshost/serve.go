@@ -43,7 +43,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound)
 		return
 	}
-	text := o.Policy.Text()
+	text := o.Policy.String()
 	h := w.Header()
 	h.Set("Content-Type", "text/plain")
 	h.Set("Content-Length", strconv.Itoa(len(text)))
@@ -51,7 +51,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		_, err = io.WriteString(w, text)
 	}
 	if err == nil {
-		o.Log.Info("policy of " + domain + " to [" + client + "]: mode=" + o.Policy.Mode + ", id=" + o.Policy.ID())
+		o.Log.Info("policy of " + domain + " to [" + client + "]: mode=" + string(o.Policy.Mode) + ", id=" + ID(o.Policy))
 	}
 }
 

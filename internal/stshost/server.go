@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"aliasmx/internal/mail"
+	"aliasmx/internal/mtasts"
 )
 
 // Options of a Server.
@@ -24,7 +25,7 @@ type Options struct {
 	// Hosted tells whether a domain has a policy here (mta_sts_domains). It gets A-labels in
 	// lower case, and may block until its context ends; an error means that nobody knows.
 	Hosted func(ctx context.Context, domain string) (bool, error)
-	Policy Policy
+	Policy mtasts.Policy // see NewPolicy
 	// Timeout is how long each may take: the handshake and the header of a request, and the
 	// answer. 0: 10 seconds.
 	Timeout time.Duration

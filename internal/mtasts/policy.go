@@ -46,10 +46,15 @@ func ParsePolicy(file []byte) (Policy, error) {
 	if len(file) > MaxSize {
 		return Policy{}, fmt.Errorf("the policy is longer than %d bytes", MaxSize)
 	}
+	return parsePolicy(string(file))
+}
+
+// parsePolicy is ParsePolicy for a text of any length.
+func parsePolicy(file string) (Policy, error) {
 	var p Policy
 	seen := map[string]bool{}
 	n := 0
-	for line := range strings.Lines(string(file)) {
+	for line := range strings.Lines(file) {
 		n++
 		line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
 		if strings.Trim(line, " \t") == "" {

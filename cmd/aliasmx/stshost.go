@@ -12,7 +12,6 @@ import (
 	"golang.org/x/net/idna"
 
 	"aliasmx/internal/certs"
-	"aliasmx/internal/mail"
 	"aliasmx/internal/mtasts"
 	"aliasmx/internal/postconf"
 	"aliasmx/internal/stshost"
@@ -101,27 +100,12 @@ func listenAddr(word string) (string, error) {
 // uncovered calls yield for each host of a policy that has no certificate of its name.
 // Domains that no list can name are not looked at.
 func (s *stsView) uncovered(ctx context.Context, yield func(host string, names []string)) error {
-	if s.domains == nil {
-		return nil
-	}
-	_, err := s.domains.Each(func(domain string, in table.Table) bool {
-		if strings.ContainsAny(domain, "@ ") || !strings.Contains(domain, ".") || strings.HasPrefix(domain, ".") {
-			return true // an address of an alias table
-		}
-		ascii, err := idna.Lookup.ToASCII(domain)
-		if err != nil || !mail.ValidHostname(ascii) {
-			return true
-		}
-		host := "mta-sts." + ascii
-		shown, err := s.certs.Shown(ctx, host)
-		if err != nil {
-			return ctx.Err() == nil // it has been warned of
-		}
-		var names []string
+	_, err := listedDomains(s.domains, func(domain string) bool {
+		host := "mta-sts." + domain
+		shown, err := s.certs.Shown(ctx, host) // an error has been warned of
 		for _, c := range shown {
-			if c.Leaf.VerifyHostname(host) != nil {
-				names = c.Leaf.DNSNames
-				yield(host, names)
+			if err == nil && c.Leaf.VerifyHostname(host) != nil {
+				yield(host, c.Leaf.DNSNames)
 				break
 			}
 		}

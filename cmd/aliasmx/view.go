@@ -42,6 +42,7 @@ type view struct {
 	aliases   *local.Options           // local delivery; nil: there is none
 	checks    map[string]*checks.Rules // by the name of a cleanup service
 	sts       *stsView                 // hosting of MTA-STS policies; nil: none
+	names     *dns.Resolver            // shared by all rooms
 }
 
 // listenerView is one service of master.cf.
@@ -80,6 +81,7 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 		}
 	}
 	names := dns.New(dns.Options{Servers: cfg.List("dns_servers")})
+	v.names = names
 	listeners, err := cfg.Listeners()
 	if err != nil {
 		return nil, err

@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/net/idna"
-
 	"aliasmx/internal/mail"
 )
 
@@ -73,11 +71,5 @@ func domainOf(host string) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	if !isASCII(domain) {
-		var err error
-		if domain, err = idna.Lookup.ToASCII(domain); err != nil {
-			return "", false
-		}
-	}
-	return domain, mail.ValidHostname(domain) && len(domain) <= 253
+	return domain, isASCII(domain) && mail.ValidHostname(domain)
 }

@@ -115,8 +115,12 @@ func (s *Server) Serve(l net.Listener) error {
 	return err
 }
 
-// Shutdown stops accepting, waits for answers under way until ctx ends, and then breaks
-// them off.
+// answerTime is how long answers under way may take at a shutdown. They are small; clients
+// that are slow are not waited for.
+const answerTime = time.Second
+
+// Shutdown stops accepting, gives answers under way a moment, but not beyond the end of ctx,
+// and then breaks them off.
 func (s *Server) Shutdown(ctx context.Context) {
 	s.mu.Lock()
 	s.shut = true
@@ -124,6 +128,8 @@ func (s *Server) Shutdown(ctx context.Context) {
 		l.Close()
 	}
 	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
 	if s.http.Shutdown(ctx) != nil {
 		s.http.Close()
 	}

@@ -50,9 +50,14 @@ func (d *dnsFindings) show(findings []dnscheck.Finding) {
 func toPublish(findings []dnscheck.Finding) (lines []string) {
 	for _, f := range findings {
 		for _, r := range f.Publish {
-			if line := printable(r.String()); !slices.Contains(lines, line) {
-				lines = append(lines, line)
+			line := printable(r.String())
+			if slices.Contains(lines, line) {
+				continue
 			}
+			if r.Replaces {
+				lines = append(lines, "; in place of what is there ("+f.What+"):")
+			}
+			lines = append(lines, line)
 		}
 		if f.Policy != "" {
 			lines = append(lines, "; https://mta-sts."+f.Domain+"/.well-known/mta-sts.txt has to say:")

@@ -142,17 +142,21 @@ func TestPrintDNSFindings(t *testing.T) {
 	record := dnscheck.Record{Name: "a.example.", Type: "TXT", Data: `"x"`}
 	d.show([]dnscheck.Finding{
 		{Domain: "a.example", What: "SPF", Level: dnscheck.Wrong, Text: "evil \x1b[2J", Publish: []dnscheck.Record{record, record}},
+		{Domain: "a.example", What: "MX", Level: dnscheck.Wrong, Text: "elsewhere", Publish: []dnscheck.Record{{Name: "a.example.", Type: "MX", Data: "10 b.example.", Replaces: true}}},
 		{Domain: "a.example", What: "MTA-STS", Level: dnscheck.Missing, Text: "none", Publish: []dnscheck.Record{record}, Policy: "version: STSv1\r\nmode: none\r\n"},
 	})
 	d.show(nil)
 	d.show([]dnscheck.Finding{{Domain: "b.example", What: "MX", Level: dnscheck.OK, Text: "good"}})
 	const want = `a.example
   SPF      wrong    evil ?[2J
+  MX       wrong    elsewhere
   MTA-STS  missing  none
 
 publish these:
 
 a.example. 3600 IN TXT "x"
+; in place of what is there (MX):
+a.example. 3600 IN MX 10 b.example.
 ; https://mta-sts.a.example/.well-known/mta-sts.txt has to say:
 ;   version: STSv1
 ;   mode: none

@@ -165,6 +165,26 @@ func TestServerNames(t *testing.T) {
 	if warned != 2 {
 		t.Errorf("%d warnings, want one for the file and one for the table", warned)
 	}
+	for name, want := range map[string]string{"MX.one.example": "one.example", "a.two.example": "two.example", "other.example": "own.example", "": "own.example"} {
+		if list, err := s.Shown(t.Context(), name); err != nil || len(list) != 1 || list[0].Leaf.DNSNames[0] != want {
+			t.Errorf("Shown(%q): %v, %v", name, list, err)
+		}
+	}
+	if list, err := s.Shown(t.Context(), "fail.example"); err == nil {
+		t.Errorf("Shown without an answer of the table: %v", list)
+	}
+}
+
+// All that a client can get, whatever kind of key it takes.
+func TestShown(t *testing.T) {
+	s, err := Open(Options{Chains: []string{write(t, "rsa.pem", chain(t, rs, "a.example")), write(t, "ec.pem", chain(t, ec, "b.example"))}, Now: func() time.Time { return epoch }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.Shown(t.Context(), "x.example")
+	if err != nil || len(list) != 2 || list[0].Leaf.DNSNames[0] != "b.example" || list[1].Leaf.DNSNames[0] != "a.example" {
+		t.Errorf("%v, %v", list, err)
+	}
 }
 
 // New files are taken, broken ones are not.

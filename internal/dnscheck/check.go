@@ -132,7 +132,7 @@ func (c *Checker) Self(ctx context.Context) []Finding {
 	return c.apart(name,
 		func(r *report) { c.helo(ctx, r) },
 		func(r *report) {
-			if dns.ValidName(name) && strings.Contains(name, ".") {
+			if dns.ValidName(name) && strings.Contains(name, ".") && c.o.RelayHost == "" {
 				c.spf(ctx, r, true, false)
 			}
 		},

@@ -37,7 +37,7 @@ func (c *Checker) dmarc(ctx context.Context, r *report) {
 		case len(records) == 0:
 			continue
 		case len(records) > 1:
-			r.say(DMARC, Wrong, fmt.Sprintf("%s has %d DMARC records, where one may be: receivers take none", name, len(records)), publish)
+			r.say(DMARC, Wrong, fmt.Sprintf("%s has %d DMARC records, where one may be: receivers take none", name, len(records)), instead(publish)...)
 		default:
 			c.dmarcRecord(ctx, r, at, records[0], publish)
 		}
@@ -50,7 +50,7 @@ func (c *Checker) dmarc(ctx context.Context, r *report) {
 func (c *Checker) dmarcRecord(ctx context.Context, r *report, at, record string, publish Record) {
 	tags, err := parseTags(record)
 	if err != nil {
-		r.say(DMARC, Wrong, "the record is malformed: "+err.Error(), publish)
+		r.say(DMARC, Wrong, "the record is malformed: "+err.Error(), instead(publish)...)
 		return
 	}
 	policy, hasPolicy := valueOf(tags, "p")
@@ -65,7 +65,7 @@ func (c *Checker) dmarcRecord(ctx context.Context, r *report, at, record string,
 			"adkim": {"r", "s"}, "aspf": {"r", "s"}, "t": {"y", "n"}, "psd": {"y", "n", "u"},
 		}[t.name]
 		if allowed != nil && !slices.Contains(allowed, strings.ToLower(t.value)) {
-			r.say(DMARC, Wrong, fmt.Sprintf("%s=%s is none of %s", t.name, short(t.value), strings.Join(allowed, ", ")), publish)
+			r.say(DMARC, Wrong, fmt.Sprintf("%s=%s is none of %s", t.name, short(t.value), strings.Join(allowed, ", ")), instead(publish)...)
 			return
 		}
 	}
@@ -77,10 +77,10 @@ func (c *Checker) dmarcRecord(ctx context.Context, r *report, at, record string,
 	case !hasPolicy:
 		r.say(DMARC, Note, "the record has no p=, which is read as p=none"+from)
 	case policy == "none":
-		r.say(DMARC, OK, name+"=none"+from+": mail in this name is only reported. Mail that is forwarded is judged by its author's record")
+		r.say(DMARC, OK, name+"=none"+from+": mail in this name is only reported; mail that is forwarded is judged by its author's record")
 	default:
-		r.say(DMARC, OK, fmt.Sprintf("%s=%s%s: mail in this name must be signed by it or pass SPF, also what its users send through others. "+
-			"Mail that is forwarded is judged by its author's record", name, policy, from))
+		r.say(DMARC, OK, fmt.Sprintf("%s=%s%s: mail in this name must be signed by it or pass SPF, whoever sends it; "+
+			"mail that is forwarded is judged by its author's record", name, policy, from))
 	}
 	if t, _ := valueOf(tags, "t"); strings.EqualFold(t, "y") {
 		r.say(DMARC, Note, "t=y: the domain only tests, the policy is not to be applied in full")

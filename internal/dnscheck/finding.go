@@ -50,6 +50,17 @@ type Record struct {
 	Name string `json:"name"` // with a dot at the end
 	Type string `json:"type"`
 	Data string `json:"data"` // as in a zone file
+	// Replaces: it is to be the only one of its name, or of its kind there (SPF), in place of
+	// what is there.
+	Replaces bool `json:"replaces,omitempty"`
+}
+
+// instead is for records that take the place of others.
+func instead(list ...Record) []Record {
+	for i := range list {
+		list[i].Replaces = true
+	}
+	return list
 }
 
 // String is the record as a line of a zone file (RFC 1035 section 5.1).
@@ -62,19 +73,19 @@ func txtRecord(name, text string) Record {
 		n := min(len(text), 255)
 		parts = append(parts, `"`+strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text[:n])+`"`)
 		if text = text[n:]; text == "" {
-			return Record{miekg.Fqdn(name), "TXT", strings.Join(parts, " ")}
+			return Record{Name: miekg.Fqdn(name), Type: "TXT", Data: strings.Join(parts, " ")}
 		}
 	}
 }
 
 func mxRecord(domain, host string) Record {
-	return Record{miekg.Fqdn(domain), "MX", "10 " + miekg.Fqdn(host)}
+	return Record{Name: miekg.Fqdn(domain), Type: "MX", Data: "10 " + miekg.Fqdn(host)}
 }
 
 // addrRecords are A and AAAA.
 func addrRecords(name string, addrs []netip.Addr) (list []Record) {
 	for _, a := range addrs {
-		list = append(list, Record{miekg.Fqdn(name), addrType(a), a.String()})
+		list = append(list, Record{Name: miekg.Fqdn(name), Type: addrType(a), Data: a.String()})
 	}
 	return list
 }

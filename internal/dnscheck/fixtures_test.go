@@ -222,6 +222,9 @@ func expect(t *testing.T, findings []Finding, what, want string) {
 		}
 		got = append(got, string(f.Level)+": "+f.Text)
 		for _, p := range f.Publish {
+			if p.Replaces != replaces(f, p) {
+				t.Errorf("%s: %s: replaces %t", f.Text, p, p.Replaces)
+			}
 			got = append(got, "+ "+p.String())
 		}
 	}
@@ -237,4 +240,10 @@ func expect(t *testing.T, findings []Finding, what, want string) {
 	if !good {
 		t.Errorf("%s\n got\n\t%s\nwant\n\t%s", what, strings.Join(got, "\n\t"), strings.Join(lines, "\n\t"))
 	}
+}
+
+// replaces: what is wrong goes, but for addresses and keys, which are added to others, and
+// what belongs to another name.
+func replaces(f Finding, p Record) bool {
+	return f.Level == Wrong && p.Type != "A" && p.Type != "AAAA" && p.Type != "TLSA" && !strings.Contains(p.Name, "._report.")
 }

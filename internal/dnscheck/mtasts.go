@@ -38,7 +38,11 @@ func (c *Checker) mtasts(ctx context.Context, r *report, mxs []exchanger, known 
 		c.withPolicy(r)
 		return
 	case err != nil:
-		r.say(MTASTS, Wrong, err.Error(), c.policyRecords(ctx, r)...)
+		publish := c.policyRecords(ctx, r)
+		if len(publish) > 0 {
+			publish[0].Replaces = true
+		}
+		r.say(MTASTS, Wrong, err.Error(), publish...)
 		c.withPolicy(r)
 		return
 	}
@@ -96,7 +100,7 @@ func (c *Checker) judgePolicy(ctx context.Context, r *report, p mtasts.Policy, i
 			r.say(MTASTS, Wrong, "what is served is not the policy that is configured here: somebody else serves it, or a reload is due")
 		case id != c.o.PolicyID:
 			r.say(MTASTS, Wrong, "the record has the id of another policy: senders that know that one do not ask for the new one",
-				c.policyRecord(r.domain))
+				instead(c.policyRecord(r.domain))...)
 		}
 	}
 	if p.Mode != mtasts.ModeNone {

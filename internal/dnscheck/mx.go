@@ -31,7 +31,7 @@ func (c *Checker) exchangers(ctx context.Context, r *report) (list []exchanger, 
 	mxs, err := c.o.Resolver.MX(ctx, r.domain)
 	switch {
 	case errors.Is(err, dns.ErrNullMX):
-		r.say(MX, Wrong, "the domain says that it takes no mail (null MX, RFC 7505)", publish)
+		r.say(MX, Wrong, "the domain says that it takes no mail (null MX, RFC 7505)", instead(publish)...)
 		return nil, true
 	case r.unasked(MX, r.domain, err):
 		return nil, false
@@ -72,7 +72,7 @@ func (c *Checker) exchanger(ctx context.Context, r *report, x *exchanger) bool {
 	}
 	if a, err := c.o.Resolver.Query(ctx, x.host, miekg.TypeA); (err == nil || errors.Is(err, dns.ErrNotFound)) && a.Name != "" && !sameName(a.Name, x.host) {
 		r.say(MX, Wrong, fmt.Sprintf("MX %s is an alias (CNAME) of %s, which no MX may be (RFC 2181 section 10.3): write that name into the MX record", x.host, a.Name),
-			Record{miekg.Fqdn(r.domain), "MX", fmt.Sprintf("%d %s", x.pref, miekg.Fqdn(a.Name))})
+			instead(Record{Name: miekg.Fqdn(r.domain), Type: "MX", Data: fmt.Sprintf("%d %s", x.pref, miekg.Fqdn(a.Name))})...)
 	}
 	addrs, err := c.o.Resolver.Addrs(ctx, x.host, dns.Any)
 	if r.unasked(MX, x.host, err) {
@@ -122,7 +122,7 @@ func (c *Checker) whose(r *report, list []exchanger, known bool, publish Record)
 			names = append(names, x.host)
 		}
 		r.say(MX, Wrong, fmt.Sprintf("mail goes to %s, which is not %s and has no address of ours; if this machine is behind it, say so by proxy_interfaces or --ip",
-			strings.Join(names, ", "), c.o.Hostname), publish)
+			strings.Join(names, ", "), c.o.Hostname), instead(publish)...)
 		return
 	}
 	best := list[0].pref

@@ -22,26 +22,26 @@ func (c *Checker) helo(ctx context.Context, r *report) {
 		return
 	}
 	addrs, err := c.o.Resolver.Addrs(ctx, name, dns.Any)
-	if r.unasked(HELO, name, err) {
+	switch {
+	case r.unasked(HELO, name, err):
 		return
-	}
-	if err != nil {
+	case c.o.RelayHost != "":
+		r.say(HELO, Note, fmt.Sprintf("mail leaves through %s (relayhost): next hops see its name and its address", c.o.RelayHost))
+		return
+	case err != nil:
 		r.say(HELO, Missing, name+" has no address", addrRecords(name, c.o.Sending)...)
 		return
 	}
-	if c.o.RelayHost == "" {
-		good := true
-		for _, a := range c.o.Sending {
-			if !slices.Contains(addrs, a) {
-				good = false
-				r.say(HELO, Wrong, fmt.Sprintf("%s does not have our address %s, from which we say it", name, a), addrRecords(name, []netip.Addr{a})...)
-			}
-		}
-		if !good {
-			return
+	good := true
+	for _, a := range c.o.Sending {
+		if !slices.Contains(addrs, a) {
+			good = false
+			r.say(HELO, Wrong, fmt.Sprintf("%s does not have our address %s, from which we say it", name, a), addrRecords(name, []netip.Addr{a})...)
 		}
 	}
-	r.say(HELO, OK, name+" ("+joined(addrs)+")")
+	if good {
+		r.say(HELO, OK, name+" ("+joined(addrs)+")")
+	}
 }
 
 // ptr judges the names of our addresses: many hosts take no mail from one without a name,
@@ -69,14 +69,18 @@ func (c *Checker) ptrOf(ctx context.Context, r *report, addr netip.Addr) {
 	if err != nil {
 		return // every valid address has one
 	}
-	publish := Record{reverse, "PTR", miekg.Fqdn(c.o.HeloName)}
+	publish := Record{Name: reverse, Type: "PTR", Data: miekg.Fqdn(c.o.HeloName)}
 	const whose = " (whoever gave us the address publishes it)"
+	missing, wrong := Missing, Wrong
+	if c.o.RelayHost != "" || !slices.Contains(c.o.Sending, addr) {
+		missing, wrong = Note, Note // nobody sees it as a client
+	}
 	names, err := c.o.Resolver.PTR(ctx, addr)
 	switch {
 	case r.unasked(PTR, addr.String(), err):
 		return
 	case err != nil:
-		r.say(PTR, Missing, addr.String()+" has no name"+whose, publish)
+		r.say(PTR, missing, addr.String()+" has no name"+whose, publish)
 		return
 	}
 	doubt := error(nil)
@@ -106,5 +110,5 @@ func (c *Checker) ptrOf(ctx context.Context, r *report, addr netip.Addr) {
 	for _, name := range names[:min(len(names), 3)] {
 		shown = append(shown, short(name))
 	}
-	r.say(PTR, Wrong, fmt.Sprintf("%s has the name %s, which does not have this address%s", addr, strings.Join(shown, ", "), whose), publish)
+	r.say(PTR, wrong, fmt.Sprintf("%s has the name %s, which does not have this address%s", addr, strings.Join(shown, ", "), whose), instead(publish)...)
 }

@@ -32,19 +32,19 @@ func (c *Checker) spf(ctx context.Context, r *report, helo, byMX bool) {
 		return
 	case 1:
 	default:
-		r.say(SPF, Wrong, fmt.Sprintf("%d records begin with v=spf1, where one may: receivers take them for none (permerror)", len(records)), publish...)
+		r.say(SPF, Wrong, fmt.Sprintf("%d records begin with v=spf1, where one may: receivers take them for none (permerror)", len(records)), instead(publish...)...)
 		return
 	}
 	record := records[0]
 	terms, err := parseSPF(record)
 	if err != nil {
-		r.say(SPF, Wrong, "the record is malformed (permerror): "+err.Error(), publish...)
+		r.say(SPF, Wrong, "the record is malformed (permerror): "+err.Error(), instead(publish...)...)
 		return
 	}
 	all := slices.IndexFunc(terms, func(t spfTerm) bool { return t.name == "all" && t.qualifier != 0 })
 	switch {
 	case all >= 0 && terms[all].qualifier == '+':
-		r.say(SPF, Wrong, short(record)+" lets everybody send in this name", publish...)
+		r.say(SPF, Wrong, short(record)+" lets everybody send in this name", instead(publish...)...)
 		return
 	case all < 0 && !slices.ContainsFunc(terms, func(t spfTerm) bool { return t.name == "redirect" }):
 		r.say(SPF, Note, "the record has no \"all\" at its end: it says nothing of other senders")
@@ -86,7 +86,7 @@ func (c *Checker) spfOfAddresses(ctx context.Context, r *report, name, record st
 	}
 	if len(refused) > 0 {
 		last := &r.findings[len(r.findings)-1]
-		last.Publish = []Record{txtRecord(name, "v=spf1 "+strings.Join(spfNetworks(refused), " ")+record[len("v=spf1"):])}
+		last.Publish = instead(txtRecord(name, "v=spf1 "+strings.Join(spfNetworks(refused), " ")+record[len("v=spf1"):]))
 	}
 	if len(passed) > 0 {
 		r.say(SPF, OK, fmt.Sprintf("%s; mail from %s passes", short(record), joined(passed)))

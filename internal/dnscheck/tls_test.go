@@ -190,6 +190,14 @@ func TestSelf(t *testing.T) {
 	}
 	o := options(newZone(t, ownHost+`mx.own.example. TXT "v=spf1 -all"`))
 	expect(t, New(o).Self(t.Context()), SPF, "wrong: 192.0.2.1 does not pass (fail)\nwrong: 2001:db8::1\n+ mx.own.example. 3600 IN TXT \"v=spf1 ip4:192.0.2.1 ip6:2001:db8::1 -all\"")
+	// Addresses that nobody sees as a client's need no name.
+	o.Sending = addrs("192.0.2.1")
+	expect(t, New(o).Self(t.Context()), PTR, "missing: 192.0.2.1 has no name\n+ "+four+"\nnote: 2001:db8::1 has no name\n+ "+six)
+	o.RelayHost = "[smtp.provider.example]"
+	relayed := New(o).Self(t.Context())
+	expect(t, relayed, HELO, "note: through [smtp.provider.example] (relayhost)")
+	expect(t, relayed, SPF, "")
+	expect(t, relayed, PTR, "note: 192.0.2.1 has no name\n+ "+four+"\nnote: 2001:db8::1 has no name\n+ "+six)
 	o.Receiving, o.Sending = nil, nil
 	expect(t, New(o).Self(t.Context()), PTR, "note: our public addresses are not known")
 }

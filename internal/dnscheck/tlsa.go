@@ -139,7 +139,7 @@ func (c *Checker) tlsaRecords(name string, shown []*tls.Certificate) (list []Rec
 		keys = append(keys, cert.Leaf.RawSubjectPublicKeyInfo)
 	}
 	for _, k := range append(keys, c.o.NextKeys...) {
-		if r := (Record{miekg.Fqdn(name), "TLSA", spkiRecord(k)}); !slices.Contains(list, r) {
+		if r := (Record{Name: miekg.Fqdn(name), Type: "TLSA", Data: spkiRecord(k)}); !slices.Contains(list, r) {
 			list = append(list, r)
 		}
 	}

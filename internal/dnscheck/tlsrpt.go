@@ -21,7 +21,7 @@ func (c *Checker) tlsrpt(ctx context.Context, r *report) {
 		r.say(TLSRPT, Missing, "no record: nobody tells us when TLS towards the domain fails", publish)
 		return
 	case err != nil:
-		r.say(TLSRPT, Wrong, err.Error(), publish)
+		r.say(TLSRPT, Wrong, err.Error(), instead(publish)...)
 		return
 	}
 	var to []string
@@ -30,7 +30,7 @@ func (c *Checker) tlsrpt(ctx context.Context, r *report) {
 	}
 	r.say(TLSRPT, OK, "reports go to "+strings.Join(to, ", "))
 	if len(record.Unknown) > 0 {
-		r.say(TLSRPT, Wrong, "no report can go to "+short(strings.Join(record.Unknown, ", "))+": write mailto: or https:", publish)
+		r.say(TLSRPT, Wrong, "no report can go to "+short(strings.Join(record.Unknown, ", "))+": write mailto: or https:", instead(publish)...)
 	}
 }
 

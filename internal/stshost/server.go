@@ -1,10 +1,10 @@
 package stshost
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"log"
 	"log/slog"
 	"net"
@@ -61,9 +61,8 @@ func New(o Options) *Server {
 		Handler:        http.HandlerFunc(s.serve),
 		Protocols:      &plain,
 		MaxHeaderBytes: headerLimit,
-		// Handshakes of strangers that fail are nothing to tell of.
-		ErrorLog:  log.New(io.Discard, "", 0),
-		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.certificate},
+		ErrorLog:       log.New(trouble{s}, "", 0),
+		TLSConfig:      &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.certificate},
 	}
 	timeout := s.options.Load().Timeout
 	s.http.ReadHeaderTimeout, s.http.ReadTimeout, s.http.WriteTimeout = timeout, timeout, timeout
@@ -87,6 +86,17 @@ func (s *Server) Update(o Options) {
 	}
 	o.Log = o.Log.With(mail.KeyDaemon, "mta-sts")
 	s.options.Store(&o)
+}
+
+// trouble is what net/http has to say: of itself, not of strangers whose handshakes fail.
+type trouble struct{ s *Server }
+
+func (t trouble) Write(line []byte) (int, error) {
+	if !bytes.HasPrefix(line, []byte("http: TLS handshake error")) {
+		text, _, _ := bytes.Cut(line, []byte("\n"))
+		t.s.options.Load().Log.Warn(string(text))
+	}
+	return len(line), nil
 }
 
 func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {

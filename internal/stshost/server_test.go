@@ -282,6 +282,27 @@ func TestUpdate(t *testing.T) {
 	})
 }
 
+// A fault of our own ends one connection, and is told; one of a stranger is not.
+func TestTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		o := testOptions(t)
+		o.Log = slog.New(slog.NewTextHandler(&log, nil))
+		o.Hosted = func(context.Context, string) (bool, error) { panic("of this test") }
+		_, p := serve(t, o)
+		if answer := ask(t, p, "GET "+Path+" HTTP/1.1\r\nHost: mta-sts.a.example\r\n\r\n"); answer != "" {
+			t.Errorf("%q", answer)
+		}
+		c := p.dial()
+		go io.WriteString(c, strings.Repeat("no handshake", 10))
+		io.Copy(io.Discard, c)
+		synctest.Wait()
+		if lines := strings.TrimSpace(log.String()); strings.Count(lines, "\n") != 0 || !strings.Contains(lines, "of this test") {
+			t.Errorf("log:\n%s", lines)
+		}
+	})
+}
+
 // Shutdown lets nobody in any more, and does not wait for who is slow.
 func TestShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

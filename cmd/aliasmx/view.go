@@ -81,7 +81,6 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 		}
 	}
 	names := dns.New(dns.Options{Servers: cfg.List("dns_servers")})
-	v.names = names
 	listeners, err := cfg.Listeners()
 	if err != nil {
 		return nil, err
@@ -191,6 +190,7 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 	if err := v.pickupOptions(log); err != nil {
 		return nil, err
 	}
+	v.names = names
 	if v.sts, err = v.stsHost(log); err != nil {
 		return nil, err
 	}

@@ -20,6 +20,9 @@ import (
 	"aliasmx/internal/stshost"
 )
 
+// asker asks the DNS: a *dns.Resolver.
+type asker = dnscheck.Resolver
+
 // dnsOptions is what check dns is told of the configuration and the command line. An error
 // is one of the command line.
 func (v *view) dnsOptions(flags checkDNSFlags, log *slog.Logger) (dnscheck.Options, error) {

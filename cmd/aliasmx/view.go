@@ -42,7 +42,7 @@ type view struct {
 	aliases   *local.Options           // local delivery; nil: there is none
 	checks    map[string]*checks.Rules // by the name of a cleanup service
 	sts       *stsView                 // hosting of MTA-STS policies; nil: none
-	names     *dns.Resolver            // shared by all rooms
+	names     asker                    // of the DNS, for all rooms
 }
 
 // listenerView is one service of master.cf.

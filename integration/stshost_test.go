@@ -234,3 +234,32 @@ func TestPolicyHostingConfiguration(t *testing.T) {
 		})
 	}
 }
+
+// A key that only root can read is read before root is given up, and serves policies and
+// mail after that, over reloads; so does the table of names.
+func TestPolicyHostingWithoutRoot(t *testing.T) {
+	p := newPolicyRelay(t)
+	if os.Geteuid() != 0 {
+		t.Fatal("giving up root takes root")
+	}
+	p.write("sni", "mx.other.example /nonexistent.pem\n")
+	p.cf["tls_server_sni_maps"] = "hash:" + filepath.Join(p.dir, "sni")
+	p.mustRun("postmap", "-c", p.dir, p.cf["tls_server_sni_maps"])
+	p.cf["mail_owner"], p.cf["smtpd_tls_security_level"], p.cf["smtpd_tls_wrappermode"] = "nobody", "may", "yes"
+	p.configure(p.cf)
+	os.Chmod(p.top, 0o777) // for the log
+	if err := os.Chmod(p.cf["smtpd_tls_key_file"], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.start()
+	for range 2 {
+		p.mustFetch("GET", "mta-sts.alias.example", policyPath, 200)
+		conn, err := tls.Dial("tcp", p.smtp, &tls.Config{RootCAs: p.pool, ServerName: "mx.alias.example"})
+		if err != nil {
+			t.Fatalf("mail: %v\n%s", err, p.log())
+		}
+		conn.Close()
+		p.mustRun("reload", "-c", p.dir)
+	}
+	p.stop()
+}

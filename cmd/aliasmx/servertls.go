@@ -41,7 +41,7 @@ func (k *keyring) open(o certs.Options) (*certs.Store, error) {
 		return s, nil
 	}
 	if old := k.stores[name]; old != nil && errors.Is(err, fs.ErrPermission) {
-		return old, nil
+		return old.With(o), nil // the table of names that it had may be closed
 	}
 	return nil, err
 }

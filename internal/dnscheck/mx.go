@@ -71,8 +71,11 @@ func (c *Checker) exchanger(ctx context.Context, r *report, x *exchanger) bool {
 		return true
 	}
 	if a, err := c.o.Resolver.Query(ctx, x.host, miekg.TypeA); (err == nil || errors.Is(err, dns.ErrNotFound)) && a.Name != "" && !sameName(a.Name, x.host) {
-		r.say(MX, Wrong, fmt.Sprintf("MX %s is an alias (CNAME) of %s, which no MX may be (RFC 2181 section 10.3): write that name into the MX record", x.host, a.Name),
-			instead(Record{Name: miekg.Fqdn(r.domain), Type: "MX", Data: fmt.Sprintf("%d %s", x.pref, miekg.Fqdn(a.Name))})...)
+		var publish []Record
+		if dns.ValidName(a.Name) {
+			publish = instead(Record{Name: miekg.Fqdn(r.domain), Type: "MX", Data: fmt.Sprintf("%d %s", x.pref, miekg.Fqdn(a.Name))})
+		}
+		r.say(MX, Wrong, fmt.Sprintf("MX %s is an alias (CNAME) of %s, which no MX may be (RFC 2181 section 10.3): write that name into the MX record", x.host, a.Name), publish...)
 	}
 	addrs, err := c.o.Resolver.Addrs(ctx, x.host, dns.Any)
 	if r.unasked(MX, x.host, err) {

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,15 +44,11 @@ type Server struct {
 	options atomic.Pointer[Options]
 	http    *http.Server
 	doors   doors
-
-	mu    sync.Mutex // guards below
-	below map[net.Listener]struct{}
-	shut  bool
 }
 
 // New makes a server that listens nowhere yet. It is ended by Shutdown.
 func New(o Options) *Server {
-	s := &Server{below: make(map[net.Listener]struct{})}
+	s := &Server{}
 	s.Update(o)
 	var plain http.Protocols
 	plain.SetHTTP1(true) // one small answer to one request: nothing to multiplex
@@ -108,17 +103,7 @@ func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, erro
 // and nil after Shutdown.
 func (s *Server) Serve(l net.Listener) error {
 	defer l.Close()
-	s.mu.Lock()
-	if s.shut {
-		s.mu.Unlock()
-		return nil
-	}
-	s.below[l] = struct{}{}
-	s.mu.Unlock()
 	err := s.http.ServeTLS(&limited{Listener: l, s: s}, "", "")
-	s.mu.Lock()
-	delete(s.below, l)
-	s.mu.Unlock()
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
@@ -132,12 +117,6 @@ const answerTime = time.Second
 // Shutdown stops accepting, gives answers under way a moment, but not beyond the end of ctx,
 // and then breaks them off.
 func (s *Server) Shutdown(ctx context.Context) {
-	s.mu.Lock()
-	s.shut = true
-	for l := range s.below {
-		l.Close()
-	}
-	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	if s.http.Shutdown(ctx) != nil {

@@ -29,6 +29,8 @@ type view struct {
 	cfg       *postconf.Config
 	tables    *tables
 	keys      *keyring
+	names     asker    // of the DNS, for all rooms
+	sts       *stsView // hosting of MTA-STS policies; nil: none
 	resolver  *alias.Resolver
 	listeners []listenerView
 	queue     queue.Params
@@ -41,8 +43,6 @@ type view struct {
 	nonSMTPD  *milter.Set              // non_smtpd_milters; nil: none
 	aliases   *local.Options           // local delivery; nil: there is none
 	checks    map[string]*checks.Rules // by the name of a cleanup service
-	sts       *stsView                 // hosting of MTA-STS policies; nil: none
-	names     asker                    // of the DNS, for all rooms
 }
 
 // listenerView is one service of master.cf.

@@ -17,7 +17,8 @@ type View struct {
 	// They are those of Options.ResolvConf, and there are none where Options.Servers are.
 	DefNames, Search bool
 	// Filter tells whether a record is left out: postconf(5) smtp_dns_reply_filter. It is
-	// shown "name ttl IN type value". An error makes the answer a temporary failure.
+	// shown "name ttl IN type value". An error makes the answer a temporary failure. It is
+	// called by several at once.
 	Filter func(ctx context.Context, record string) (ignore bool, err error)
 }
 

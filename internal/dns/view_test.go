@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -74,8 +75,11 @@ func TestFilter(t *testing.T) {
 		"null.example. 300 IN MX 0 .",
 		"_25._tcp.x.example. 300 IN TLSA 3 1 1 ABCDEF", "t.example. 300 IN TXT \"a \" \"b\"",
 	)
+	var mu sync.Mutex // guards shown: A and AAAA are asked for at the same time
 	var shown []string
 	drops := func(_ context.Context, record string) (bool, error) {
+		mu.Lock()
+		defer mu.Unlock()
 		shown = append(shown, record)
 		if strings.Contains(record, "192.0.2.99") {
 			return false, errors.New("table is away")

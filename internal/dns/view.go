@@ -68,7 +68,7 @@ func (r *Resolver) search(ctx context.Context, name string, qtype uint16) (answe
 		itself, itsErr = r.lookup(ctx, name, qtype)
 	}
 	switch none := itsErr == nil && len(itself.rrs) == 0; {
-	case none && failed != nil && (itself.kind == NoName || itself.kind == NoData):
+	case none && failed != nil:
 		return *failed, nil // where it may be, nobody could say
 	case none && noData != nil && itself.kind == NoName && !first:
 		return *noData, nil

@@ -8,8 +8,6 @@ var unsupportedLMTP = []plain{
 	{"lmtp_bind_address_enforce", "no"},
 	{"lmtp_cname_overrides_servername", "no"},
 	{"lmtp_delivery_status_filter", "$default_delivery_status_filter"},
-	{"lmtp_dns_reply_filter", ""},
-	{"lmtp_dns_resolver_options", ""},
 	{"lmtp_enforce_tls", "no"},
 	{"lmtp_fallback_relay", ""},
 	{"lmtp_pix_workaround_delay_time", "10s"},

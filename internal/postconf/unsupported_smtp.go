@@ -7,8 +7,6 @@ var unsupportedSMTP = []plain{
 	{"smtp_bind_address_enforce", "no"},
 	{"smtp_cname_overrides_servername", "no"},
 	{"smtp_delivery_status_filter", "$default_delivery_status_filter"},
-	{"smtp_dns_reply_filter", ""},
-	{"smtp_dns_resolver_options", ""},
 	{"smtp_enforce_tls", "no"},
 	{"smtp_pix_workaround_delay_time", "10s"},
 	{"smtp_pix_workaround_maps", ""},

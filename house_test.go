@@ -46,6 +46,7 @@ var arrows = map[string][]string{
 	"internal/table/ldaptable":   {"internal/table", "internal/table/dbtable"},
 
 	"internal/dns":       {},
+	"internal/dane":      {"internal/mail", "internal/dns"},
 	"internal/shaping":   {"internal/mail"},
 	"internal/certs":     {},
 	"internal/postconf":  {},

@@ -1,0 +1,115 @@
+package dane
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"aliasmx/internal/mail"
+)
+
+// verifier judges the server by records that are all usable.
+type verifier struct {
+	ee, ta  []record
+	names   []string
+	digests []Digest
+	now     func() time.Time
+}
+
+func newVerifier(usable []record, names []string, digests []Digest, now func() time.Time) *verifier {
+	v := &verifier{names: names, digests: digests, now: now}
+	for _, r := range agile(usable, digests) {
+		if r.usage == usageEE {
+			v.ee = append(v.ee, r)
+		} else {
+			v.ta = append(v.ta, r)
+		}
+	}
+	return v
+}
+
+// key stands for what was verified at a host. The server's own certificate is as good for
+// every domain of the host; under an authority the names count, and so the domain.
+func (v *verifier) key(base string) string {
+	lines := []string{base}
+	for _, r := range append(slices.Clone(v.ee), v.ta...) {
+		lines = append(lines, r.String())
+	}
+	slices.Sort(lines[1:])
+	if len(v.ta) > 0 {
+		lines = append(lines, v.names...)
+	}
+	return fmt.Sprintf("dane %s %x", base, sha256.Sum256([]byte(strings.Join(lines, "\n"))))
+}
+
+// What the log says of a certificate, as Postfix does: some of it are OpenSSL's numbers.
+const (
+	textNoMatch  = "num=65:no matching DANE TLSA records"
+	textHostname = "num=62:hostname mismatch"
+	textExpired  = "certificate has expired"
+	textTooYoung = "certificate not yet valid"
+	textPurpose  = "not designated for use as a server certificate"
+)
+
+// verify is TLSChoice.Verify.
+func (v *verifier) verify(state *tls.ConnectionState) mail.TLSVerdict {
+	chain := state.PeerCertificates
+	if len(chain) == 0 {
+		return mail.TLSVerdict{Reason: textNoMatch, Result: resultTrust}
+	}
+	chain = chain[:min(len(chain), maxChain)]
+	leaf := chain[0]
+	// The owner has said that it is this one: neither its names nor its dates nor who has
+	// signed it matter (RFC 7672 section 3.1.1).
+	for _, r := range v.ee {
+		if r.matches(leaf, v.digests) {
+			return mail.TLSVerdict{Trusted: true, Matched: true}
+		}
+	}
+	roots := v.anchors(chain)
+	if len(roots) == 0 {
+		return mail.TLSVerdict{Reason: textNoMatch, Result: resultTrust}
+	}
+	if err := v.path(chain, roots); err != nil {
+		reason, result := v.explain(err)
+		return mail.TLSVerdict{Reason: reason, Result: result}
+	}
+	if !slices.ContainsFunc(v.names, func(name string) bool { return isFor(leaf, name) }) {
+		return mail.TLSVerdict{Trusted: true, Reason: textHostname, Result: resultMismatch}
+	}
+	return mail.TLSVerdict{Trusted: true, Matched: true}
+}
+
+// isFor tells whether a certificate is for a name. Where it has none of the kind that is
+// for that, its common name counts (RFC 7672 section 3.2.3, RFC 6125 section 6.4.4).
+func isFor(c *x509.Certificate, name string) bool {
+	if len(c.DNSNames) == 0 && c.Subject.CommonName != "" {
+		c = &x509.Certificate{DNSNames: []string{c.Subject.CommonName}}
+	}
+	return c.VerifyHostname(name) == nil
+}
+
+// explain says why there is no path to an authority.
+func (v *verifier) explain(err error) (reason, result string) {
+	if inv, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
+		switch inv.Reason {
+		case x509.Expired:
+			if inv.Cert != nil && v.now().Before(inv.Cert.NotBefore) {
+				return textTooYoung, resultOther
+			}
+			return textExpired, resultExpired
+		case x509.IncompatibleUsage:
+			return textPurpose, resultOther
+		}
+		return err.Error(), resultOther
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return textNoMatch, resultTrust
+	}
+	return err.Error(), resultOther
+}

@@ -76,6 +76,7 @@ var testOnly = map[string][]string{
 	"queue/sim":         {"queue/memstore", "queue/pebblestore"},
 	"delivery":          {"integration/smuggle"},
 	"internal/wire":     {"integration/smuggle"},
+	"internal/dane":     {"integration/peers"},
 }
 
 type goPackage struct {

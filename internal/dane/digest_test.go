@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"aliasmx/integration/peers"
 )
 
 func TestParseDigests(t *testing.T) {
@@ -41,7 +43,7 @@ func TestParseDigests(t *testing.T) {
 // (RFC 7671 section 9).
 func TestAgility(t *testing.T) {
 	leaf, other := issue(t, nil, "mx.dest.example", nil), issue(t, nil, "mx.dest.example", nil)
-	r := func(c *ident, selector, match uint8) record { return about(c, usageEE, selector, match) }
+	r := func(c *peers.Cert, selector, match uint8) record { return about(c, usageEE, selector, match) }
 	for _, c := range []struct {
 		name    string
 		records []record

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"aliasmx/integration/peers"
 )
 
 // FuzzRecord: whatever a record holds, it is usable or not, and matches the server's
@@ -19,7 +21,7 @@ func FuzzRecord(f *testing.F) {
 	root := issue(f, nil, "root", nil)
 	leaf := issue(f, root, "mx.dest.example", nil)
 	chain := []*x509.Certificate{leaf.Certificate, root.Certificate}
-	for _, of := range []*ident{leaf, root} {
+	for _, of := range []*peers.Cert{leaf, root} {
 		for usage := range uint8(5) {
 			for selector := range uint8(3) {
 				for match := range uint8(4) {

@@ -67,7 +67,7 @@ func TestDANEAsOpenSSL(t *testing.T) {
 			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 		}), inter, root), nil},
 	} {
-		addr := showChain(t, peers.Server(s.chain...))
+		addr := showChain(t, peers.ShowChain(s.chain...))
 		conn, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
 		if err != nil {
 			t.Fatal(err)

@@ -63,10 +63,8 @@ var later = []struct {
 }{
 	{"smtp_tls_security_level", []string{"dane", "dane-only", "fingerprint", "verify", "secure"},
 		"write may or encrypt"},
-	{"smtp_dns_support_level", []string{"dnssec"}, "write enabled"},
 	{"lmtp_tls_security_level", []string{"dane", "dane-only", "fingerprint", "verify", "secure"},
 		"write may or encrypt"},
-	{"lmtp_dns_support_level", []string{"dnssec"}, "write enabled"},
 }
 
 func (c *Config) checkValue(x *expander, name string) error {

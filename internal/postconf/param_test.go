@@ -20,7 +20,7 @@ func TestEveryParameterOnce(t *testing.T) {
 	for _, part := range [][]entry{
 		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsRoute, paramsSMTPD, paramsLimits, paramsRestrictions, paramsAccess, paramsMessage,
 		paramsChecks, paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsMilter, paramsScreen, paramsSASL, paramsTLS, paramsLog, paramsOurs, paramsPlumbing, paramsCiphers,
-		paramsSASLOut, paramsSession, paramsLMTP, paramsShaping,
+		paramsSASLOut, paramsSession, paramsLMTP, paramsDANE, paramsShaping,
 	} {
 		for _, e := range part {
 			add(e.name)

@@ -29,7 +29,6 @@ var unsupportedLMTP = []plain{
 	{"lmtp_tls_exclude_ciphers", ""},
 	{"lmtp_tls_fingerprint_cert_match", ""},
 	{"lmtp_tls_fingerprint_digest", "${{$compatibility_level} <level {3.6} ? {md5} : {sha256}}"},
-	{"lmtp_tls_force_insecure_host_tlsa_lookup", "no"},
 	{"lmtp_tls_mandatory_exclude_ciphers", ""},
 	{"lmtp_tls_per_site", ""},
 	{"lmtp_tls_policy_maps", ""},

@@ -8,7 +8,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"math/big"
 	"strings"
 	"time"
@@ -55,16 +54,11 @@ func Issue(by *Cert, name string, change func(*x509.Certificate)) (*Cert, error)
 	return &Cert{cert, key}, err
 }
 
-// Server is the configuration of one that shows a chain, its own certificate first.
-func Server(chain ...*Cert) *tls.Config {
+// ShowChain is the configuration of a server that shows a chain, its own certificate first.
+func ShowChain(chain ...*Cert) *tls.Config {
 	shown := tls.Certificate{PrivateKey: chain[0].Key}
 	for _, c := range chain {
 		shown.Certificate = append(shown.Certificate, c.Raw)
 	}
 	return &tls.Config{Certificates: []tls.Certificate{shown}}
-}
-
-// PEM is the certificate as files have it.
-func (c *Cert) PEM() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
 }

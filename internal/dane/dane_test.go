@@ -159,7 +159,7 @@ func TestPublished(t *testing.T) {
 		t.Fatalf("%+v, %v", choice, err)
 	}
 	p := choice.Policies[0]
-	if p.Type != "tlsa" || p.Domain != "mx.dest.example" || !slices.Equal(p.Strings, []string{"3 1 1 " + sum1, "1 0 1 ABCDEF"}) {
+	if p.Type != "tlsa" || p.Domain != "mx.dest.example" || !slices.Equal(p.Strings, []string{"1 0 1 ABCDEF", "3 1 1 " + sum1}) {
 		t.Errorf("%+v", p)
 	}
 }
@@ -213,12 +213,12 @@ func TestWarnings(t *testing.T) {
 		d.TLS(context.Background(), named("mx.dest.example"))
 		d.TLS(context.Background(), named("fails.example"))
 	}
-	want := `msg="_25._tcp.mx.dest.example: unsupported TLSA certificate usage: 1 1 1 ` + sum1 + `"
-msg="_25._tcp.mx.dest.example: unusable TLSA RR: 3 1 9 AB"
-msg="_25._tcp.mx.dest.example: reserved private-use matching type: 3 1 255 AB"
-msg="_25._tcp.mx.dest.example: unusable TLSA RR: 3 1 1 ` + sum1[:62] + `"
-msg="_25._tcp.mx.dest.example: unusable TLSA RR: 3 2 1 ` + sum1 + `"
+	want := `msg="_25._tcp.mx.dest.example unsupported TLSA certificate usage: 1 1 1 ` + sum1 + `"
 msg="_25._tcp.mx.dest.example: unusable TLSA RR: 3 0 0 ` + strings.Repeat("AB", 32) + "..." + strings.Repeat("AB", 32) + `"
+msg="_25._tcp.mx.dest.example: unusable TLSA RR: 3 1 1 ` + sum1[:62] + `"
+msg="_25._tcp.mx.dest.example: unusable TLSA RR: 3 1 9 AB"
+msg="_25._tcp.mx.dest.example reserved private-use matching type: 3 1 255 AB"
+msg="_25._tcp.mx.dest.example: unusable TLSA RR: 3 2 1 ` + sum1 + `"
 msg="_25._tcp.mx.dest.example: all TLSA records unusable, fallback to unauthenticated TLS"
 msg="DANE TLSA lookup problem: Host or domain name not found. Name service error for name=_25._tcp.fails.example type=TLSA: Host not found, try again"
 `

@@ -66,7 +66,7 @@ func TestAgility(t *testing.T) {
 	if got := agile([]record{r(leaf, 1, 1), r(other, 1, 2)}, weak); len(got) != 1 || got[0].match != 1 {
 		t.Errorf("%v", got)
 	}
-	if f := r(leaf, 1, 2).fault(weak[:1]); f != "unusable TLSA RR" {
+	if f := r(leaf, 1, 2).fault(weak[:1]); f != ": unusable TLSA RR" {
 		t.Errorf("a digest that is not named: %q", f)
 	}
 }

@@ -1,6 +1,7 @@
 package dane
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -170,6 +171,11 @@ func (q *query) tlsa(owner string) ([]*dns.TLSA, error) {
 			records = append(records, t)
 		}
 	}
+	// Servers give them in any order, reports and warnings in one.
+	slices.SortFunc(records, func(a, b *dns.TLSA) int {
+		return cmp.Or(cmp.Compare(a.Usage, b.Usage), cmp.Compare(a.Selector, b.Selector),
+			cmp.Compare(a.MatchingType, b.MatchingType), cmp.Compare(a.Certificate, b.Certificate))
+	})
 	return records, nil
 }
 

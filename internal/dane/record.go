@@ -59,28 +59,28 @@ func decode(t *dns.TLSA) record {
 	return record{usage: t.Usage, selector: t.Selector, match: t.MatchingType, data: data}
 }
 
-// fault says in Postfix's words why a record is not usable; "": it is. One whose data
+// fault says in Postfix's words why a record is not usable, to go behind its owner; "": it is. One whose data
 // could be a certificate or a key is usable, whether or not we know its algorithms: it may
 // match nothing, but nobody takes it for "there is no such record".
 func (r record) fault(digests []Digest) string {
 	switch {
 	case r.usage != usageTA && r.usage != usageEE:
-		return "unsupported TLSA certificate usage"
+		return " unsupported TLSA certificate usage"
 	case r.match == matchPrivate:
-		return "reserved private-use matching type"
+		return " reserved private-use matching type"
 	case len(r.data) == 0:
-		return "truncated TLSA RR length == 3"
+		return ": truncated TLSA RR length == 3"
 	case r.selector != selectorCert && r.selector != selectorKey:
-		return "unusable TLSA RR"
+		return ": unusable TLSA RR"
 	case r.match == matchFull:
 		if !wellFormed(r.selector, r.data) {
-			return "unusable TLSA RR"
+			return ": unusable TLSA RR"
 		}
 		return ""
 	}
 	i := rank(digests, r.match)
 	if i < 0 || digests[i].Hash.Size() != len(r.data) {
-		return "unusable TLSA RR"
+		return ": unusable TLSA RR"
 	}
 	return ""
 }
@@ -126,7 +126,7 @@ func (d *DANE) usable(owner string, rrs []*dns.TLSA) []record {
 	for _, rr := range rrs {
 		r := decode(rr)
 		if fault := r.fault(d.o.Digests); fault != "" {
-			d.told.once(owner + ": " + fault + ": " + r.brief())
+			d.told.once(owner + fault + ": " + r.brief())
 			continue
 		}
 		if !slices.ContainsFunc(records, r.same) {

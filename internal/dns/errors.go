@@ -23,6 +23,7 @@ const (
 	BadName               // not a name that could exist
 	Loop                  // CNAMEs that lead in a circle, or too far
 	NullMX
+	Malformed // records, but none that could be used
 )
 
 // Error is a lookup without records.
@@ -44,6 +45,8 @@ func (e *Error) Error() string {
 		return "Name server loop for " + e.Name
 	case NullMX:
 		return "Domain " + e.Name + " does not accept mail (nullMX)"
+	case Malformed:
+		return "Name service error for name=" + e.Name + " type=" + e.Type + ": Malformed or unexpected name server reply"
 	case NoName:
 		why = "Host not found"
 	case NoData:

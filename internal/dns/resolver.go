@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/miekg/dns"
@@ -24,12 +25,20 @@ type Options struct {
 	ResolvConf string
 	// Hosts is the file of hosts(5); "" is /etc/hosts.
 	Hosts string
+	// Trusted are the networks of servers that are believed when they say that an answer is
+	// authentic (DNSSEC): those on the way to which nobody can change an answer. nil is
+	// loopback. Beside them, the servers of ResolvConf are if it has "options trust-ad".
+	Trusted []netip.Prefix
 	// Timeout is how long one server is waited for, Attempts how often each is asked; 0
 	// is what the file says, or 5 seconds and 2.
 	Timeout  time.Duration
 	Attempts int
 	// CacheSize is how many answers are kept; 0 is 10,000, and less than 0 none.
 	CacheSize int
+	// Probe is asked once if Query gets an answer that nobody vouches for; Warn is told if
+	// nobody vouches for that of the probe. It is not nil where there is a Probe.
+	Probe Probe
+	Warn  func(text string)
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 	// Exchange sends one query to one server (IP:port); nil does it over the network.
@@ -43,6 +52,8 @@ type Resolver struct {
 	hosts  *hostsFile
 	cache  *cache
 	flight flight
+	pool   pool
+	probed atomic.Bool
 }
 
 // New makes a Resolver. Without a resolv.conf it asks the server on this machine, as
@@ -54,8 +65,12 @@ func New(o Options) *Resolver {
 	if o.Exchange == nil {
 		o.Exchange = exchange
 	}
+	if o.Trusted == nil {
+		o.Trusted = loopback
+	}
 	r := &Resolver{
 		o:     o,
+		pool:  pool{now: o.Now},
 		hosts: newHostsFile(cmp.Or(o.Hosts, "/etc/hosts"), o.Now),
 		cache: newCache(cmp.Or(max(o.CacheSize, -1), 10_000), o.Now),
 	}

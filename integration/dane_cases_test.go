@@ -35,8 +35,8 @@ type daneCase struct {
 	provAt peers.Zone
 	hop    string // "": the domain
 
-	why  string   // we differ on purpose
-	ours []string // and log this
+	// ours is what we log, of what Postfix does, where that is not the same on purpose.
+	ours func(postfix []string) []string
 	port string
 }
 
@@ -94,9 +94,14 @@ func daneCases() []*daneCase {
 		change(c)
 		cases = append(cases, c)
 	}
+	for _, c := range cases {
+		if strings.HasPrefix(c.name, "unusable") {
+			c.ours = unusableAsOurs
+		}
+	}
 	with(tlsaCase("dane-only, EE", "good", right), func(c *daneCase) { c.set = []string{"smtp_tls_security_level = dane-only"} })
 	with(tlsaCase("dane-only, none", "good"), func(c *daneCase) { c.set = []string{"smtp_tls_security_level = dane-only"} })
-	with(tlsaCase("dane-only, unusable", "good", "0 0 1 {root 0 1}"), func(c *daneCase) { c.set = []string{"smtp_tls_security_level = dane-only"} })
+	with(tlsaCase("dane-only, unusable", "good", "0 0 1 {root 0 1}"), func(c *daneCase) { c.ours, c.set = unusableAsOurs, []string{"smtp_tls_security_level = dane-only"} })
 	with(tlsaCase("dane-only, not signed", "good", right), func(c *daneCase) { c.plain, c.set = true, []string{"smtp_tls_security_level = dane-only"} })
 	with(tlsaCase("digests", "good", right, "3 1 2 {stranger 1 2}"), func(c *daneCase) { c.set = []string{"tls_dane_digests = sha256 sha512"} })
 	with(tlsaCase("not signed", "good", "3 1 1 {stranger 1 1}"), func(c *daneCase) { c.plain = true })
@@ -157,6 +162,24 @@ func daneCases() []*daneCase {
 		c.fault, c.at = peers.Bogus, peers.Zone{Types: []string{"TLSA"}, Names: []string{"_{port}._tcp.mx"}}
 	})
 	return cases
+}
+
+// unusableAsOurs: we say that no record is usable whatever the reason, and before we connect;
+// we do not tell of a certificate that nobody asks for why it would not have been trusted.
+func unusableAsOurs(postfix []string) []string {
+	ours := slices.DeleteFunc(slices.Clone(postfix), func(l string) bool {
+		return strings.Contains(l, "untrusted issuer") || strings.HasPrefix(l, "warning: _PORT.") && strings.Contains(l, ": all ")
+	})
+	n := 0
+	for n < len(ours) && strings.HasPrefix(ours[n], "warning: _PORT.") {
+		n++
+	}
+	if n == 0 { // no TLS was offered
+		ours, n = slices.Insert(ours, 0, "warning: _PORT._tcp.mx.case.example: unusable TLSA RR: 3 1 9 DATA"), 1
+	}
+	ours = slices.Insert(ours, n, "warning: _PORT._tcp.mx.case.example: all TLSA records unusable")
+	slices.Sort(ours[:n+1])
+	return ours
 }
 
 // daneWorld is the servers and the names of the cases.
@@ -312,8 +335,9 @@ var daneRules = []struct {
 	{regexp.MustCompile(`\bcase\d+\b`), "case"},
 	{regexp.MustCompile(`queued as \w+`), "queued"},
 	{regexp.MustCompile(`([0-9] [0-9] [0-9]) [0-9A-F.]+$`), "$1 DATA"},
-	// Postfix knows the address at that point.
+	// Postfix says it of the connection, and what follows from it.
 	{regexp.MustCompile(`mx[a-z.0-9]*\[127.0.0.1\]:PORT: ((?:all|unusable) TLSA)`), "_PORT._tcp.mx.case.example: $1"},
+	{regexp.MustCompile(`(all TLSA records unusable), fallback to unauthenticated TLS`), "$1"},
 }
 
 // loadDANELog is what was recorded, by name of the case.

@@ -104,7 +104,7 @@ func (d *DANE) TLS(ctx context.Context, peer mail.TLSPeer) (mail.TLSChoice, erro
 	var choice mail.TLSChoice
 	switch {
 	case len(usable) == 0:
-		d.told.once(found.owner + ": all TLSA records unusable, fallback to unauthenticated TLS")
+		d.told.once(found.owner + ": all TLSA records unusable")
 		choice = without(mail.TLSEncrypt, ReasonUnusable)
 		choice.Result = resultTLSA
 	case !found.secureMX && d.o.InsecureMX == mail.TLSEncrypt:

@@ -219,7 +219,7 @@ msg="_25._tcp.mx.dest.example: unusable TLSA RR: 3 1 1 ` + sum1[:62] + `"
 msg="_25._tcp.mx.dest.example: unusable TLSA RR: 3 1 9 AB"
 msg="_25._tcp.mx.dest.example reserved private-use matching type: 3 1 255 AB"
 msg="_25._tcp.mx.dest.example: unusable TLSA RR: 3 2 1 ` + sum1 + `"
-msg="_25._tcp.mx.dest.example: all TLSA records unusable, fallback to unauthenticated TLS"
+msg="_25._tcp.mx.dest.example: all TLSA records unusable"
 msg="DANE TLSA lookup problem: Host or domain name not found. Name service error for name=_25._tcp.fails.example type=TLSA: Host not found, try again"
 `
 	if log.String() != want {

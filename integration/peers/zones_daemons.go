@@ -106,7 +106,7 @@ func (l *Lab) daemon(dir, name, conf string, args ...string) (addr string, err e
 }
 
 func (l *Lab) daemonAt(dir, name, conf string, args []string) (string, error) {
-	udp, tcp, err := bothPorts()
+	udp, tcp, err := bothPorts("127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}

@@ -21,8 +21,13 @@ type Front struct {
 
 // NewFront serves on loopback, UDP and TCP on one port.
 func NewFront(upstream string, zone Zone) (*Front, error) {
+	return NewFrontAt("127.0.0.1:0", upstream, zone)
+}
+
+// NewFrontAt is NewFront at an address: a resolver that knows no other port needs one of 53.
+func NewFrontAt(addr, upstream string, zone Zone) (*Front, error) {
 	f := &Front{upstream: upstream, zone: zone, closing: make(chan struct{})}
-	udp, tcp, err := bothPorts()
+	udp, tcp, err := bothPorts(addr)
 	if err != nil {
 		return nil, err
 	}
@@ -39,10 +44,10 @@ func NewFront(upstream string, zone Zone) (*Front, error) {
 	return f, nil
 }
 
-// bothPorts finds a port that is free for both protocols.
-func bothPorts() (net.PacketConn, net.Listener, error) {
+// bothPorts listens on a port that is free for both protocols.
+func bothPorts(addr string) (net.PacketConn, net.Listener, error) {
 	for tries := 0; ; tries++ {
-		udp, err := net.ListenPacket("udp4", "127.0.0.1:0")
+		udp, err := net.ListenPacket("udp4", addr)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -97,7 +97,8 @@ type MX struct {
 
 // MX returns the mail exchangers of a domain, most preferred first, those of equal
 // preference as they came. A domain without any is ErrNotFound: the caller falls back
-// to its addresses (RFC 5321 section 5.1). A null MX is ErrNullMX.
+// to its addresses (RFC 5321 section 5.1). A null MX is ErrNullMX, also where there are
+// others beside it, which RFC 7505 section 3 forbids and Postfix does not look at.
 func (r *Resolver) MX(ctx context.Context, domain string) ([]MX, error) {
 	rrs, err := r.Lookup(ctx, domain, dns.TypeMX)
 	if err != nil {
@@ -106,7 +107,7 @@ func (r *Resolver) MX(ctx context.Context, domain string) ([]MX, error) {
 	mxs := make([]MX, 0, len(rrs))
 	for _, rr := range rrs {
 		mx := rr.(*dns.MX)
-		if mx.Mx == "." && len(rrs) == 1 {
+		if mx.Mx == "." {
 			return nil, &Error{Name: domain, Type: "MX", Kind: NullMX}
 		}
 		mxs = append(mxs, MX{Host: strings.TrimSuffix(mx.Mx, "."), Pref: mx.Preference})

@@ -40,7 +40,7 @@ func TestMX(t *testing.T) {
 		{"MANY.example.", "10 a.example.net, 20 b.example.net, 20 c.example.net", nil},
 		{"alias.example", "10 a.example.net, 20 b.example.net, 20 c.example.net", nil},
 		{"münchen.example", "10 a.example.net", nil},
-		{"nullandmore.example", "0 , 10 a.example.net", nil},
+		{"nullandmore.example", "Domain nullandmore.example does not accept mail (nullMX)", ErrNullMX},
 		{"null.example", "Domain null.example does not accept mail (nullMX)", ErrNullMX},
 		{"nomx.example", "Host or domain name not found. Name service error for name=nomx.example type=MX: Host found but no data record of requested type", ErrNotFound},
 		{"gone.example", "Host or domain name not found. Name service error for name=gone.example type=MX: Host not found", ErrNotFound},

@@ -200,9 +200,10 @@ var tlsRules = []struct {
 }{
 	{regexp.MustCompile(`^[0-9A-Za-z]{8,}: `), ""},
 	{regexp.MustCompile(`delay=.*, dsn=`), "dsn="},
-	{regexp.MustCompile(`(TLS connection established to [^ ]*): .*`), "$1"},
+	{regexp.MustCompile(`(TLS connection established to [^ ]*: TLSv1\.\d).*`), "$1"},
 	{regexp.MustCompile(`(SSL_connect error to [^ ]*): .*`), "$1"},
 	{regexp.MustCompile(`\b(case|policy)\d+\b`), "$1"},
+	{regexp.MustCompile(`\b[0-9A-F:]{40,}`), "DIGEST"},
 	{regexp.MustCompile(`queued as \w+`), "queued"},
 	{regexp.MustCompile(`/[^ ]*/([\w-]+\.pem)`), "$1"},
 }

@@ -48,6 +48,7 @@ var arrows = map[string][]string{
 	"internal/dns":       {},
 	"internal/dane":      {"internal/mail", "internal/dns"},
 	"internal/shaping":   {"internal/mail"},
+	"internal/tlspolicy": {"internal/mail"},
 	"internal/certs":     {},
 	"internal/postconf":  {},
 	"internal/sock":      {},

@@ -57,7 +57,7 @@ func (v *verifier) anchors(chain []*x509.Certificate) []*x509.Certificate {
 // another one's only what it has signed, as in OpenSSL and RFC 5280 section 6.1.1 (d).
 func (a *anchors) add(c *x509.Certificate) {
 	late := a.now.Before(c.NotBefore) || a.now.After(c.NotAfter)
-	if !late || bytes.Equal(c.RawSubject, c.RawIssuer) {
+	if !late || selfSigned(c) {
 		a.roots = append(a.roots, c)
 		return
 	}

@@ -1,6 +1,7 @@
 package dane
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -54,13 +55,15 @@ const (
 	textExpired  = "certificate has expired"
 	textTooYoung = "certificate not yet valid"
 	textPurpose  = "not designated for use as a server certificate"
+	whoseServer  = "server"
+	whoseCA      = "CA"
 )
 
 // verify is TLSChoice.Verify.
 func (v *verifier) verify(state *tls.ConnectionState) mail.TLSVerdict {
 	chain := state.PeerCertificates
 	if len(chain) == 0 {
-		return mail.TLSVerdict{Reason: textNoMatch, Result: resultTrust}
+		return mail.TLSVerdict{Reason: textNoMatch, Result: resultTrust, Whose: whoseServer}
 	}
 	chain = chain[:min(len(chain), maxChain)]
 	leaf := chain[0]
@@ -73,14 +76,13 @@ func (v *verifier) verify(state *tls.ConnectionState) mail.TLSVerdict {
 	}
 	roots := v.anchors(chain)
 	if len(roots) == 0 {
-		return mail.TLSVerdict{Reason: textNoMatch, Result: resultTrust}
+		return v.noMatch(chain)
 	}
 	if err := v.path(chain, roots); err != nil {
-		reason, result := v.explain(err)
-		return mail.TLSVerdict{Reason: reason, Result: result}
+		return v.explain(chain, err)
 	}
 	if !slices.ContainsFunc(v.names, func(name string) bool { return isFor(leaf, name) }) {
-		return mail.TLSVerdict{Trusted: true, Reason: textHostname, Result: resultMismatch}
+		return mail.TLSVerdict{Trusted: true, Reason: textHostname, Result: resultMismatch, Whose: whoseServer}
 	}
 	return mail.TLSVerdict{Trusted: true, Matched: true}
 }
@@ -94,22 +96,38 @@ func isFor(c *x509.Certificate, name string) bool {
 	return c.VerifyHostname(name) == nil
 }
 
-// explain says why there is no path to an authority.
-func (v *verifier) explain(err error) (reason, result string) {
-	if inv, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
-		switch inv.Reason {
-		case x509.Expired:
-			if inv.Cert != nil && v.now().Before(inv.Cert.NotBefore) {
-				return textTooYoung, resultOther
-			}
-			return textExpired, resultExpired
-		case x509.IncompatibleUsage:
-			return textPurpose, resultOther
-		}
-		return err.Error(), resultOther
+// noMatch is a chain that no record is about: where an authority is wanted it is what stands
+// at its end that was not the one.
+func (v *verifier) noMatch(chain []*x509.Certificate) mail.TLSVerdict {
+	verdict := mail.TLSVerdict{Reason: textNoMatch, Result: resultTrust, Whose: whoseServer}
+	if len(v.ta) > 0 && !selfSigned(chain[0]) && slices.ContainsFunc(chain[1:], func(c *x509.Certificate) bool {
+		return bytes.Equal(c.RawSubject, chain[0].RawIssuer)
+	}) {
+		verdict.Whose = whoseCA
 	}
-	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return textNoMatch, resultTrust
-	}
-	return err.Error(), resultOther
+	return verdict
 }
+
+// explain says why there is no path to an authority.
+func (v *verifier) explain(chain []*x509.Certificate, err error) mail.TLSVerdict {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return v.noMatch(chain)
+	}
+	verdict := mail.TLSVerdict{Reason: err.Error(), Result: resultOther}
+	inv, ok := errors.AsType[x509.CertificateInvalidError](err)
+	switch {
+	case ok && inv.Reason == x509.Expired:
+		verdict.Whose, verdict.Reason, verdict.Result = whoseCA, textExpired, resultExpired
+		if inv.Cert == nil || inv.Cert.Equal(chain[0]) {
+			verdict.Whose = whoseServer
+		}
+		if inv.Cert != nil && v.now().Before(inv.Cert.NotBefore) {
+			verdict.Reason, verdict.Result = textTooYoung, resultOther
+		}
+	case ok && inv.Reason == x509.IncompatibleUsage:
+		verdict.Reason = textPurpose
+	}
+	return verdict
+}
+
+func selfSigned(c *x509.Certificate) bool { return bytes.Equal(c.RawSubject, c.RawIssuer) }

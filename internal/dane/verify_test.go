@@ -14,8 +14,15 @@ import (
 
 var names = []string{"mx.dest.example", "dest.example", "real.example"}
 
-// judge is what becomes of a server that shows chain, where records are published.
+// judge is what becomes of a server that shows chain, where records are published. Whose
+// fault it is has a test of its own.
 func judge(names []string, records []record, chain ...*peers.Cert) mail.TLSVerdict {
+	v := verdict(names, records, chain...)
+	v.Whose = ""
+	return v
+}
+
+func verdict(names []string, records []record, chain ...*peers.Cert) mail.TLSVerdict {
 	var certs []*x509.Certificate
 	for _, c := range chain {
 		certs = append(certs, c.Certificate)
@@ -182,5 +189,34 @@ func TestManyKeys(t *testing.T) {
 	}
 	if got := judge(names, append(append(records, records[0]), right), leaf); got != noMatch {
 		t.Errorf("beyond: %+v", got)
+	}
+}
+
+// The log says whether the server's certificate is at fault or one above it.
+func TestWhose(t *testing.T) {
+	root := issue(t, nil, "root", nil)
+	inter, lateInter := issue(t, root, "inter", nil), issue(t, root, "lateinter", expired)
+	leaf, self := issue(t, inter, "mx.dest.example", nil), issue(t, nil, "mx.dest.example", nil)
+	other := issue(t, nil, "other", nil)
+	ta := func(c *peers.Cert) []record { return []record{about(c, usageTA, 0, 1)} }
+	for _, c := range []struct {
+		name    string
+		records []record
+		chain   []*peers.Cert
+		whose   string
+	}{
+		{"EE", []record{about(other, usageEE, 1, 1)}, []*peers.Cert{leaf, inter}, "server"},
+		{"TA", ta(other), []*peers.Cert{leaf, inter, root}, "CA"},
+		{"TA, server alone", ta(other), []*peers.Cert{leaf}, "server"},
+		{"TA, no way to it", ta(other), []*peers.Cert{leaf, inter, other}, "CA"},
+		{"TA, signed by itself", ta(other), []*peers.Cert{self, self}, "server"},
+		{"expired", ta(root), []*peers.Cert{issue(t, root, "mx.dest.example", expired), root}, "server"},
+		{"expired intermediate", ta(root), []*peers.Cert{issue(t, lateInter, "mx.dest.example", nil), lateInter, root}, "CA"},
+		{"other name", ta(root), []*peers.Cert{issue(t, root, "mx.other.example", nil), root}, "server"},
+		{"none", ta(root), nil, "server"},
+	} {
+		if got := verdict(names, c.records, c.chain...); got.Whose != c.whose || got.Matched {
+			t.Errorf("%s: %+v, want %s", c.name, got, c.whose)
+		}
 	}
 }

@@ -47,7 +47,7 @@ func TestDANEOfPostfix(t *testing.T) {
 	os.Chmod(dir, 0o755)
 	master, transport := w.services()
 	writeFile(t, dir, "transport", transport)
-	writeFile(t, dir, "resolv.conf", "nameserver "+resolverAt53(t, w.lab.Resolver)+"\noptions trust-ad timeout:5 attempts:2\n")
+	writeFile(t, dir, "resolv.conf", "nameserver "+resolverAt53(t, w.lab.Resolver)+"\noptions trust-ad timeout:5 attempts:1\n")
 	var config []string
 	for _, line := range daneConfig {
 		config = append(config, strings.ReplaceAll(line, "{dir}", dir))

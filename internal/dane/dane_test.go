@@ -109,6 +109,9 @@ func TestChoice(t *testing.T) {
 		{"no answer for one family", mx + addr + tlsa + "fail mx.dest.example AAAA", byMX("mx.dest.example"), Options{}, mail.TLSDANE, "mx.dest.example", "", ""},
 		{"no answer for a family that is not used", mx + "fail mx.dest.example A\ns mx.dest.example. AAAA 2001:db8::1\n" + tlsa, byMX("mx.dest.example"),
 			Options{Family: ourdns.IPv6}, mail.TLSDANE, "mx.dest.example", "", ""},
+		{"one family secure", mx + addr + "i mx.dest.example. AAAA 2001:db8::1\n" + tlsa, byMX("mx.dest.example"), Options{}, mail.TLSDANE, "mx.dest.example", "", ""},
+		{"the other family secure", mx + "i mx.dest.example. A 192.0.2.1\ns mx.dest.example. AAAA 2001:db8::1\n" + tlsa, byMX("mx.dest.example"),
+			Options{}, mail.TLSDANE, "mx.dest.example", "", ""},
 		{"the only family used is not secure", mx + "i mx.dest.example. A 192.0.2.1\n" + tlsa, byMX("mx.dest.example"),
 			Options{Family: ourdns.IPv4}, mail.TLSMay, "", ReasonNoRecords, ""},
 	} {
@@ -133,6 +136,34 @@ func TestChoice(t *testing.T) {
 		}
 		if len(choice.Policies) > 0 != (verified || c.level == mail.TLSEncrypt) {
 			t.Errorf("%s: policies %v", c.name, choice.Policies)
+		}
+	}
+}
+
+// Whose a certificate may be under an authority (RFC 7672 section 3.2.3).
+func TestNamesUnderAnAuthority(t *testing.T) {
+	const host = "s mx.dest.example. A 192.0.2.1\ns _25._tcp.mx.dest.example. TLSA 2 1 1 " + sum1 + "\n"
+	for _, c := range []struct {
+		name, zone string
+		peer       mail.TLSPeer
+		want       string
+	}{
+		{"by MX", "s dest.example. MX 10 mx.dest.example.\n" + host, byMX("mx.dest.example"), "mx.dest.example dest.example"},
+		{"next hop that is an alias", "s dest.example. CNAME real.example.\ns real.example. MX 10 mx.dest.example.\n" + host, byMX("mx.dest.example"),
+			"mx.dest.example dest.example real.example"},
+		{"insecure MX", "i dest.example. MX 10 mx.dest.example.\n" + host, byMX("mx.dest.example"), "mx.dest.example"},
+		{"not in the MX records", "s dest.example. MX 10 mx2.dest.example.\n" + host, byMX("mx.dest.example"), "mx.dest.example"},
+		{"by name", host, named("mx.dest.example"), "mx.dest.example"},
+		{"by name that is an alias", "s a.example. CNAME mx.dest.example.\n" + host, named("a.example"), "mx.dest.example a.example"},
+		{"no MX, alias", "s a.example. CNAME mx.dest.example.\n" + host, mail.TLSPeer{Domain: "a.example", Host: "a.example", Port: 25, ByMX: true}, "mx.dest.example a.example"},
+		{"host that is an alias", "s dest.example. MX 10 a.example.\ns a.example. CNAME mx.dest.example.\n" + host, byMX("a.example"), "mx.dest.example dest.example"},
+		{"in Unicode", "s xn--grn-ioa.example. MX 10 mx.dest.example.\n" + host, mail.TLSPeer{Domain: "Grün.example", Host: "mx.dest.example", Port: 25, ByMX: true},
+			"mx.dest.example xn--grn-ioa.example"},
+	} {
+		q := query{DANE: New(Options{Names: newZone(t, c.zone)}), ctx: context.Background(), peer: c.peer}
+		f, err := q.find()
+		if err != nil || strings.Join(f.names, " ") != c.want || len(f.records) != 1 {
+			t.Errorf("%s: %v, %+v; want %s", c.name, err, f, c.want)
 		}
 	}
 }
@@ -181,7 +212,7 @@ func TestKey(t *testing.T) {
 	if a, b := key(ee1, "dest.example"), key(ee1, "other.example"); a != b {
 		t.Errorf("the same records, two domains: %q, %q", a, b)
 	}
-	if a, b := key(ee1+ee2, "dest.example"), key(ee2+ee1, "dest.example"); a != b {
+	if a, b := key(ee1+ee2+ta, "dest.example"), key(ta+ee2+ee1, "dest.example"); a != b {
 		t.Errorf("another order: %q, %q", a, b)
 	}
 	if a, b := key(ee1, "dest.example"), key(ee1+ee2, "dest.example"); a == b {

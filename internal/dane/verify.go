@@ -38,10 +38,9 @@ func newVerifier(usable []record, names []string, digests []Digest, now func() t
 // every domain of the host; under an authority the names count, and so the domain.
 func (v *verifier) key(base string) string {
 	lines := []string{base}
-	for _, r := range append(slices.Clone(v.ee), v.ta...) {
+	for _, r := range slices.Concat(v.ee, v.ta) {
 		lines = append(lines, r.String())
 	}
-	slices.Sort(lines[1:])
 	if len(v.ta) > 0 {
 		lines = append(lines, v.names...)
 	}

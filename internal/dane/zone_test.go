@@ -36,7 +36,7 @@ func newZone(t *testing.T, text string) *zone {
 			name := strings.TrimSuffix(rr.Header().Name, ".")
 			z.rrs[name] = append(z.rrs[name], rr)
 			if kind == "i" {
-				z.insecure[name] = true
+				z.insecure[name+" "+dns.TypeToString[rr.Header().Rrtype]] = true
 			}
 		default:
 			t.Fatalf("line %q", line)
@@ -53,7 +53,7 @@ func (z *zone) Query(_ context.Context, name string, qtype uint16) (ourdns.Answe
 		if z.fail[a.Name+" "+dns.TypeToString[qtype]] {
 			return ourdns.Answer{}, &ourdns.Error{Name: name, Type: dns.TypeToString[qtype], Kind: ourdns.Temporary}
 		}
-		a.Secure = a.Secure && !z.insecure[a.Name]
+		a.Secure = a.Secure && !z.insecure[a.Name+" CNAME"] && !z.insecure[a.Name+" "+dns.TypeToString[qtype]]
 		var alias string
 		for _, rr := range z.rrs[a.Name] {
 			if rr.Header().Rrtype == qtype {

@@ -76,6 +76,8 @@ var testOnly = map[string][]string{
 	"queue/sim":         {"queue/memstore", "queue/pebblestore"},
 	"delivery":          {"integration/smuggle"},
 	"internal/wire":     {"integration/smuggle"},
+
+	"internal/tlspolicy": {"integration/peers"},
 }
 
 type goPackage struct {

@@ -78,6 +78,8 @@ var testOnly = map[string][]string{
 	"delivery":          {"integration/smuggle"},
 	"internal/wire":     {"integration/smuggle"},
 	"internal/dane":     {"integration/peers"},
+
+	"internal/tlspolicy": {"integration/peers"},
 }
 
 type goPackage struct {

@@ -56,6 +56,11 @@ hushed A 127.0.0.2
 refuses MX 10 mx
 mxrefuses MX 10 turned
 turned A 127.0.0.2
+filtered MX 10 dropped
+mxfiltered MX 10 hidden
+hidden A 127.0.0.2
+filterbad MX 10 strange
+strange A 127.0.0.2
 deep0 CNAME deep1
 `
 	for i := range 9 {
@@ -85,14 +90,32 @@ var mailDomains = []string{
 	"mxhalf.secure.example", "mxservfail.secure.example", "mxgoneservfail.secure.example", "mxservfailgone.secure.example",
 	"mxmalformed.secure.example", "mxmalformedandmore.secure.example", "mxcname.secure.example", "mxaddress.secure.example",
 	"mxbogus.secure.example", "quiet.secure.example", "mxquiet.secure.example", "refuses.secure.example",
-	"mxrefuses.secure.example", "insecure.example", "bogus.example", "expired.example", "part.example",
+	"mxrefuses.secure.example", "filtered.secure.example", "mxfiltered.secure.example", "filterbad.secure.example", "insecure.example", "bogus.example", "expired.example", "part.example",
 	"servfail.example", "refused.example", "cut.example", "nowhere",
+}
+
+// replyFilter is smtp_dns_reply_filter, for both.
+func replyFilter(t testing.TB) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "filter")
+	text := `/^filtered\.secure\.example\. [0-9]+ IN MX 10 dropped\.secure\.example\.$/ ignore
+/^hidden\.secure\.example\. [0-9]+ IN A 127\.0\.0\.2$/ IGNORE
+/^strange\./ NONSENSE
+`
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	os.Chmod(filepath.Dir(name), 0o755)
+	os.Chmod(filepath.Dir(filepath.Dir(name)), 0o755)
+	return "regexp:" + name
 }
 
 // differingDomains are those where we do something else on purpose: docs/dns.md.
 var differingDomains = map[string]string{
-	"mxservfailgone.secure.example": "4.4.3 deferred Host or domain name not found. Name service error for name=mx.servfail.example type=A: Host not found, try again",
+	"mxservfailgone.secure.example": "4.4.3 deferred Host or domain name not found. Name service error for name=mx.servfail.example type=AAAA: Host not found, try again",
 	"mxmalformed.secure.example":    "4.4.3 deferred Name service error for name=mxmalformed.secure.example type=MX: Malformed or unexpected name server reply",
+	"filtered.secure.example":       "4.4.3 deferred Error looking up name=filtered.secure.example type=MX: DNS reply filter drops all results",
+	"mxfiltered.secure.example":     "4.4.3 deferred Error looking up name=hidden.secure.example type=A: DNS reply filter drops all results",
 }
 
 // mailResolver is the laboratory's resolver with a server in front that does not answer
@@ -174,7 +197,7 @@ func postfixOutcomes(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	p := newPostfix(t, "smtp_dns_support_level = enabled", "smtp_host_lookup = dns", "smtp_tcp_port = "+sinkAt(t),
-		"virtual_mailbox_domains =", "smtp_tls_security_level = none", "default_destination_concurrency_limit = 20")
+		"virtual_mailbox_domains =", "inet_protocols = all", "smtp_dns_reply_filter = "+replyFilter(t), "smtp_tls_security_level = none", "default_destination_concurrency_limit = 20")
 	mustExec(t, "/usr/sbin/postfix", "-c", p.dir, "stop")
 	mustExec(t, "unshare", "-m", "sh", "-c", `mount --bind "$1" /etc/resolv.conf && exec /usr/sbin/postfix -c "$2" start`, "sh", conf, p.dir)
 	waitListening(t, []string{p.addr}, p.log)
@@ -204,8 +227,9 @@ func TestMailByDNS(t *testing.T) {
 	cf["smtp_dns_support_level"] = "enabled"
 	cf["smtp_host_lookup"] = "dns"
 	cf["smtp_tcp_port"] = sinkAt(t)
-	cf["inet_protocols"] = "ipv4"
+	cf["inet_protocols"] = "all"
 	cf["smtp_tls_security_level"] = "none"
+	cf["smtp_dns_reply_filter"] = replyFilter(t)
 	r := newRelay(t, cf, nil)
 	r.start()
 	args := append([]string{"sendmail", "-C", r.dir, "-f", "", "-i", "--"}, rcpts()...)
@@ -229,4 +253,6 @@ func TestMailByDNS(t *testing.T) {
 			t.Errorf("got  %s\nwant %s", line, expect)
 		}
 	}
+	r.waitLog(`postfix/smtp\[\d+\]: ignoring DNS RR: filtered\.secure\.example\. \d+ IN MX 10 dropped\.secure\.example\.$`)
+	r.waitLog(`postfix/smtp\[\d+\]: warning: smtp_dns_reply_filter: unknown DNS filter action: "NONSENSE"$`)
 }

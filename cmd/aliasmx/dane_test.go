@@ -23,6 +23,7 @@ func TestDANESource(t *testing.T) {
 		{"disabled for LMTP", "lmtp_dns_support_level = disabled", true, false, ""},
 		{"older form", "disable_dns_lookups = yes", false, false, ""},
 		{"hosts from elsewhere", "smtp_host_lookup = native", false, false, ""},
+		{"names that are completed", "smtp_dns_resolver_options = res_dnsrch", false, false, ""},
 		{"digest", "tls_dane_digests = sha384", false, false,
 			"main.cf, line 1): sha384: digest algorithm needs an explicit number; write sha384=NUMBER"},
 	} {

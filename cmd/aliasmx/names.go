@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 
+	"aliasmx/delivery"
 	"aliasmx/internal/dns"
 	"aliasmx/internal/mail"
 	"aliasmx/internal/postconf"
@@ -76,15 +79,16 @@ func network(word string) (netip.Prefix, bool) {
 	return p.Masked(), err == nil
 }
 
-// needsDNSSEC tells whether some transport is to use DANE.
+// needsDNSSEC tells whether some transport is to use DANE. By default it may, and then nobody
+// is waiting for it.
 func needsDNSSEC(cfg *postconf.Config) (bool, error) {
 	senders, err := cfg.Senders()
 	if err != nil {
 		return false, err
 	}
 	for _, c := range append([]postconf.Sender{{Config: cfg}}, senders...) {
-		for _, level := range []string{c.Config.Get("smtp_tls_security_level"), c.Config.Get("lmtp_tls_security_level")} {
-			if strings.HasPrefix(strings.ToLower(level), "dane") {
+		for _, level := range []string{"smtp_tls_security_level", "lmtp_tls_security_level"} {
+			if c.Config.Set(level) && strings.HasPrefix(strings.ToLower(c.Config.Get(level)), "dane") {
 				return true, nil
 			}
 		}
@@ -93,4 +97,38 @@ func needsDNSSEC(cfg *postconf.Config) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// names gives a sender its own view of names: which are completed, and which records it
+// does not see.
+func (s *sender) names(o *delivery.Options) error {
+	options := s.cfg.List(s.name("smtp_dns_resolver_options", "lmtp_dns_resolver_options"))
+	look := dns.View{
+		DefNames: slices.Contains(options, "res_defnames"),
+		Search:   slices.Contains(options, "res_dnsrch"),
+	}
+	parameter := s.name("smtp_dns_reply_filter", "lmtp_dns_reply_filter")
+	if maps := s.maps(parameter); maps != nil {
+		log := s.log.With(slog.String(mail.KeyDaemon, s.name("smtp", "lmtp")))
+		look.Filter = func(ctx context.Context, record string) (bool, error) {
+			action, _, found, err := maps.Lookup(ctx, record)
+			if err != nil || !found {
+				return false, err
+			}
+			word, _, _ := strings.Cut(strings.ReplaceAll(action, "\t", " "), " ")
+			if !strings.EqualFold(word, "IGNORE") {
+				log.Warn(fmt.Sprintf("%s: unknown DNS filter action: %q", parameter, action))
+				return false, fmt.Errorf("%s: unknown action %q", parameter, action)
+			}
+			log.Info("ignoring DNS RR: " + record)
+			return true, nil
+		}
+	}
+	if s.err != nil {
+		return s.err
+	}
+	if names, ok := o.Resolver.(*dns.Resolver); ok && (look.DefNames || look.Search || look.Filter != nil) {
+		o.Resolver = names.With(look)
+	}
+	return nil
 }

@@ -82,6 +82,9 @@ func (v *view) completeSender(o *delivery.Options, cfg *postconf.Config, lmtp bo
 	o.HostConnections = v.shaping.hostConnections
 	err := s.session(o)
 	if err == nil {
+		err = s.names(o)
+	}
+	if err == nil {
 		err = v.senderTLS(s, o)
 	}
 	if err == nil {

@@ -54,8 +54,17 @@ func (r *Resolver) LookupTTL(ctx context.Context, name string, qtype uint16) ([]
 	return rrs, a.ttl, err
 }
 
-// answer is what is known, or is asked for now. Its ttl is what is left of it.
+// answer is what is known of a name, as the view has it.
 func (r *Resolver) answer(ctx context.Context, name string, qtype uint16) (answer, error) {
+	a, err := r.search(ctx, name, qtype)
+	if err == nil && r.view.Filter != nil {
+		a = r.filter(ctx, a)
+	}
+	return a, err
+}
+
+// lookup is what is known of a name, or is asked for now. Its ttl is what is left of it.
+func (r *Resolver) lookup(ctx context.Context, name string, qtype uint16) (answer, error) {
 	ascii, ok := queryName(name)
 	if !ok {
 		return answer{}, &Error{Name: name, Type: dns.TypeToString[qtype], Kind: BadName}

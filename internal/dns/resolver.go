@@ -47,6 +47,12 @@ type Options struct {
 
 // Resolver answers questions. It is safe for concurrent use, and keeps nothing open.
 type Resolver struct {
+	*core
+	view View
+}
+
+// core is what resolvers with different views share.
+type core struct {
 	o      Options
 	conf   *confFile
 	hosts  *hostsFile
@@ -68,14 +74,14 @@ func New(o Options) *Resolver {
 	if o.Trusted == nil {
 		o.Trusted = loopback
 	}
-	r := &Resolver{
+	r := &core{
 		o:     o,
 		pool:  pool{now: o.Now},
 		hosts: newHostsFile(cmp.Or(o.Hosts, "/etc/hosts"), o.Now),
 		cache: newCache(cmp.Or(max(o.CacheSize, -1), 10_000), o.Now),
 	}
 	r.conf = newConfFile(cmp.Or(o.ResolvConf, "/etc/resolv.conf"), o.Now)
-	return r
+	return &Resolver{core: r}
 }
 
 // ParseServer turns "IP" or "IP:port" into "IP:port".
@@ -142,11 +148,25 @@ func (r *Resolver) Addrs(ctx context.Context, host string, family Family) ([]net
 	switch all := append(v4[:len(v4):len(v4)], v6...); {
 	case len(all) > 0:
 		return all, nil
-	case errors.Is(err4, ErrTemporary) || err6 == nil:
+	case err6 == nil || err4 != nil && doubt(err4) > doubt(err6):
 		return nil, err4
 	default: // as Postfix, which asks for AAAA last
 		return nil, err6
 	}
+}
+
+// doubt orders reasons for which there are no records: what is least final is told.
+func doubt(err error) int {
+	e, ok := errors.AsType[*Error](err)
+	switch {
+	case ok && e.Kind == Filtered:
+		return 3
+	case ok && errors.Is(e, ErrNotFound):
+		return 0
+	case ok && e.Kind == Malformed:
+		return 1
+	}
+	return 2
 }
 
 func (r *Resolver) addrs(ctx context.Context, host string, qtype uint16) ([]netip.Addr, error) {

@@ -110,7 +110,7 @@ func TestAddrs(t *testing.T) {
 		{"text.example", Any, "type=AAAA: Host found but no data record of requested type"},
 		{"text.example", IPv4, "type=A: Host found but no data record of requested type"},
 		{"gone.example", Any, "type=AAAA: Host not found"},
-		{"fail.example", Any, "type=A: Host not found, try again"},
+		{"fail.example", Any, "type=AAAA: Host not found, try again"},
 		{"fail.example", IPv6, "type=AAAA: Host not found, try again"},
 	} {
 		addrs, err := r.Addrs(t.Context(), c.host, c.family)
@@ -229,7 +229,7 @@ func TestNative(t *testing.T) {
 		{"plain", Any, "192.0.2.13"},
 		{"a.b", Any, "192.0.2.12"}, // as many dots as ndots: as it is first
 		{"nowhere", Any, "Host or domain name not found. Name service error for name=nowhere type=AAAA: Host not found"},
-		{"sick", Any, "Host or domain name not found. Name service error for name=sick.other.example type=A: Host not found, try again"},
+		{"sick", Any, "Host or domain name not found. Name service error for name=sick.other.example type=AAAA: Host not found, try again"},
 	} {
 		addrs, err := r.Native(t.Context(), c.host, c.family)
 		got := addrList(addrs)

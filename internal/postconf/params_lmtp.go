@@ -14,6 +14,8 @@ var paramsLMTP = []entry{
 	{"lmtp_skip_5xx_greeting", yesno(), "yes", "try the next host after a greeting with 5xx"},
 	{"lmtp_host_lookup", set("dns", "native"), "dns", "where to look for addresses of hosts"},
 	{"lmtp_dns_support_level", choice("", "disabled", "enabled", "dnssec"), "", "whether to ask the DNS at all; empty: by disable_dns_lookups"},
+	{"lmtp_dns_resolver_options", set("res_defnames", "res_dnsrch"), "", "append search domains of resolv.conf: the first to names without a dot, all of them"},
+	{"lmtp_dns_reply_filter", text(), "", "table that leaves records of answers out"},
 	{"lmtp_connect_timeout", seconds(0, 0), "0s", "how long a connection may take; 0: as long as the system lets it"},
 	{"lmtp_lhlo_timeout", seconds(1, 0), "300s", "how long to wait for the greeting and for LHLO"},
 	{"lmtp_mail_timeout", seconds(1, 0), "300s", "how long to wait for the reply to MAIL"},

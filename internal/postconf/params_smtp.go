@@ -13,6 +13,8 @@ var paramsSMTP = []entry{
 	{"smtp_skip_5xx_greeting", yesno(), "yes", "try the next host after a greeting with 5xx"},
 	{"smtp_host_lookup", set("dns", "native"), "dns", "where to look for addresses of hosts"},
 	{"smtp_dns_support_level", choice("", "disabled", "enabled", "dnssec"), "", "whether to ask the DNS at all; empty: by disable_dns_lookups"},
+	{"smtp_dns_resolver_options", set("res_defnames", "res_dnsrch"), "", "append search domains of resolv.conf: the first to names without a dot, all of them"},
+	{"smtp_dns_reply_filter", text(), "", "table that leaves records of answers out"},
 	{"disable_dns_lookups", yesno(), "no", "older form of smtp_dns_support_level = disabled"},
 
 	{"smtp_connect_timeout", seconds(0, 0), "30s", "how long a connection may take; 0: as long as the system lets it"},

@@ -10,8 +10,6 @@ var unsupportedLMTP = []plain{
 	{"lmtp_connection_cache_destinations", ""},
 	{"lmtp_connection_cache_on_demand", "yes"},
 	{"lmtp_delivery_status_filter", "$default_delivery_status_filter"},
-	{"lmtp_dns_reply_filter", ""},
-	{"lmtp_dns_resolver_options", ""},
 	{"lmtp_fallback_relay", ""},
 	{"lmtp_pix_workaround_delay_time", "10s"},
 	{"lmtp_pix_workaround_maps", ""},

@@ -9,8 +9,6 @@ var unsupportedSMTP = []plain{
 	{"smtp_connection_cache_destinations", ""},
 	{"smtp_connection_cache_on_demand", "yes"},
 	{"smtp_delivery_status_filter", "$default_delivery_status_filter"},
-	{"smtp_dns_reply_filter", ""},
-	{"smtp_dns_resolver_options", ""},
 	{"smtp_pix_workaround_delay_time", "10s"},
 	{"smtp_pix_workaround_maps", ""},
 	{"smtp_pix_workaround_threshold_time", "500s"},

@@ -7,8 +7,6 @@ var unsupportedLMTP = []plain{
 	{"lmtp_balance_inet_protocols", "yes"},
 	{"lmtp_bind_address_enforce", "no"},
 	{"lmtp_cname_overrides_servername", "no"},
-	{"lmtp_connection_cache_destinations", ""},
-	{"lmtp_connection_cache_on_demand", "yes"},
 	{"lmtp_delivery_status_filter", "$default_delivery_status_filter"},
 	{"lmtp_fallback_relay", ""},
 	{"lmtp_pix_workaround_delay_time", "10s"},

@@ -6,8 +6,6 @@ var unsupportedSMTP = []plain{
 	{"smtp_balance_inet_protocols", "yes"},
 	{"smtp_bind_address_enforce", "no"},
 	{"smtp_cname_overrides_servername", "no"},
-	{"smtp_connection_cache_destinations", ""},
-	{"smtp_connection_cache_on_demand", "yes"},
 	{"smtp_delivery_status_filter", "$default_delivery_status_filter"},
 	{"smtp_pix_workaround_delay_time", "10s"},
 	{"smtp_pix_workaround_maps", ""},

@@ -149,6 +149,9 @@ func daneCases() []*daneCase {
 	host("alias, both", "@ MX 10 mx / mx CNAME mx.{prov}. / "+rr+right, there+rr+"3 1 1 {stranger 1 1}", nil)
 	host("alias out of a signed zone", "@ MX 10 mx / mx CNAME mx.{prov}. / "+rr+right, there+rr+"3 1 1 {stranger 1 1}", func(c *daneCase) { c.provAt.Signed = true })
 	host("alias in a zone that is not signed", "@ MX 10 mx / mx CNAME mx.{prov}. / "+rr+"3 1 1 {stranger 1 1}", there+rr+"3 1 1 {stranger 1 1}", plain)
+	host("name told to the server", daneMX+rr+right, "", func(c *daneCase) { c.server = "sni" })
+	host("name told to the server behind an alias", "@ MX 10 mx / mx CNAME mx.{prov}.", there+rr+right, func(c *daneCase) { c.server = "sni prov" })
+	host("name told to the server before an alias", "@ MX 10 mx / mx CNAME mx.{prov}. / "+rr+right, there, func(c *daneCase) { c.server = "sni" })
 	host("records that are an alias", daneMX+"_{port}._tcp.mx CNAME tlsa.{prov}.", "tlsa TLSA "+right, nil)
 	host("records that are an alias, not signed there", daneMX+"_{port}._tcp.mx CNAME tlsa.{prov}.", "tlsa TLSA 3 1 1 {stranger 1 1}", func(c *daneCase) { c.provAt.Signed = true })
 	host("no MX", "@ A 127.0.0.1 / _{port}._tcp TLSA "+right, "", nil)
@@ -225,6 +228,15 @@ func newDANEWorld(t *testing.T, cases []*daneCase) *daneWorld {
 		switch c.server {
 		case "clear":
 			cfg = nil
+		case "sni", "sni prov": // has another one for whoever asks for nobody
+			asked := map[string]string{"sni": "mx." + domain, "sni prov": "mx." + prov}[c.server]
+			right, other := cfg, peers.ShowChain(issue(stranger, "mx."+domain, nil))
+			cfg = &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+				if h.ServerName == asked {
+					return right, nil
+				}
+				return other, nil
+			}}
 		case "broken":
 			cfg = &tls.Config{Certificates: cfg.Certificates, CipherSuites: []uint16{tls.TLS_RSA_WITH_RC4_128_SHA}, MaxVersion: tls.VersionTLS12}
 		}

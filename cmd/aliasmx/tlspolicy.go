@@ -86,6 +86,9 @@ func (v *view) tlsPolicy(s *sender, o *delivery.Options) error {
 	}
 	o.TLSPolicy = policies
 	v.tlsTables = append(v.tlsTables, tlsTable{policies, maps, s.name("smtp_tls_policy_maps", "lmtp_tls_policy_maps"), cfg})
+	if level == mail.TLSDANE && dane == nil {
+		s.log.Warn(fmt.Sprintf("%s (%s): dane configured with dnssec lookups disabled: no TLSA record counts", where, cfg.Where(where)))
+	}
 	if (level == mail.TLSVerify || level == mail.TLSSecure) && p.Authorities == nil && p.Anchors == nil {
 		s.log.Warn(fmt.Sprintf("%s (%s): %s verifies certificates, and nobody is trusted; set %s_tls_CAfile = /etc/ssl/certs/ca-certificates.crt",
 			where, cfg.Where(where), level, name))

@@ -2,10 +2,14 @@ package main
 
 import (
 	"crypto/tls"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"aliasmx/internal/mail"
 	"aliasmx/internal/tlspolicy"
 )
 
@@ -35,6 +39,51 @@ func TestTLSLevel(t *testing.T) {
 	s := &sender{tables: &tables{cfg: readConfig(t, "smtp_tls_security_level = secure\n")}, lmtp: true}
 	if level, where := s.tlsLevel(); level != "none" || where != "" {
 		t.Errorf("LMTP: %s by %q", level, where)
+	}
+}
+
+// Each transport has its own: lmtp by the parameters of lmtp, a service by its -o.
+func TestTLSPolicyOfTransports(t *testing.T) {
+	m := newMachine(t, "smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination\nsmtp_tls_policy_maps = inline:{{a.example=encrypt}}\n"+
+		"lmtp_tls_policy_maps = inline:{{/run/a=encrypt} {a.example=fingerprint}}\nlmtp_tls_fingerprint_cert_match = "+strings.Repeat("ab:", 31)+"ab\n")
+	master, err := os.ReadFile(filepath.Join(m.dir, "master.cf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	master = append(master, "\nstrict unix - - n - - smtp -o smtp_tls_security_level=encrypt -o smtp_tls_policy_maps=\nplain unix - - n - - lmtp\n"...)
+	if err := os.WriteFile(filepath.Join(m.dir, "master.cf"), master, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := loadConfig(m.dir, m.env(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := newView(cfg, slog.New(slog.DiscardHandler), new(keyring))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.close()
+	for _, tt := range []struct {
+		transport, hop string
+		level          mail.TLSLevel
+	}{
+		{"", "a.example", "encrypt"},
+		{"", "b.example", "may"},
+		{"strict", "a.example", "encrypt"},
+		{"strict", "b.example", "encrypt"},
+		{"lmtp", "a.example", "fingerprint"},
+		{"lmtp", "b.example", "none"},
+		{"lmtp", "/run/a", "encrypt"},
+		{"plain", "a.example", "fingerprint"},
+	} {
+		o, own := v.delivery.Services[tt.transport]
+		if !own {
+			o = v.delivery
+		}
+		c, err := o.TLSPolicy.TLS(t.Context(), mail.TLSPeer{NextHop: tt.hop, Host: "mx.example", Port: 25})
+		if err != nil || c.Level != tt.level {
+			t.Errorf("%s:%s: %s, %v, want %s", tt.transport, tt.hop, c.Level, err, tt.level)
+		}
 	}
 }
 

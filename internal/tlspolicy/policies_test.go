@@ -121,7 +121,7 @@ func TestDecision(t *testing.T) {
 		{name: "no records, enforce", level: "dane", dane: dane("may", ""), sts: enforce, want: "secure verify sts", asked: [2]int{1, 1}},
 		{name: "no records, testing", level: "dane", dane: dane("may", ""), sts: onTrial, want: "may<dane verify testing sts", asked: [2]int{1, 1}},
 		{name: "no records, no policy", level: "dane", dane: dane("may", ""), sts: absent, want: "may<dane", asked: [2]int{1, 1}},
-		{name: "no records, policy not to be had", level: "dane", dane: dane("may", ""), sts: broken, want: "may<dane sts sts-policy-fetch-error", asked: [2]int{1, 1}},
+		{name: "no records, policy not to be had", level: "dane", dane: dane("may", ""), sts: broken, want: "may<dane sts sts-policy-fetch-error no answer", asked: [2]int{1, 1}},
 		{name: "lookup fails", level: "dane", dane: &published{err: temporary("TLSA lookup error for mx.example.com:25")}, sts: enforce,
 			want: "4.7.5 TLSA lookup error for mx.example.com:25 (dnssec-invalid)", asked: [2]int{1, 0}},
 		{name: "lookup fails otherwise", level: "dane", dane: &published{err: errors.New("socket: too many open files")},
@@ -143,6 +143,7 @@ func TestDecision(t *testing.T) {
 		{name: "encrypt, no policy", level: "encrypt", sts: absent, want: "encrypt", asked: [2]int{0, 1}},
 		{name: "verify, testing", level: "verify", sts: onTrial, want: "verify verify"},
 		{name: "socket, enforce", level: "may", sts: enforce, peer: &socket, want: "may"},
+		{name: "named host, enforce", level: "may", sts: enforce, peer: &mail.TLSPeer{NextHop: "[mx.example.com]", Domain: "mx.example.com", Host: "mx.example.com", Port: 25}, want: "may"},
 		{name: "policy fails", level: "may", sts: &published{err: temporary("no such policy")}, want: "4.7.5 no such policy (dnssec-invalid)", asked: [2]int{0, 1}},
 
 		{name: "entry", level: "dane", entry: "may", dane: dane("dane", ""), sts: enforce, want: "may"},
@@ -158,7 +159,7 @@ func TestDecision(t *testing.T) {
 		{name: "entry that tells of a policy", entry: "secure match=.example.com policy_type=sts policy_domain=example.com mx_host_pattern=*.example.com", want: "secure verify sts"},
 		{name: "entry that tells of other hosts", entry: "secure match=.example.com policy_type=sts policy_domain=example.com mx_host_pattern=mx2.example.com mx_host_pattern=*.mx.example.com",
 			want: "4.7.5 MX name 'mx.example.com' does not match STS MX pattern for 'example.com' (validation-failure)"},
-		{name: "entry that tells of a failure", entry: "may policy_type=no-policy-found policy_failure=sts-policy-invalid", want: "may no-policy-found sts-policy-invalid"},
+		{name: "entry that tells of a failure", entry: "may policy_type=no-policy-found policy_failure=sts-policy-invalid", want: "may no-policy-found sts-policy-invalid external policy failure"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var warned []string
@@ -215,8 +216,8 @@ func shown(c mail.TLSChoice, err error) string {
 	for _, p := range c.Policies {
 		words = append(words, p.Type)
 	}
-	if c.Result != "" {
-		words = append(words, c.Result)
+	if c.Result+c.Reason != "" {
+		words = append(words, strings.TrimSpace(c.Result+" "+c.Reason))
 	}
 	return strings.Join(words, " ")
 }

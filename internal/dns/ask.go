@@ -121,7 +121,7 @@ func (w *walk) records(qtype uint16) (rrs []dns.RR, malformed bool) {
 
 // usable tells whether a record holds what its type says: a reply may have one without
 // data, and a name in it may be none (Postfix leaves these out as well). The root as a
-// mail exchanger is a null MX.
+// mail exchanger is a null MX. What an address is called is judged by ClientNames.
 func usable(rr dns.RR) bool {
 	target := func(name string) bool {
 		name = strings.TrimSuffix(name, ".")
@@ -140,8 +140,6 @@ func usable(rr dns.RR) bool {
 		return rr.Mx == "." || target(rr.Mx)
 	case *dns.NS:
 		return target(rr.Ns)
-	case *dns.PTR:
-		return target(rr.Ptr)
 	case *dns.TLSA:
 		return rr.Certificate != ""
 	case *dns.TXT:

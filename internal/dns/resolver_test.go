@@ -183,6 +183,14 @@ func TestClientName(t *testing.T) {
 			t.Errorf("ClientName(%s): got %q, want %q", c.addr, got, c.want)
 		}
 	}
+	for addr, want := range map[string]NameStatus{
+		"192.0.2.1": NameVerified, "192.0.2.2": NameForged, "192.0.2.4": NameMissing, // what is no name is none
+		"192.0.2.6": NameTemporary, "192.0.2.9": NameMissing,
+	} {
+		if got := r.ClientNames(t.Context(), netip.MustParseAddr(addr)).Status; got != want {
+			t.Errorf("ClientNames(%s): status %d, want %d", addr, got, want)
+		}
+	}
 	asked := 0
 	for _, q := range z.asked {
 		if strings.HasPrefix(q, "n") && strings.Contains(q, ".example.net. A ") {

@@ -232,3 +232,42 @@ func TestStrayPackets(t *testing.T) {
 	}
 	<-served
 }
+
+// Somebody who sends packet after packet does not keep us at it until the time is over.
+func TestTooManyStrayPackets(t *testing.T) {
+	pc, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		buf := make([]byte, 1500)
+		_, from, err := pc.ReadFrom(buf)
+		for err == nil { // until the port is closed
+			_, err = pc.WriteTo([]byte("no reply at all"), from)
+		}
+	}()
+	ctx := within(t, 30*time.Second)
+	q := new(dns.Msg).SetQuestion("x.example.", dns.TypeA)
+	if _, err := exchange(ctx, q, pc.LocalAddr().String(), false); err == nil || timedOut(err) {
+		t.Errorf("got %v, want that these are too many", err)
+	}
+	pc.Close()
+	<-served
+}
+
+// Half an answer is none, also over TCP: the next server is asked.
+func TestCutOverTCP(t *testing.T) {
+	r := New(Options{Servers: []string{"192.0.2.1", "192.0.2.2"}, Exchange: func(_ context.Context, q *dns.Msg, server string, _ bool) (*dns.Msg, error) {
+		if server == "192.0.2.1:53" {
+			m := said(t, q, "x.example. 60 IN A 192.0.2.66")
+			m.Truncated = true
+			return m, nil
+		}
+		return said(t, q, "x.example. 60 IN A 192.0.2.1; x.example. 60 IN A 192.0.2.2"), nil
+	}})
+	if addrs, err := r.Addrs(t.Context(), "x.example", IPv4); err != nil || addrList(addrs) != "192.0.2.1 192.0.2.2" {
+		t.Errorf("got %v, %v", addrs, err)
+	}
+}

@@ -17,7 +17,8 @@ type View struct {
 	// They are those of Options.ResolvConf, and there are none where Options.Servers are.
 	DefNames, Search bool
 	// Filter tells whether a record is left out: postconf(5) smtp_dns_reply_filter. It is
-	// shown "name ttl IN type value". An error makes the answer a temporary failure.
+	// shown "name ttl IN type value". An error makes the answer a temporary failure. It is
+	// called by several at once.
 	Filter func(ctx context.Context, record string) (ignore bool, err error)
 }
 
@@ -67,7 +68,7 @@ func (r *Resolver) search(ctx context.Context, name string, qtype uint16) (answe
 		itself, itsErr = r.lookup(ctx, name, qtype)
 	}
 	switch none := itsErr == nil && len(itself.rrs) == 0; {
-	case none && failed != nil && (itself.kind == NoName || itself.kind == NoData):
+	case none && failed != nil:
 		return *failed, nil // where it may be, nobody could say
 	case none && noData != nil && itself.kind == NoName && !first:
 		return *noData, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -14,7 +15,7 @@ import (
 func TestSearch(t *testing.T) {
 	for _, c := range []struct {
 		name    string
-		options string // of resolv.conf
+		options string // of resolv.conf, and its search domains if they are not one, two and sick
 		view    View
 		asked   string
 		want    string
@@ -30,12 +31,18 @@ func TestSearch(t *testing.T) {
 		{"here", "", View{DefNames: true, Search: true}, "here.one here.two", "192.0.2.2"},
 		{"a.here", "", View{Search: true}, "a.here a.here.one a.here.two", "192.0.2.3"},
 		{"text", "", View{DefNames: true}, "text.one text", "no data"},
+		{"a.text", "search two one", View{Search: true}, "a.text a.text.two a.text.one", "none"},
+		{"a.text", "ndots:2 search two one", View{Search: true}, "a.text.two a.text.one a.text", "no data"},
 		{"itself.x", "", View{Search: true}, "itself.x", "192.0.2.4"},
 		{"two..dots", "", View{Search: true}, "", "none"},
 	} {
 		var asked []string
-		z := newZone(t, "here.two. 60 IN A 192.0.2.2", "a.here.two. 60 IN A 192.0.2.3", "text.one. 60 IN TXT x", "itself.x. 60 IN A 192.0.2.4")
-		conf := writeConf(t, "nameserver 192.0.2.53\nsearch one two sick\noptions attempts:1 "+c.options+"\n")
+		z := newZone(t, "here.two. 60 IN A 192.0.2.2", "a.here.two. 60 IN A 192.0.2.3", "text.one. 60 IN TXT x", "a.text.one. 60 IN TXT x", "itself.x. 60 IN A 192.0.2.4")
+		options, domains, ok := strings.Cut(c.options, "search ")
+		if !ok {
+			domains = "one two sick"
+		}
+		conf := writeConf(t, "nameserver 192.0.2.53\nsearch "+domains+"\noptions attempts:1 "+options+"\n")
 		r := New(Options{ResolvConf: conf, Exchange: func(ctx context.Context, q *dns.Msg, server string, tcp bool) (*dns.Msg, error) {
 			name := strings.TrimSuffix(q.Question[0].Name, ".")
 			asked = append(asked, name)
@@ -74,8 +81,11 @@ func TestFilter(t *testing.T) {
 		"null.example. 300 IN MX 0 .",
 		"_25._tcp.x.example. 300 IN TLSA 3 1 1 ABCDEF", "t.example. 300 IN TXT \"a \" \"b\"",
 	)
+	var mu sync.Mutex // guards shown: A and AAAA are asked for at the same time
 	var shown []string
 	drops := func(_ context.Context, record string) (bool, error) {
+		mu.Lock()
+		defer mu.Unlock()
 		shown = append(shown, record)
 		if strings.Contains(record, "192.0.2.99") {
 			return false, errors.New("table is away")

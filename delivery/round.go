@@ -171,7 +171,7 @@ func (r *round) choose(ctx context.Context, h *host) (*mail.TLSChoice, *failure)
 		err = nil
 	}
 	if err != nil {
-		w.log.Warn("TLS policy lookup for " + r.domain + "/" + h.name + ": " + err.Error())
+		w.log.Warn("TLS policy lookup for " + r.hop.name() + "/" + h.name + ": " + err.Error())
 		f := ofError(err, err.Error())
 		if f.status.Enhanced == mail.Code(4, 3, 0) {
 			f.status.Enhanced = mail.Code(4, 7, 5)

@@ -79,15 +79,16 @@ func network(word string) (netip.Prefix, bool) {
 	return p.Masked(), err == nil
 }
 
-// needsDNSSEC tells whether some transport is to use DANE.
+// needsDNSSEC tells whether some transport is to use DANE. By default it may, and then nobody
+// is waiting for it.
 func needsDNSSEC(cfg *postconf.Config) (bool, error) {
 	senders, err := cfg.Senders()
 	if err != nil {
 		return false, err
 	}
 	for _, c := range append([]postconf.Sender{{Config: cfg}}, senders...) {
-		for _, level := range []string{c.Config.Get("smtp_tls_security_level"), c.Config.Get("lmtp_tls_security_level")} {
-			if strings.HasPrefix(strings.ToLower(level), "dane") {
+		for _, level := range []string{"smtp_tls_security_level", "lmtp_tls_security_level"} {
+			if c.Config.Set(level) && strings.HasPrefix(strings.ToLower(c.Config.Get(level)), "dane") {
 				return true, nil
 			}
 		}

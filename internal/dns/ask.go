@@ -86,6 +86,9 @@ func (w *walk) aliases() (kind Kind, ok bool) {
 }
 
 func (w *walk) alias() *dns.CNAME {
+	if len(w.m.Question) == 1 && w.m.Question[0].Qtype == dns.TypeCNAME {
+		return nil // it is what was asked for
+	}
 	for _, rr := range w.m.Answer {
 		if c, is := rr.(*dns.CNAME); is && w.belongs(c) {
 			return c

@@ -47,6 +47,7 @@ func TestDomainsShareConnections(t *testing.T) {
 		if p.count() != 11 || uses[29] != 30 {
 			t.Errorf("%d connections for 40 domains; the last is use %d", p.count(), uses[29])
 		}
+		synctest.Wait()
 		if got := p.commands(1); got[len(got)-1] != "QUIT" {
 			t.Errorf("the first connection: %q", got)
 		}

@@ -33,7 +33,9 @@ func (w *worker) enforce(choice *mail.TLSChoice, r *round, h *host) *failure {
 	}
 	_, err := netip.ParseAddr(h.name)
 	named := r.direct && err != nil
-	if choice.Level != mail.TLSNone && (choice.Verify != nil || named) {
+	// Behind MX records that nobody signed the host's own TLSA records prove nothing.
+	verifies := choice.Verify != nil && choice.Level != mail.TLSHalfDANE
+	if choice.Level != mail.TLSNone && (verifies || named) {
 		if choice.Verify == nil {
 			choice.Verify = verifyName(w.set.RootCAs, h.name)
 			choice.ServerName = h.name

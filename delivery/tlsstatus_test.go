@@ -46,6 +46,8 @@ func TestTLSStatus(t *testing.T) {
 	bad.Asked = mail.TLSDANE
 	trial := bad
 	trial.Level, trial.Asked, trial.Testing = mail.TLSMay, "", true
+	half := good
+	half.Level = mail.TLSHalfDANE
 	broken := map[string]string{"STARTTLS": "220 go| close"}
 	refused := map[string]string{"STARTTLS": "454 4.7.0 no"}
 	const host = "dest.example mx.dest.example 192.0.2.1 "
@@ -75,6 +77,7 @@ func TestTLSStatus(t *testing.T) {
 		{"a policy that forbids", mail.TLSChoice{}, &mail.TLSError{Status: mail.Status{Enhanced: mail.Code(4, 7, 5), Text: "not this host"}, Result: "sts-policy-invalid"},
 			true, nil, 0, "deferred 4.7.5 none (not this host)", "", host + "sts-policy-invalid because"},
 		{"REQUIRETLS", good, nil, true, nil, mail.FlagRequireTLS, "bounced 5.7.30", "secure/!requiretls:none", host},
+		{"REQUIRETLS, MX records that nobody signed", half, nil, true, nil, mail.FlagRequireTLS, "bounced 5.7.10 none", "", ""},
 		{"REQUIRETLS, another name", bad, nil, true, nil, mail.FlagRequireTLS, "bounced 5.7.10", "!dane/!requiretls:nocertmatch", host + "validation-failure because"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

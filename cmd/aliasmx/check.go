@@ -17,12 +17,15 @@ func checkCommand(args []string, env environ) int {
 	if i := firstArgument(args, "-c", "--config", "--resolver", "--now"); i >= 0 && args[i] == "site" {
 		return checkSiteCommand(slices.Concat(args[:i], args[i+1:]), env)
 	}
+	if i := firstArgument(args, "-c", "--config", "--resolver", "--now"); i >= 0 && args[i] == "sts" {
+		return checkSTSCommand(slices.Concat(args[:i], args[i+1:]), env)
+	}
 	var flags struct {
 		Config  string `short:"c" placeholder:"DIR" help:"Configuration directory."`
 		JSON    bool   `help:"Findings as JSON, one object a line."`
 		Verbose bool   `short:"v" help:"Also say what was found in order."`
 	}
-	if done, status := parseFlags("check", "Prove configuration and tables. Exit status 78 when the daemon would not start. 'check site DESTINATION' shows the limits for a destination.", &flags, args, env); done {
+	if done, status := parseFlags("check", "Prove configuration and tables. Exit status 78 when the daemon would not start. 'check site DESTINATION' shows the limits for a destination, 'check sts DOMAIN' the MTA-STS policy of a domain.", &flags, args, env); done {
 		return status
 	}
 	cfg, err := loadConfig(configDir(flags.Config, env), env)

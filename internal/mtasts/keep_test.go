@@ -95,7 +95,7 @@ func TestRestart(t *testing.T) {
 		const n = 300
 		w := newWorld(t)
 		file := filepath.Join(t.TempDir(), "data", "mta_sts_cache")
-		s := w.source(Options{File: file})
+		s := w.source(Options{}, file)
 		for i := range n {
 			domain := fmt.Sprintf("d%d.example", i)
 			w.publish(domain, "1", policyText("enforce", 10*24*time.Hour, "mx.example.com"))
@@ -122,7 +122,7 @@ func TestRestart(t *testing.T) {
 				io.WriteString(rw, policyText("enforce", 10*24*time.Hour, "mx.example.net"))
 			}
 		})
-		s = w.source(Options{File: file})
+		s = w.source(Options{}, file)
 		synctest.Wait()
 		if txts, gets := w.counts(); gets != 0 || txts == 0 {
 			t.Errorf("%d fetches at once", gets)
@@ -147,11 +147,11 @@ func TestSavedSoon(t *testing.T) {
 		w := newWorld(t)
 		w.publish("example.com", "1", policyText("enforce", 24*time.Hour, "mx.example.com"))
 		file := filepath.Join(t.TempDir(), "mta_sts_cache")
-		s := w.source(Options{File: file})
+		s := w.source(Options{}, file)
 		expect(t, s, "example.com", "mx.example.com", "enforce")
 		time.Sleep(saveDelay + time.Second)
 		w.set(func() { w.txt = nil })
-		expect(t, w.source(Options{File: file}), "example.com", "evil.example.org", "refused")
+		expect(t, w.source(Options{}, file), "example.com", "evil.example.org", "refused")
 	})
 }
 
@@ -162,7 +162,7 @@ func TestBadFiles(t *testing.T) {
 		w.publish("example.com", "1", policyText("enforce", 24*time.Hour, "mx.example.com"))
 		dir := t.TempDir()
 		file := filepath.Join(dir, "mta_sts_cache")
-		s := w.source(Options{File: file})
+		s := w.source(Options{}, file)
 		expect(t, s, "example.com", "mx.example.com", "enforce")
 		s.Close()
 		content, err := os.ReadFile(file)
@@ -180,7 +180,7 @@ func TestBadFiles(t *testing.T) {
 			}
 		}
 		os.WriteFile(file, content[:len(content)-5], 0o600)
-		s = w.source(Options{File: file})
+		s = w.source(Options{}, file)
 		if log := w.log.String(); !strings.Contains(log, "smtp_tls_mta_sts_cache "+file+": not as it was written; starting without policies") {
 			t.Errorf("log: %s", log)
 		}
@@ -190,7 +190,7 @@ func TestBadFiles(t *testing.T) {
 			t.Errorf("afterwards: %v, %v", entries, err)
 		}
 
-		s = w.source(Options{File: filepath.Join(file, "below a file")})
+		s = w.source(Options{}, filepath.Join(file, "below a file"))
 		expect(t, s, "example.com", "mx.example.com", "enforce")
 		time.Sleep(saveDelay + time.Second)
 		if !strings.Contains(w.log.String(), "MTA-STS policies are kept in memory only") {

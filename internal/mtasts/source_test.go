@@ -77,7 +77,7 @@ func TestChoice(t *testing.T) {
 		c, err = s.TLS(t.Context(), peer("example.com", "a.b.example.net"))
 		var refused *mail.TLSError
 		if !errors.As(err, &refused) || refused.Result != "validation-failure" || refused.Status.Enhanced != mail.Code(4, 7, 5) || !refused.Status.Temporary() ||
-			refused.Status.Text != "host a.b.example.net is not named by the MTA-STS policy of example.com" || len(c.Policies) != 1 || !c.Level.Must() {
+			refused.Status.Text != "MX name 'a.b.example.net' does not match STS MX pattern for 'example.com'" || len(c.Policies) != 1 || !c.Level.Must() {
 			t.Errorf("%+v, %v", c, err)
 		}
 

@@ -47,6 +47,7 @@ var arrows = map[string][]string{
 
 	"internal/dns":       {},
 	"internal/shaping":   {"internal/mail"},
+	"internal/tlspolicy": {"internal/mail"},
 	"internal/certs":     {},
 	"internal/postconf":  {},
 	"internal/sock":      {},

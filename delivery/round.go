@@ -108,7 +108,7 @@ func (r *round) session(ctx context.Context, i int, plain, again, final bool) (s
 		NextHop: r.hop.name(), Domain: r.domain, Host: h.name, Port: h.port, ByMX: !r.direct && w.set.DNSEnabled, LMTP: w.proto == protoLMTP,
 	})
 	if err != nil {
-		w.log.Warn("TLS policy lookup for " + r.domain + "/" + h.name + ": " + err.Error())
+		w.log.Warn("TLS policy lookup for " + r.hop.name() + "/" + h.name + ": " + err.Error())
 		f := ofError(err, err.Error())
 		if f.status.Enhanced == mail.Code(4, 3, 0) {
 			f.status.Enhanced = mail.Code(4, 7, 5)

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"strings"
 
 	"aliasmx/internal/mail"
 	"aliasmx/internal/wire"
@@ -80,19 +81,15 @@ func (s *session) handshake(j *job, choice *mail.TLSChoice) bool {
 		verdict = choice.Verify(&state)
 		s.verified = verdict.Matched
 	}
+	if choice.Verify != nil && !choice.Testing && !verdict.Matched && verdict.Reason != "" {
+		s.log.Info(strings.TrimLeft(verdict.Whose+" certificate verification failed for ", " ") + s.relay + ": " + verdict.Reason)
+	}
 	if s.set.TLSLogLevel > 0 {
-		s.log.Info(mail.EventTLS, mail.KeyTLSLevel, s.trust(&state, verdict),
+		s.log.Info(mail.EventTLS, mail.KeyTLSLevel, s.trust(&state, choice, verdict),
 			mail.KeyRelay, s.relay, mail.KeyTLS, wire.DescribeTLS(&state, leafOf(&state)))
 	}
 	if choice.Verify != nil && !choice.Testing && !verdict.Matched {
-		text := "Server certificate not trusted"
-		if verdict.Trusted {
-			text = "Server certificate not verified"
-		}
-		if verdict.Reason != "" {
-			s.log.Info("certificate verification failed for " + s.relay + ": " + verdict.Reason)
-		}
-		j.fail(s.untrusted(j.a, verdict, siteFailure(mail.Code(4, 7, 5), text)), s)
+		j.fail(s.untrusted(j.a, verdict, siteFailure(mail.Code(4, 7, 5), "Server certificate not verified")), s)
 		return false
 	}
 	return true
@@ -111,13 +108,17 @@ func (s *session) serverName() string {
 }
 
 // trust is what is known of the peer, in Postfix's words (TLS_README): nothing; a
-// certificate; one that a trusted authority signed; one that was required and verified.
-func (s *session) trust(state *tls.ConnectionState, verdict mail.TLSVerdict) string {
+// certificate; one that a trusted authority signed; one that was required and verified. One
+// that was required and is another is Untrusted, whoever signed it; and whom a forged MX
+// record may have named is no more than Trusted.
+func (s *session) trust(state *tls.ConnectionState, choice *mail.TLSChoice, verdict mail.TLSVerdict) string {
 	switch {
 	case len(state.PeerCertificates) == 0:
 		return "Anonymous"
-	case verdict.Matched:
+	case verdict.Matched && choice.Level != mail.TLSHalfDANE:
 		return "Verified"
+	case choice.Verify != nil && !choice.Testing && !verdict.Matched:
+		return "Untrusted"
 	case verdict.Trusted || s.set.RootCAs != nil && verifyChain(state, s.set.RootCAs, "") == nil:
 		return "Trusted"
 	}

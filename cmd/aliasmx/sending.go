@@ -13,7 +13,6 @@ import (
 	"aliasmx/delivery"
 	"aliasmx/internal/certs"
 	"aliasmx/internal/dns"
-	"aliasmx/internal/mail"
 	"aliasmx/internal/postconf"
 )
 
@@ -142,6 +141,9 @@ func (s *sender) session(o *delivery.Options) error {
 func (v *view) senderTLS(s *sender, o *delivery.Options) error {
 	cfg := s.cfg
 	o.TLSServerName = cfg.Get(s.name("smtp_tls_servername", "lmtp_tls_servername"))
+	if err := v.tlsPolicy(s, o); err != nil {
+		return err
+	}
 	o.NoteStartTLS = cfg.Bool(s.name("smtp_tls_note_starttls_offer", "lmtp_tls_note_starttls_offer"))
 	wrapper := s.name("smtp_tls_wrappermode", "lmtp_tls_wrappermode")
 	level := s.name("smtp_tls_security_level", "lmtp_tls_security_level")
@@ -193,12 +195,6 @@ func (v *view) clientCertificate(s *sender) (func(*tls.CertificateRequestInfo) (
 func lmtpOptions(cfg *postconf.Config, o *delivery.Options) (err error) {
 	if o.RootCAs, err = authorities(cfg, "lmtp"); err != nil {
 		return err
-	}
-	if o.TLSLevel = mail.TLSLevel(cfg.Get("lmtp_tls_security_level")); o.TLSLevel == "" {
-		o.TLSLevel = mail.TLSNone
-		if cfg.Bool("lmtp_use_tls") {
-			o.TLSLevel = mail.TLSMay
-		}
 	}
 	o.HeloName = cfg.Get("lmtp_lhlo_name")
 	o.BindAddress, _ = netip.ParseAddr(cfg.Get("lmtp_bind_address"))

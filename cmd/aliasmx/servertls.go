@@ -151,9 +151,18 @@ func tlsVersions(cfg *postconf.Config, required bool) (span, error) {
 // tlsSpan reads a parameter such as smtpd_tls_protocols: ">=TLSv1.2", "<=TLSv1.2", "!TLSv1.3" or names of
 // versions. What is older than TLS 1.2 is left out in any case.
 func tlsSpan(cfg *postconf.Config, parameter string) (span, error) {
+	s, err := parseSpan(cfg.Get(parameter))
+	if err != nil {
+		err = fmt.Errorf("%s (%s): %w", parameter, cfg.Where(parameter), err)
+	}
+	return s, err
+}
+
+// parseSpan reads the value of one.
+func parseSpan(list string) (span, error) {
 	spoken := map[uint16]bool{tls.VersionTLS12: true, tls.VersionTLS13: true}
 	var named []uint16
-	for _, word := range strings.FieldsFunc(cfg.Get(parameter), func(r rune) bool { return strings.ContainsRune(" ,:\t", r) }) {
+	for _, word := range strings.FieldsFunc(list, func(r rune) bool { return strings.ContainsRune(" ,:\t", r) }) {
 		op := ""
 		for _, prefix := range []string{">=", "<=", "!"} {
 			if rest, ok := strings.CutPrefix(word, prefix); ok {
@@ -163,7 +172,7 @@ func tlsSpan(cfg *postconf.Config, parameter string) (span, error) {
 		}
 		version, ok := tlsVersionNames[strings.ToUpper(word)]
 		if !ok {
-			return span{}, fmt.Errorf("%s (%s): unknown protocol %q; known: TLSv1.2, TLSv1.3 and older ones", parameter, cfg.Where(parameter), word)
+			return span{}, fmt.Errorf("unknown protocol %q; known: TLSv1.2, TLSv1.3 and older ones", word)
 		}
 		for v := range spoken {
 			if op == ">=" && v < version || op == "<=" && v > version || op == "!" && v == version {
@@ -183,7 +192,7 @@ func tlsSpan(cfg *postconf.Config, parameter string) (span, error) {
 	}
 	switch {
 	case len(spoken) == 0:
-		return span{}, fmt.Errorf("%s (%s): no version of TLS is left that is spoken here: TLSv1.2, TLSv1.3", parameter, cfg.Where(parameter))
+		return span{}, errors.New("no version of TLS is left that is spoken here: TLSv1.2, TLSv1.3")
 	case !spoken[tls.VersionTLS12]:
 		return span{tls.VersionTLS13, 0}, nil
 	case !spoken[tls.VersionTLS13]:

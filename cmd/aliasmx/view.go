@@ -38,6 +38,7 @@ type view struct {
 	pickup    pickup.Options
 	verify    verify.Params
 	shaping   *shaper                  // what sites bear
+	tlsTables []tlsTable               // smtp_tls_policy_maps of each transport
 	local     smtpd.Options            // for sendmail -bs
 	nonSMTPD  *milter.Set              // non_smtpd_milters; nil: none
 	aliases   *local.Options           // local delivery; nil: there is none

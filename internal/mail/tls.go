@@ -72,6 +72,9 @@ type TLSVerdict struct {
 	// Reason says why not, for the log: "certificate has expired". Result is the same as a
 	// result type of RFC 8460 section 4.3: "certificate-expired".
 	Reason, Result string
+	// Whose is the certificate that Reason speaks of, where the log names it: "server" or
+	// "CA", an authority's between it and a root.
+	Whose string
 }
 
 // TLSPublished is a policy of a receiver, as reports tell it (RFC 8460 section 4.4).

@@ -61,11 +61,7 @@ var later = []struct {
 	values []string
 	remedy string
 }{
-	{"smtp_tls_security_level", []string{"dane", "dane-only", "fingerprint", "verify", "secure"},
-		"write may or encrypt"},
 	{"smtp_dns_support_level", []string{"dnssec"}, "write enabled"},
-	{"lmtp_tls_security_level", []string{"dane", "dane-only", "fingerprint", "verify", "secure"},
-		"write may or encrypt"},
 	{"lmtp_dns_support_level", []string{"dnssec"}, "write enabled"},
 }
 
@@ -149,7 +145,7 @@ func (c *Config) checkGuard(name string, used map[string]bool) error {
 			"correct the name, or remove the line")
 	}
 	return c.place(name).fail(fmt.Sprintf("%s = %s is not supported, and something would go unprotected", name, shortened(value)),
-		"remove the line if the mail system may run without")
+		cmp.Or(remedies[name], "remove the line if the mail system may run without"))
 }
 
 func shortened(value string) string {

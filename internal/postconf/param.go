@@ -73,6 +73,7 @@ func newParams() params {
 		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsRoute, paramsSMTPD, paramsLimits, paramsRestrictions, paramsAccess,
 		paramsMessage, paramsChecks, paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsMilter, paramsScreen, paramsSASL, paramsTLS, paramsLog,
 		paramsSASLOut, paramsSession, paramsLMTP,
+		paramsTLSOut,
 	} {
 		t.add(part, Postfix)
 	}

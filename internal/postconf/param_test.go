@@ -21,6 +21,7 @@ func TestEveryParameterOnce(t *testing.T) {
 		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsRoute, paramsSMTPD, paramsLimits, paramsRestrictions, paramsAccess, paramsMessage,
 		paramsChecks, paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsMilter, paramsScreen, paramsSASL, paramsTLS, paramsLog, paramsOurs, paramsPlumbing, paramsCiphers,
 		paramsSASLOut, paramsSession, paramsLMTP, paramsShaping,
+		paramsTLSOut,
 	} {
 		for _, e := range part {
 			add(e.name)

@@ -27,7 +27,7 @@ var paramsLMTP = []entry{
 	{"lmtp_connection_cache_time_limit", seconds(1, 0), "2s", "how long an idle connection is kept"},
 	{"lmtp_connection_reuse_time_limit", seconds(1, 0), "300s", "how long a connection is used"},
 	{"lmtp_connection_reuse_count_limit", number(0, 0), "0", "messages sent over one connection; 0: no limit"},
-	{"lmtp_tls_security_level", choice("", "none", "may", "encrypt", "dane", "dane-only", "fingerprint", "verify", "secure"), "", "TLS to LMTP servers: none, may (if they offer it) or encrypt"},
+	{"lmtp_tls_security_level", choice("", "none", "may", "encrypt", "dane", "dane-only", "fingerprint", "verify", "secure"), "", "TLS to LMTP servers: none, may (if they offer it), encrypt, verify, secure, and more"},
 	{"lmtp_use_tls", yesno(), "no", "older form of lmtp_tls_security_level = may"},
 	{"lmtp_tls_loglevel", number(0, 4), "0", "1: log TLS handshakes"},
 	{"lmtp_tls_CAfile", text(), "", "file of the authorities that make a server Trusted"},

@@ -30,8 +30,8 @@ var paramsSMTP = []entry{
 	{"smtp_connection_reuse_time_limit", seconds(1, 0), "300s", "how long a connection is used"},
 	{"smtp_connection_reuse_count_limit", number(0, 0), "100", "messages sent over one connection; 0: no limit"},
 
-	{"smtp_tls_security_level", choice("", "none", "may", "encrypt", "dane", "dane-only", "fingerprint", "verify", "secure"), "may",
-		"TLS to other servers: none, may (if they offer it) or encrypt; others are not there yet"},
+	{"smtp_tls_security_level", choice("", "none", "may", "encrypt", "dane", "dane-only", "fingerprint", "verify", "secure"), "dane",
+		"TLS to other servers: none, may (if they offer it), encrypt, dane (as the receiver's DNS says; else may), verify, secure, and more"},
 	{"smtp_use_tls", yesno(), "no", "older form of smtp_tls_security_level = may"},
 	{"smtp_tls_loglevel", number(0, 4), "0", "1: log TLS handshakes"},
 	{"smtp_tls_CAfile", text(), "", "file of the authorities that make a server Trusted"},

@@ -9,23 +9,27 @@ import (
 	"slices"
 	"sync"
 
+	"aliasmx/delivery"
 	"aliasmx/internal/dns"
 	"aliasmx/internal/mail"
 	"aliasmx/internal/mtasts"
 	"aliasmx/internal/postconf"
+	"aliasmx/internal/tlspolicy"
 )
 
 // What TLS the policies of other domains ask for: docs/mta-sts.md.
 
 // stsSource is who knows the MTA-STS policies of domains, nil where nobody is to be asked:
-// by the parameter of a transport, or at a level that knows without (level).
-func (v *view) stsSource(cfg *postconf.Config, level mail.TLSLevel, names mtasts.Resolver, log *slog.Logger) (*mtasts.Source, error) {
-	levels := []mail.TLSLevel{mail.TLSMay, mail.TLSEncrypt, mail.TLSDANE}
-	if !cfg.Bool("smtp_tls_mta_sts") || !slices.Contains(levels, level) {
+// by a parameter of the transport, or at a level that does not want to know.
+func (v *view) stsSource(s *sender, o *delivery.Options) (tlspolicy.Source, error) {
+	level, _ := s.tlsLevel()
+	wants := level == mail.TLSMay || level == mail.TLSEncrypt || level == mail.TLSDANE
+	names, asks := o.Resolver.(mtasts.Resolver)
+	if s.lmtp || !wants || !asks || !s.cfg.Bool("smtp_tls_mta_sts") {
 		return nil, nil
 	}
 	if v.stsFetcher == nil {
-		f, err := newSTSFetcher(v.cfg, names, log)
+		f, err := newSTSFetcher(v.cfg, names, s.log)
 		if err != nil {
 			return nil, err
 		}

@@ -20,7 +20,8 @@ import (
 
 // tlsSources are who knows what receivers have published about their TLS; nil: nobody does.
 func (v *view) tlsSources(s *sender, o *delivery.Options) (dane, sts tlspolicy.Source, err error) {
-	return nil, nil, nil
+	sts, err = v.stsSource(s, o)
+	return nil, sts, err
 }
 
 // tlsPolicy decides on the TLS of a transport.

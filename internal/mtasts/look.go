@@ -169,6 +169,9 @@ func (s *Source) learn(e *entry, domain, id string, p Policy, err error, renew b
 	errors.As(err, &e.failure)
 	k := known{failure: e.failure}
 	if !e.valid(now) {
+		if k.failure != nil {
+			s.log.Info(fmt.Sprintf("MTA-STS policy of %s cannot be had, and mail goes as if there were none: %v", domain, err))
+		}
 		e.id = ""
 		s.hold(e, domain, Policy{})
 		return k

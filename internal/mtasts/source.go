@@ -149,6 +149,7 @@ func (s *Source) TLS(ctx context.Context, peer mail.TLSPeer) (mail.TLSChoice, er
 			}
 		}
 		choice.Result, choice.Reason = "validation-failure", text
+		choice.Verify, choice.Key = otherHost(choice.Verify, text), ""
 	}
 	return choice, nil
 }

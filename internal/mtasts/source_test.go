@@ -2,6 +2,8 @@ package mtasts
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -88,7 +90,15 @@ func TestChoice(t *testing.T) {
 		}
 		c, err = s.TLS(t.Context(), peer("testing.example", "mx.example.org"))
 		if err != nil || c.Level != mail.TLSMay || !c.Testing || c.Verify == nil || c.Result != "validation-failure" || !strings.Contains(c.Reason, "mx.example.org") {
-			t.Errorf("%+v, %v", c, err)
+			t.Fatalf("%+v, %v", c, err)
+		}
+		good := tls.ConnectionState{PeerCertificates: []*x509.Certificate{w.ca.cert(t, "mx.example.org").Leaf}}
+		if v := c.Verify(&good); !v.Trusted || v.Matched || v.Result != "validation-failure" || v.Reason != c.Reason {
+			t.Errorf("a good certificate of another host: %+v", v)
+		}
+		bad := tls.ConnectionState{PeerCertificates: []*x509.Certificate{w.ca.cert(t, "mx.example.com").Leaf}}
+		if v := c.Verify(&bad); !v.Trusted || v.Matched || v.Result != "certificate-host-mismatch" {
+			t.Errorf("another certificate of another host: %+v", v)
 		}
 	})
 }

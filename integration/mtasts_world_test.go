@@ -44,7 +44,7 @@ type stsWorld struct {
 func newSTSWorld(t *testing.T) *stsWorld {
 	t.Helper()
 	w := &stsWorld{
-		ca: newSTSAuthority(t, "a test authority"), pages: map[string]http.HandlerFunc{}, certs: map[string]*tls.Certificate{}, gets: map[string]int{},
+		port: "25", ca: newSTSAuthority(t, "a test authority"), pages: map[string]http.HandlerFunc{}, certs: map[string]*tls.Certificate{}, gets: map[string]int{},
 	}
 	var ln net.Listener
 	var err error

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"aliasmx/internal/cachefile"
 	"aliasmx/internal/dns"
 )
 
@@ -102,11 +103,15 @@ func TestRestart(t *testing.T) {
 			expect(t, s, domain, "mx.example.com", "enforce")
 			expect(t, s, "without."+domain, "mx.example.com", "none")
 		}
+		// 64 KiB of hosts take more when they are written out.
+		long := "version:STSv1\nmode:enforce\nmax_age:864000\n" + strings.Repeat("mx:a.b\n", 9000)
+		w.publish("long.example", "1", long)
+		expect(t, s, "long.example", "a.b", "enforce")
 		w.publish("short.example", "1", policyText("enforce", time.Hour, "mx.example.com"))
 		expect(t, s, "short.example", "mx.example.com", "enforce")
 		s.Close()
 		content, err := os.ReadFile(file)
-		if err != nil || strings.Contains(string(content), "without") || strings.Count(string(content), "\n") != n+3 {
+		if err != nil || strings.Contains(string(content), "without") || strings.Count(string(content), "\n") != n+4 {
 			t.Fatalf("%v, file:\n%.500s", err, content)
 		}
 		time.Sleep(2 * 24 * time.Hour)
@@ -116,7 +121,7 @@ func TestRestart(t *testing.T) {
 			w.gets = nil
 			w.page = func(rw http.ResponseWriter, r *http.Request) {
 				w.set(func() { under++; most = max(most, under) })
-				time.Sleep(100 * time.Millisecond)
+				time.Sleep(20 * time.Second)
 				w.set(func() { under-- })
 				rw.Header().Set("Content-Type", "text/plain")
 				io.WriteString(rw, policyText("enforce", 10*24*time.Hour, "mx.example.net"))
@@ -132,8 +137,8 @@ func TestRestart(t *testing.T) {
 			t.Errorf("%d fetches in the first half hour", gets)
 		}
 		time.Sleep(time.Hour)
-		if _, gets := w.counts(); gets != n || most > maxRenewing {
-			t.Errorf("%d of %d policies are fetched, %d at a time", gets, n, most)
+		if _, gets := w.counts(); gets != n+1 || most > 4 {
+			t.Errorf("%d of %d policies are fetched, %d at a time", gets, n+1, most)
 		}
 		w.set(func() { w.txt = nil })
 		expect(t, s, "d7.example", "mx.example.net", "enforce")
@@ -149,8 +154,16 @@ func TestSavedSoon(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "mta_sts_cache")
 		s := w.source(Options{}, file)
 		expect(t, s, "example.com", "mx.example.com", "enforce")
-		time.Sleep(saveDelay + time.Second)
+		time.Sleep(time.Minute + time.Second)
 		w.set(func() { w.txt = nil })
+		// Those without a policy are no reason to write it again.
+		expect(t, s, "other.example", "mx.example.com", "none")
+		synctest.Wait()
+		s.mu.Lock()
+		if !s.dirty.IsZero() {
+			t.Error("the file is to be written again")
+		}
+		s.mu.Unlock()
 		expect(t, w.source(Options{}, file), "example.com", "evil.example.org", "refused")
 	})
 }
@@ -209,6 +222,18 @@ func TestTimesToCome(t *testing.T) {
 	entries, err := decode(b, now)
 	if e := entries["example.com"]; err != nil || e == nil || !e.expires().Equal(now.Add(time.Hour)) || !e.used.Equal(now) {
 		t.Errorf("%+v, %v", e, err)
+	}
+}
+
+func TestDomainTwice(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	p, _ := ParsePolicy([]byte(policyText("enforce", time.Hour, "mx.example.com")))
+	line := fmt.Sprintf("example.com 1 %d %d %q\n", now.Unix(), now.Unix(), p.String())
+	for n, good := range map[int]bool{1: true, 2: false} {
+		b := cachefile.Encode(fileKind, time.Time{}, n, []byte(strings.Repeat(line, n)))
+		if _, err := decode(b, now); (err == nil) != good {
+			t.Errorf("%d times: %v", n, err)
+		}
 	}
 }
 

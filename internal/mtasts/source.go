@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -174,8 +173,5 @@ func Domain(name string) (domain string, ok bool) {
 		domain = name // perhaps it has an underscore
 	}
 	domain = strings.ToLower(domain)
-	if _, err := netip.ParseAddr(strings.Trim(domain, "[]")); err == nil {
-		return "", false
-	}
 	return domain, dns.ValidName(domain) && dns.ValidName("_mta-sts."+domain)
 }

@@ -270,6 +270,27 @@ func TestFailuresRest(t *testing.T) {
 	}
 }
 
+// A failure rests also where a policy expires meanwhile.
+func TestFailureRestsOverExpiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.publish("example.com", "1", policyText("enforce", 8*time.Minute, "mx.example.com"))
+		s := w.source(Options{})
+		expect(t, s, "example.com", "mx.example.com", "enforce")
+		w.publish("example.com", "2", "")
+		w.set(func() { w.page = http.NotFound })
+		time.Sleep(7 * time.Minute)
+		expect(t, s, "example.com", "mx.example.com", "enforce")
+		synctest.Wait()
+		_, before := w.counts()
+		time.Sleep(2 * time.Minute)
+		expect(t, s, "example.com", "mx.example.com", "sts-policy-fetch-error")
+		if _, after := w.counts(); before != 2 || after != before {
+			t.Errorf("%d and %d fetches", before, after)
+		}
+	})
+}
+
 // Many deliveries to one domain ask once.
 func TestSharedLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -307,6 +328,17 @@ func TestWaitIsBounded(t *testing.T) {
 		expect(t, s, "example.com", "mx.example.com", "enforce")
 		if txts, gets := w.counts(); txts != 1 || gets != 1 {
 			t.Errorf("%d questions, %d fetches", txts, gets)
+		}
+
+		// Nobody waits for reports: who only tests lets mail through at once.
+		w.publish("testing.example", "1", policyText("testing", 24*time.Hour, "mx.example.com"))
+		expect(t, s, "testing.example", "mx.example.com", "testing")
+		time.Sleep(lookAgain)
+		w.set(func() { w.slow = 10 * time.Second })
+		began = time.Now()
+		expect(t, s, "testing.example", "mx.example.org", "testing")
+		if took := time.Since(began); took != 0 {
+			t.Errorf("waits for %v", took)
 		}
 
 		// Where DNS has no answer there is nothing to be reported.

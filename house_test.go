@@ -69,6 +69,8 @@ var arrows = map[string][]string{
 
 // testOnly lists what a package's tests may import beside its own arrows.
 var testOnly = map[string][]string{
+	"internal/tlspolicy": {"integration/peers"},
+
 	"smtpd":             {"alias", "internal/table", "integration/talks", "integration/smuggle"},
 	"queue":             {"queue/memstore", "queue/pebblestore", "queue/storetest"},
 	"queue/pebblestore": {"queue/storetest", "queue/memstore"},
@@ -76,8 +78,6 @@ var testOnly = map[string][]string{
 	"queue/sim":         {"queue/memstore", "queue/pebblestore"},
 	"delivery":          {"integration/smuggle"},
 	"internal/wire":     {"integration/smuggle"},
-
-	"internal/tlspolicy": {"integration/peers"},
 }
 
 type goPackage struct {

@@ -48,10 +48,14 @@ var arrows = map[string][]string{
 	"internal/dns":       {},
 	"internal/shaping":   {"internal/mail"},
 	"internal/tlspolicy": {"internal/mail"},
+	"internal/tlsrpt":    {"internal/mail", "internal/cachefile", "internal/header"},
 	"internal/certs":     {},
+	"internal/stshost":   {"internal/mail", "internal/mtasts"},
 	"internal/postconf":  {},
 	"internal/sock":      {},
 	"internal/inspect":   {"internal/mail", "internal/dns"},
+	"internal/dnscheck":  {"internal/dns", "internal/mtasts", "internal/tlsrpt"},
+	"internal/mtasts":    {"internal/mail", "internal/dns", "internal/cachefile"},
 	"internal/screen":    {"internal/mail", "internal/inspect", "internal/cachefile"},
 	"internal/verify":    {"internal/mail", "internal/cachefile"},
 	"internal/cachefile": {},
@@ -78,6 +82,7 @@ var testOnly = map[string][]string{
 	"queue/sim":         {"queue/memstore", "queue/pebblestore"},
 	"delivery":          {"integration/smuggle"},
 	"internal/wire":     {"integration/smuggle"},
+	"internal/mtasts":   {"integration/smuggle"},
 }
 
 type goPackage struct {

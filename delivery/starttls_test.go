@@ -244,8 +244,8 @@ func TestTLSPolicy(t *testing.T) {
 
 func TestServerName(t *testing.T) {
 	for param, want := range map[string]string{"": "", "hostname": "mx.example", "nexthop": "dest.example", "other.example": "other.example"} {
-		s := &session{set: newSettings(Options{TLSServerName: param}), host: host{name: "mx.example"}, domain: "dest.example"}
-		if got := s.serverName(); got != want {
+		s, h := newSettings(Options{TLSServerName: param}), &host{name: "mx.example"}
+		if got := s.serverName(h, "dest.example"); got != want {
 			t.Errorf("smtp_tls_servername = %q: got %q, want %q", param, got, want)
 		}
 	}

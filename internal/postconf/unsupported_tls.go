@@ -16,7 +16,6 @@ var unsupportedTLS = []plain{
 	{"tls_low_cipherlist", "aNULL:-aNULL:HIGH:MEDIUM:LOW:+RC4:@STRENGTH"},
 	{"tls_medium_cipherlist", "aNULL:-aNULL:HIGH:MEDIUM:+RC4:@STRENGTH"},
 	{"tls_null_cipherlist", "eNULL:!aNULL"},
-	{"tls_required_enable", "yes"},
 	{"tls_session_ticket_cipher", "aes-256-cbc"},
 	{"tlsproxy_client_CAfile", "$smtp_tls_CAfile"},
 	{"tlsproxy_client_CApath", "$smtp_tls_CApath"},

@@ -46,9 +46,10 @@ var arrows = map[string][]string{
 	"internal/table/ldaptable":   {"internal/table", "internal/table/dbtable"},
 
 	"internal/dns":       {},
+	"internal/dane":      {"internal/mail", "internal/dns"},
 	"internal/shaping":   {"internal/mail"},
-	"internal/tlspolicy": {"internal/mail"},
 	"internal/tlsrpt":    {"internal/mail", "internal/cachefile", "internal/header"},
+	"internal/tlspolicy": {"internal/mail"},
 	"internal/certs":     {},
 	"internal/stshost":   {"internal/mail", "internal/mtasts"},
 	"internal/postconf":  {},
@@ -73,8 +74,6 @@ var arrows = map[string][]string{
 
 // testOnly lists what a package's tests may import beside its own arrows.
 var testOnly = map[string][]string{
-	"internal/tlspolicy": {"integration/peers"},
-
 	"smtpd":             {"alias", "internal/table", "integration/talks", "integration/smuggle"},
 	"queue":             {"queue/memstore", "queue/pebblestore", "queue/storetest"},
 	"queue/pebblestore": {"queue/storetest", "queue/memstore"},
@@ -83,6 +82,9 @@ var testOnly = map[string][]string{
 	"delivery":          {"integration/smuggle"},
 	"internal/wire":     {"integration/smuggle"},
 	"internal/mtasts":   {"integration/smuggle"},
+	"internal/dane":     {"integration/peers"},
+
+	"internal/tlspolicy": {"integration/peers"},
 }
 
 type goPackage struct {

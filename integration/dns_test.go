@@ -43,9 +43,12 @@ mxgoneservfail MX 10 gone
 mxgoneservfail MX 20 mx.servfail.example.
 mxservfailgone MX 10 mx.servfail.example.
 mxservfailgone MX 20 gone
-mxmalformed MX 10 bad\032name
-mxmalformedandmore MX 10 bad\032name
+mxmalformed MX 10 no\032name
+mxmalformedandmore MX 10 no\032name
 mxmalformedandmore MX 20 mx
+aliasmalformed CNAME bad\032name
+bad\032name MX 10 mx
+aliasmalformedgone CNAME worse\032name
 mxcname MX 10 alias
 alias CNAME mx
 mxaddress MX 10 127.0.0.2.
@@ -88,7 +91,7 @@ var mailDomains = []string{
 	"null.secure.example", "nullandmore.secure.example", "cname.secure.example", "cnamegone.secure.example",
 	"circle1.secure.example", "deep1.secure.example", "big.secure.example", "mxgone.secure.example", "mxnodata.secure.example",
 	"mxhalf.secure.example", "mxservfail.secure.example", "mxgoneservfail.secure.example", "mxservfailgone.secure.example",
-	"mxmalformed.secure.example", "mxmalformedandmore.secure.example", "mxcname.secure.example", "mxaddress.secure.example",
+	"mxmalformed.secure.example", "mxmalformedandmore.secure.example", "aliasmalformed.secure.example", "aliasmalformedgone.secure.example", "mxcname.secure.example", "mxaddress.secure.example",
 	"mxbogus.secure.example", "quiet.secure.example", "mxquiet.secure.example", "refuses.secure.example",
 	"mxrefuses.secure.example", "filtered.secure.example", "mxfiltered.secure.example", "filterbad.secure.example", "insecure.example", "bogus.example", "expired.example", "part.example",
 	"servfail.example", "refused.example", "cut.example", "nowhere",
@@ -113,7 +116,8 @@ func replyFilter(t testing.TB) string {
 // differingDomains are those where we do something else on purpose: docs/dns.md.
 var differingDomains = map[string]string{
 	"mxservfailgone.secure.example": "4.4.3 deferred Host or domain name not found. Name service error for name=mx.servfail.example type=AAAA: Host not found, try again",
-	"mxmalformed.secure.example":    "4.4.3 deferred Name service error for name=mxmalformed.secure.example type=MX: Malformed or unexpected name server reply",
+	"mxmalformed.secure.example":    `5.4.4 bounced Name service error for no\ name.secure.example: invalid host or domain name`,
+	"aliasmalformed.secure.example": "4.4.3 deferred Name service error for name=aliasmalformed.secure.example type=MX: Malformed or unexpected name server reply",
 	"filtered.secure.example":       "4.4.3 deferred Error looking up name=filtered.secure.example type=MX: DNS reply filter drops all results",
 	"mxfiltered.secure.example":     "4.4.3 deferred Error looking up name=hidden.secure.example type=A: DNS reply filter drops all results",
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"aliasmx/delivery"
+	"aliasmx/internal/dns"
 	"aliasmx/internal/mail"
 	"aliasmx/internal/postconf"
 	"aliasmx/internal/tlspolicy"
@@ -20,7 +21,16 @@ import (
 
 // tlsSources are who knows what receivers have published about their TLS; nil: nobody does.
 func (v *view) tlsSources(s *sender, o *delivery.Options) (dane, sts tlspolicy.Source, err error) {
-	return nil, nil, nil
+	if names, ok := o.Resolver.(*dns.Resolver); ok {
+		d, err := daneSource(s.cfg, names, s.lmtp, s.log)
+		if err != nil {
+			return nil, nil, err
+		}
+		if d != nil {
+			dane = d
+		}
+	}
+	return dane, nil, nil
 }
 
 // tlsPolicy decides on the TLS of a transport.

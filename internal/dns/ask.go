@@ -2,7 +2,6 @@ package dns
 
 import (
 	"context"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -31,20 +30,23 @@ func (r *Resolver) ask(ctx context.Context, name string, qtype uint16) answer {
 		}
 		a.secure = a.secure && secure
 		w := walk{m: m, target: name, ttl: a.ttl, left: left}
-		if kind, ok := w.aliases(); !ok {
-			return answer{name: plainName(w.target), kind: kind}
+		kind, ok := w.aliases()
+		a.name, a.ttl = plainName(w.target), w.ttl
+		if m.Rcode == dns.RcodeNameError { // final, whatever else the reply holds
+			a.kind, a.ttl = NoName, min(a.ttl, negativeTTL(m))
+			return a
+		}
+		if !ok {
+			return answer{name: a.name, kind: kind}
 		}
 		rrs, malformed := w.records(qtype)
-		a.name, a.ttl = plainName(w.target), w.ttl
+		a.ttl = w.ttl
 		switch {
 		case len(rrs) > 0:
 			a.rrs = rrs
 			return a
 		case malformed:
 			return answer{name: a.name, kind: Malformed}
-		case m.Rcode == dns.RcodeNameError:
-			a.kind, a.ttl = NoName, min(a.ttl, negativeTTL(m))
-			return a
 		case strings.EqualFold(w.target, name):
 			a.kind, a.ttl = NoData, min(a.ttl, negativeTTL(m))
 			return a
@@ -84,6 +86,9 @@ func (w *walk) aliases() (kind Kind, ok bool) {
 }
 
 func (w *walk) alias() *dns.CNAME {
+	if len(w.m.Question) == 1 && w.m.Question[0].Qtype == dns.TypeCNAME {
+		return nil // it is what was asked for
+	}
 	for _, rr := range w.m.Answer {
 		if c, is := rr.(*dns.CNAME); is && w.belongs(c) {
 			return c
@@ -117,26 +122,20 @@ func (w *walk) records(qtype uint16) (rrs []dns.RR, malformed bool) {
 }
 
 // usable tells whether a record holds what its type says: a reply may have one without
-// data, and a name in it may be none (Postfix leaves these out as well). The root as a
-// mail exchanger is a null MX. What an address is called is judged by ClientNames.
+// data. Whether the names in it are any is for those to judge who use them, but for the
+// root as a mail exchanger, which is a null MX.
 func usable(rr dns.RR) bool {
-	target := func(name string) bool {
-		name = strings.TrimSuffix(name, ".")
-		if ValidName(name) {
-			return true
-		}
-		_, err := netip.ParseAddr(name)
-		return err == nil
-	}
 	switch rr := rr.(type) {
 	case *dns.A:
 		return rr.A.To4() != nil
 	case *dns.AAAA:
 		return len(rr.AAAA) == 16
 	case *dns.MX:
-		return rr.Mx == "." || target(rr.Mx)
+		return rr.Mx != ""
 	case *dns.NS:
-		return target(rr.Ns)
+		return rr.Ns != ""
+	case *dns.PTR:
+		return rr.Ptr != ""
 	case *dns.TLSA:
 		return rr.Certificate != ""
 	case *dns.TXT:

@@ -28,10 +28,10 @@ func TestRecordsThatBelong(t *testing.T) {
 		{"another class", "x.", "x. 60 CH MX 1 evil.; x. 60 IN MX 10 good.x.", dns.TypeMX, "10 good.x."},
 		{"an alias of another class", "x.", "x. 60 CH CNAME evil.; evil. 60 IN MX 1 evil.; x. 60 IN MX 10 good.x.", dns.TypeMX, "10 good.x."},
 		{"only of another name", "x.", "y. 60 IN MX 1 evil.", dns.TypeMX, "no data"},
-		{"an exchanger that is no name", "x.", `x. 60 IN MX 1 bad\032name.x.; x. 60 IN MX 10 good.x.`, dns.TypeMX, "10 good.x."},
-		{"no exchanger that is a name", "x.", `x. 60 IN MX 1 bad\032name.x.`, dns.TypeMX, "malformed"},
-		{"an address as exchanger", "x.", `x. 60 IN MX 1 192.0.2.1.`, dns.TypeMX, "1 192.0.2.1."},
+		{"an exchanger that is no name", "x.", `x. 60 IN MX 1 bad\032name.x.`, dns.TypeMX, `1 bad\ name.x.`}, // whoever uses it finds out
 		{"an alias to no name", "x.", `x. 60 IN CNAME bad\032name.x.; bad\032name.x. 60 IN MX 1 evil.`, dns.TypeMX, "malformed"},
+		{"an alias to no name, which does not exist", "x.", `nxdomain; x. 60 IN CNAME bad\032name.x.`, dns.TypeMX, "no name"},
+		{"does not exist, and has records", "x.", `nxdomain; x. 60 IN MX 1 evil.`, dns.TypeMX, "no name"},
 		{"ten aliases", "n0.x.", longChain(10) + "n10.x. 60 IN MX 1 good.x.", dns.TypeMX, "1 good.x."},
 		{"eleven aliases", "n0.x.", longChain(11) + "n11.x. 60 IN MX 1 good.x.", dns.TypeMX, "loop"},
 		{"a circle", "x.", "x. 60 IN CNAME y.; y. 60 IN CNAME x.", dns.TypeMX, "loop"},
@@ -48,10 +48,35 @@ func TestRecordsThatBelong(t *testing.T) {
 		}
 		var e *Error
 		if errors.As(err, &e) {
-			got = append(got, map[Kind]string{NoData: "no data", Malformed: "malformed", Loop: "loop"}[e.Kind])
+			got = append(got, map[Kind]string{NoName: "no name", NoData: "no data", Malformed: "malformed", Loop: "loop"}[e.Kind])
 		}
 		if strings.Join(got, ", ") != c.want {
 			t.Errorf("%s: got %v, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+// A record may come without data. It is none, and if there is no other, that is no answer.
+func TestRecordsWithoutData(t *testing.T) {
+	for _, qtype := range []uint16{dns.TypeMX, dns.TypeA, dns.TypeAAAA, dns.TypeNS, dns.TypePTR, dns.TypeTLSA, dns.TypeTXT} {
+		for _, good := range []string{"", "x. 60 IN MX 1 y.", "x. 60 IN A 192.0.2.1", "x. 60 IN AAAA 2001:db8::1", "x. 60 IN NS y.",
+			"x. 60 IN PTR y.", "x. 60 IN TLSA 3 1 1 00", "x. 60 IN TXT y"} {
+			r := New(Options{Servers: []string{"192.0.2.1"}, Exchange: func(_ context.Context, q *dns.Msg, _ string, _ bool) (*dns.Msg, error) {
+				m := said(t, q, good)
+				if len(m.Answer) > 0 && m.Answer[0].Header().Rrtype != qtype {
+					m.Answer = nil
+				}
+				empty := dns.TypeToRR[qtype]()
+				*empty.Header() = dns.RR_Header{Name: "x.", Rrtype: qtype, Class: dns.ClassINET, Ttl: 60}
+				m.Answer = append(m.Answer, empty)
+				return m, nil
+			}})
+			a, err := r.Query(t.Context(), "x", qtype)
+			has := strings.Contains(good, " "+dns.TypeToString[qtype]+" ")
+			var e *Error
+			if has && (err != nil || len(a.RRs) != 1) || !has && (!errors.As(err, &e) || e.Kind != Malformed) {
+				t.Errorf("%s beside %q: got %v, %v", dns.TypeToString[qtype], good, a.RRs, err)
+			}
 		}
 	}
 }

@@ -23,7 +23,7 @@ const (
 	BadName               // not a name that could exist
 	Loop                  // CNAMEs that lead in a circle, or too far
 	NullMX
-	Malformed // records, but none that could be used
+	Malformed // records, but none that could be used, or an alias of what is no name
 	Filtered  // records, and View.Filter has left out each
 	NoFilter  // View.Filter could not say
 )

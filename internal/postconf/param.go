@@ -72,7 +72,7 @@ func newParams() params {
 	for _, part := range [][]entry{
 		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsRoute, paramsSMTPD, paramsLimits, paramsRestrictions, paramsAccess,
 		paramsMessage, paramsChecks, paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsMilter, paramsScreen, paramsSASL, paramsTLS, paramsLog,
-		paramsSASLOut, paramsSession, paramsLMTP,
+		paramsSASLOut, paramsSession, paramsLMTP, paramsDANE,
 		paramsTLSOut,
 	} {
 		t.add(part, Postfix)

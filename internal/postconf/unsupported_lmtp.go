@@ -20,6 +20,5 @@ var unsupportedLMTP = []plain{
 	{"lmtp_tls_dcert_file", ""},
 	{"lmtp_tls_dkey_file", "$lmtp_tls_dcert_file"},
 	{"lmtp_tls_enable_rpk", "no"},
-	{"lmtp_tls_force_insecure_host_tlsa_lookup", "no"},
 	{"lmtp_tls_per_site", ""},
 }

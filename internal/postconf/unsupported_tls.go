@@ -4,7 +4,6 @@ package postconf
 var unsupportedTLS = []plain{
 	{"tls_config_file", "default"},
 	{"tls_config_name", ""},
-	{"tls_dane_digests", "sha512 sha256"},
 	{"tls_disable_workarounds", ""},
 	{"tls_eecdh_auto_curves", "X25519 X448 prime256v1 secp521r1 secp384r1"},
 	{"tls_eecdh_strong_curve", "prime256v1"},

@@ -82,6 +82,9 @@ func (v *view) completeSender(o *delivery.Options, cfg *postconf.Config, lmtp bo
 	o.HostConnections = v.shaping.hostConnections
 	err := s.session(o)
 	if err == nil {
+		err = s.names(o)
+	}
+	if err == nil {
 		err = v.senderTLS(s, o)
 	}
 	if err == nil {
@@ -106,6 +109,15 @@ func (s *sender) session(o *delivery.Options) error {
 	o.MinDataRate = cfg.Int(s.name("smtp_min_data_rate", "lmtp_min_data_rate"))
 	o.SendXForward = cfg.Bool(s.name("smtp_send_xforward_command", "lmtp_send_xforward_command"))
 	o.Timeouts.XForward = cfg.Duration(s.name("smtp_xforward_timeout", "lmtp_xforward_timeout"))
+	o.LogTLSStatus = cfg.Bool(s.name("smtp_log_tls_feature_status", "lmtp_log_tls_feature_status"))
+	o.TLSRequired = cfg.Bool("tls_required_enable")
+	o.NoCacheOnDemand = !cfg.Bool(s.name("smtp_connection_cache_on_demand", "lmtp_connection_cache_on_demand"))
+	if kept := s.domains(s.name("smtp_connection_cache_destinations", "lmtp_connection_cache_destinations")); kept != nil {
+		o.CacheFor = func(domain string) bool {
+			found, err := kept.Match(context.Background(), domain)
+			return found && err == nil
+		}
+	}
 	if o.Timeouts.Connect == 0 {
 		o.Timeouts.Connect = noTimeout
 	}

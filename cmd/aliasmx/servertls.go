@@ -42,7 +42,7 @@ func (k *keyring) open(o certs.Options) (*certs.Store, error) {
 		return s, nil
 	}
 	if old := k.stores[name]; old != nil && errors.Is(err, fs.ErrPermission) {
-		return old, nil
+		return old.With(o), nil // the table of names that it had may be closed
 	}
 	return nil, err
 }
@@ -55,18 +55,7 @@ func (v *view) serverTLS(cfg *postconf.Config, t *tables, log *slog.Logger) (*sm
 		return nil, nil
 	}
 	required := level == "encrypt" || wrapper
-	chains := cfg.List("smtpd_tls_chain_files")
-	var pairs []certs.Pair
-	if len(chains) == 0 {
-		for _, p := range []certs.Pair{
-			{Cert: cfg.Get("smtpd_tls_eccert_file"), Key: cfg.Get("smtpd_tls_eckey_file")},
-			{Cert: cfg.Get("smtpd_tls_cert_file"), Key: cfg.Get("smtpd_tls_key_file")},
-		} {
-			if p.Cert != "" && p.Cert != "none" {
-				pairs = append(pairs, p)
-			}
-		}
-	}
+	chains, pairs := certificateFiles(cfg, "smtpd_tls_chain_files")
 	if len(chains)+len(pairs) == 0 {
 		if required {
 			return nil, fmt.Errorf("smtpd_tls_security_level (%s): TLS is insisted on, but there is no certificate; set smtpd_tls_chain_files",
@@ -83,23 +72,9 @@ func (v *view) serverTLS(cfg *postconf.Config, t *tables, log *slog.Logger) (*sm
 	if err != nil {
 		return nil, err
 	}
-	o := certs.Options{Chains: chains, Pairs: pairs, Warn: func(msg string) { log.Warn(msg) }}
-	if names := t.maps("tls_server_sni_maps"); names != nil {
-		o.SNI = func(ctx context.Context, name string) (string, bool, error) {
-			value, _, found, err := names.Lookup(ctx, name)
-			return value, found, err
-		}
-	}
-	if t.err != nil {
-		return nil, t.err
-	}
-	store, err := v.keys.open(o)
+	store, err := v.certificates(cfg, t, "smtpd_tls_chain_files", log)
 	if err != nil {
-		parameter := "smtpd_tls_chain_files"
-		if len(chains) == 0 {
-			parameter = "smtpd_tls_cert_file"
-		}
-		return nil, fmt.Errorf("%s (%s): %w", parameter, cfg.Where(parameter), err)
+		return nil, err
 	}
 	clients, err := authorities(cfg, "smtpd")
 	if err != nil {
@@ -122,6 +97,48 @@ func (v *view) serverTLS(cfg *postconf.Config, t *tables, log *slog.Logger) (*sm
 		Timeout:        cfg.Duration("smtpd_starttls_timeout"),
 		SessionRate:    cfg.Int("smtpd_client_new_tls_session_rate_limit"),
 	}, nil
+}
+
+// certificateFiles are the files of a parameter such as smtpd_tls_chain_files, or those of
+// the older parameters where it is empty.
+func certificateFiles(cfg *postconf.Config, parameter string) (chains []string, pairs []certs.Pair) {
+	if chains = cfg.List(parameter); len(chains) > 0 {
+		return chains, nil
+	}
+	for _, p := range []certs.Pair{
+		{Cert: cfg.Get("smtpd_tls_eccert_file"), Key: cfg.Get("smtpd_tls_eckey_file")},
+		{Cert: cfg.Get("smtpd_tls_cert_file"), Key: cfg.Get("smtpd_tls_key_file")},
+	} {
+		if p.Cert != "" && p.Cert != "none" {
+			pairs = append(pairs, p)
+		}
+	}
+	return nil, pairs
+}
+
+// certificates are those of certificateFiles, of which there must be some, and those of
+// tls_server_sni_maps.
+func (v *view) certificates(cfg *postconf.Config, t *tables, parameter string, log *slog.Logger) (*certs.Store, error) {
+	chains, pairs := certificateFiles(cfg, parameter)
+	o := certs.Options{Chains: chains, Pairs: pairs, Warn: func(msg string) { log.Warn(msg) }}
+	if names := t.maps("tls_server_sni_maps"); names != nil {
+		o.SNI = func(ctx context.Context, name string) (string, bool, error) {
+			value, _, found, err := names.Lookup(ctx, name)
+			return value, found, err
+		}
+	}
+	if t.err != nil {
+		return nil, t.err
+	}
+	store, err := v.keys.open(o)
+	if err != nil {
+		if len(chains) == 0 {
+			parameter = "smtpd_tls_cert_file"
+		}
+		parameter = cfg.Source(parameter)
+		return nil, fmt.Errorf("%s (%s): %w", parameter, cfg.Where(parameter), err)
+	}
+	return store, nil
 }
 
 // serverTLSLevel is none, may or encrypt.

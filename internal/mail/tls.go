@@ -105,6 +105,7 @@ type TLSSession struct {
 	Peer     TLSPeer
 	Policies []TLSPublished
 	Helo     string     // how the server introduced itself: the first word of its greeting
+	Resumed  bool       // an earlier session was resumed
 	Local    netip.Addr // ours
 	Remote   netip.Addr
 	Result   string // a result type of RFC 8460 section 4.3; "": success

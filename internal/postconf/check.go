@@ -54,17 +54,6 @@ var rawParams = []string{
 	"postscreen_expansion_filter", "postscreen_reject_footer",
 }
 
-// later are values of Postfix that we do not have yet. All of them ask for more
-// protection than the ones that we have.
-var later = []struct {
-	name   string
-	values []string
-	remedy string
-}{
-	{"smtp_dns_support_level", []string{"dnssec"}, "write enabled"},
-	{"lmtp_dns_support_level", []string{"dnssec"}, "write enabled"},
-}
-
 func (c *Config) checkValue(x *expander, name string) error {
 	if slices.Contains(rawParams, name) {
 		return nil
@@ -83,11 +72,6 @@ func (c *Config) checkValue(x *expander, name string) error {
 	}
 	if _, ok := c.port(value); p.Type.form == formPort && !ok {
 		return at.fail(name+": "+shown(value)+" is not a port", "write a number from 1 to 65535, or a name from /etc/services")
-	}
-	for _, l := range later {
-		if l.name == name && slices.Contains(l.values, strings.ToLower(value)) {
-			return at.fail(fmt.Sprintf("%s = %s is not supported yet", name, value), l.remedy)
-		}
 	}
 	return nil
 }

@@ -45,7 +45,6 @@ var harmless = []string{
 	// What there is nothing of: local delivery, ETRN, TLS input kept from before TLS.
 	"require_home_directory", "smtp_tls_block_early_mail_reply",
 	"lmtp_tls_block_early_mail_reply", "requiretls_esmtp_header", "requiretls_redact_dsn",
-	"tls_required_enable",
 }
 
 // restricts tells whether a set parameter that has no effect here was meant to

@@ -7,11 +7,7 @@ var unsupportedLMTP = []plain{
 	{"lmtp_balance_inet_protocols", "yes"},
 	{"lmtp_bind_address_enforce", "no"},
 	{"lmtp_cname_overrides_servername", "no"},
-	{"lmtp_connection_cache_destinations", ""},
-	{"lmtp_connection_cache_on_demand", "yes"},
 	{"lmtp_delivery_status_filter", "$default_delivery_status_filter"},
-	{"lmtp_dns_reply_filter", ""},
-	{"lmtp_dns_resolver_options", ""},
 	{"lmtp_fallback_relay", ""},
 	{"lmtp_pix_workaround_delay_time", "10s"},
 	{"lmtp_pix_workaround_maps", ""},
@@ -24,6 +20,5 @@ var unsupportedLMTP = []plain{
 	{"lmtp_tls_dcert_file", ""},
 	{"lmtp_tls_dkey_file", "$lmtp_tls_dcert_file"},
 	{"lmtp_tls_enable_rpk", "no"},
-	{"lmtp_tls_force_insecure_host_tlsa_lookup", "no"},
 	{"lmtp_tls_per_site", ""},
 }

@@ -76,7 +76,7 @@ func matches(pattern, name string) bool {
 		return pattern != ""
 	}
 	behind, star := strings.CutPrefix(pattern, "*.")
-	if !star || !strings.Contains(behind, ".") || strings.Contains(behind, "*") {
+	if !star || !strings.Contains(behind, ".") {
 		return false
 	}
 	label, rest, _ := strings.Cut(name, ".")

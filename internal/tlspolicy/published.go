@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"aliasmx/internal/mail"
@@ -53,6 +54,9 @@ func (d *deciding) dane(ctx context.Context) (*mail.TLSChoice, error) {
 	if c.Level != mail.TLSDANE {
 		c.Asked = mail.TLSDANE
 	}
+	if c.Result == "" {
+		c.Reason = "" // that a receiver has no DANE is nothing to report
+	}
 	return &c, nil
 }
 
@@ -62,7 +66,7 @@ func (d *deciding) published(ctx context.Context, c *mail.TLSChoice) (*mail.TLSC
 		return d.told(c)
 	}
 	opportunistic := d.level == mail.TLSMay || d.level == mail.TLSEncrypt || d.level == mail.TLSDANE && c.Level == mail.TLSMay
-	if d.o.STS == nil || !opportunistic || d.peer.Port == 0 {
+	if d.o.STS == nil || !opportunistic || !d.peer.ByMX { // a policy is about MX hosts
 		return c, nil
 	}
 	s, err := d.o.STS.TLS(ctx, d.peer)
@@ -71,12 +75,12 @@ func (d *deciding) published(ctx context.Context, c *mail.TLSChoice) (*mail.TLSC
 	}
 	switch {
 	case s.Level == mail.TLSSecure && s.Verify != nil:
-		s.Policies = append(c.Policies, s.Policies...)
+		s.Policies = slices.Concat(c.Policies, s.Policies)
 		return &s, nil
 	case s.Verify != nil:
 		c.Verify, c.Testing, c.Key, c.ServerName = s.Verify, true, s.Key, s.ServerName
 	}
-	c.Policies = append(c.Policies, s.Policies...)
+	c.Policies = slices.Concat(c.Policies, s.Policies)
 	if c.Result == "" {
 		c.Result, c.Reason = s.Result, s.Reason
 	}
@@ -95,7 +99,7 @@ func (d *deciding) told(c *mail.TLSChoice) (*mail.TLSChoice, error) {
 		return c, nil
 	}
 	p.Result = d.e.failure
-	c.Policies = append(c.Policies, p)
+	c.Policies = append(slices.Clip(c.Policies), p)
 	if d.e.failure != "" {
 		c.Result, c.Reason = d.e.failure, "external policy failure"
 		if c.Verify != nil {

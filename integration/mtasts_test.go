@@ -57,7 +57,9 @@ func TestMTASTS(t *testing.T) {
 		}, `to=<x@forged\.example>.* status=sent|MTA-STS policy of forged\.example cannot be had, and mail goes as if there were none: .*unknown authority`},
 	}
 	var virtual, zone strings.Builder
-	virtual.WriteString("again@alias.example again@enforce.example\nlater@alias.example later@enforce.example\n")
+	virtual.WriteString("again@alias.example again@enforce.example\nlater@alias.example later@enforce.example\n" +
+		"dane-yes@alias.example dane-yes@enforce.example\nencrypt-yes@alias.example encrypt-yes@enforce.example\n" +
+		"encrypt-no@alias.example encrypt-no@enforce.example\nnone-yes@alias.example none-yes@enforce.example\n")
 	for _, c := range cases {
 		domain := c.name + ".example"
 		fmt.Fprintf(&virtual, "%s@alias.example x@%s\n", c.name, domain)
@@ -102,6 +104,22 @@ func TestMTASTS(t *testing.T) {
 	stsSend(t, r, "later")
 	r.waitLog(`to=<later@enforce\.example>, .*dsn=4\.7\.5, status=deferred \(MX name 'evil\.host\.example' does not match STS MX pattern for 'enforce\.example'\)`)
 	r.stop()
+
+	// The levels that leave room for a policy, and what turns it off.
+	for _, c := range []struct{ level, use, log string }{
+		{"dane", "yes", `status=deferred \(MX name 'evil\.host\.example'`},
+		{"encrypt", "yes", `status=deferred \(MX name 'evil\.host\.example'`},
+		{"encrypt", "no", `status=sent`},
+		{"none", "yes", `status=sent`},
+	} {
+		cf := w.config()
+		cf["smtp_tls_security_level"], cf["smtp_tls_mta_sts"] = c.level, c.use
+		r.configure(cf)
+		r.start()
+		stsSend(t, r, c.level+"-"+c.use)
+		r.waitLog(`to=<` + c.level + `-` + c.use + `@enforce\.example>.*` + c.log)
+		r.stop()
+	}
 }
 
 // announce are the records of a policy.
@@ -138,13 +156,17 @@ func newSTSHosts(t *testing.T, w *stsWorld) (host, plain string) {
 
 // relay is one that finds all of this.
 func (w *stsWorld) relay(t *testing.T, virtual string) *relay {
+	return newRelay(t, w.config(), map[string]string{"virtual": virtual})
+}
+
+func (w *stsWorld) config() map[string]string {
 	cf := base(nil)
 	cf["smtp_dns_support_level"], cf["dns_servers"] = "enabled", w.dns.Addr
 	cf["inet_protocols"] = "ipv4"
 	cf["smtp_tcp_port"] = w.port
 	cf["smtp_tls_mta_sts_CAfile"] = w.caFile
 	cf["smtp_tls_loglevel"] = "1"
-	return newRelay(t, cf, map[string]string{"virtual": virtual})
+	return cf
 }
 
 func stsSend(t *testing.T, r *relay, local string) {

@@ -207,6 +207,16 @@ func TestTLSPolicy(t *testing.T) {
 	}{
 		{"verified", policy{choice: wants(pool, "mx.dest.example")}, "sent 2.0.0", "tls_level=Verified"},
 		{"not verified", policy{choice: wants(pool, "other.example")}, "deferred 4.7.5 mx.dest.example[192.0.2.1]:25 (Server certificate not verified)", "tls_level=Untrusted"},
+		{"half-dane", policy{choice: mail.TLSChoice{Level: mail.TLSHalfDANE, Verify: verifyName(pool, "mx.dest.example")}}, "sent 2.0.0", "tls_level=Trusted"},
+		{"on trial", policy{choice: mail.TLSChoice{Level: mail.TLSMay, Testing: true, Verify: verifyName(pool, "other.example")}}, "sent 2.0.0", "tls_level=Trusted"},
+		{"whose", policy{choice: mail.TLSChoice{Level: mail.TLSSecure, Verify: func(*tls.ConnectionState) mail.TLSVerdict {
+			return mail.TLSVerdict{Whose: "CA", Reason: "certificate has expired"}
+		}}}, "deferred 4.7.5 mx.dest.example[192.0.2.1]:25 (Server certificate not verified)",
+			"CA certificate verification failed for mx.dest.example[192.0.2.1]:25: certificate has expired"},
+		{"nobody's", policy{choice: mail.TLSChoice{Level: mail.TLSSecure, Verify: func(*tls.ConnectionState) mail.TLSVerdict {
+			return mail.TLSVerdict{Reason: "self-signed certificate"}
+		}}}, "deferred 4.7.5 mx.dest.example[192.0.2.1]:25 (Server certificate not verified)",
+			"certificate verification failed for mx.dest.example[192.0.2.1]:25: self-signed certificate"},
 		{"none", policy{choice: mail.TLSChoice{Level: mail.TLSNone}}, "sent 2.0.0", ""},
 		{"no answer", policy{err: errors.New("policy server is away")}, "deferred 4.7.5 none (policy server is away)", "TLS policy lookup for dest.example/mx.dest.example: policy server is away"},
 		{"refused by policy", policy{err: &mail.Status{Enhanced: mail.Code(5, 7, 5), Text: "host is not in the policy"}}, "bounced 5.7.5 none (host is not in the policy)", ""},

@@ -54,8 +54,8 @@ func TestTLSPolicyConfiguration(t *testing.T) {
 	mustMatch(t, "check", out, `warning: /\S*/policy, line 4: worse\.example: TLS policy: error opening trust anchor file: open /nonexistent: no such file or directory\n`)
 	mustMatch(t, "check", out, `warning: smtp_tls_policy_maps \(.*\): inner\.example: TLS policy: invalid security level "never"\n`)
 	mustMatch(t, "check", out, `warning: smtp_tls_security_level \(.*main\.cf, line \d+\): secure verifies certificates, and nobody is trusted; set smtp_tls_CAfile = `)
-	if n := strings.Count(out, "TLS policy: "); n != 3 {
-		t.Errorf("%d findings\n%s", n, out)
+	if n, w := strings.Count(out, "TLS policy: "), strings.Count(out, "nobody is trusted"); n != 3 || w != 1 {
+		t.Errorf("%d findings, %d warnings\n%s", n, w, out)
 	}
 	out, code = r.run("check", "-c", r.dir, "--json")
 	if code != 0 {

@@ -21,6 +21,8 @@ func checkCommand(args []string, env environ) int {
 			return checkSiteCommand(rest, env)
 		case "dns":
 			return checkDNSCommand(rest, env)
+		case "sts":
+			return checkSTSCommand(rest, env)
 		}
 	}
 	var flags struct {
@@ -28,7 +30,7 @@ func checkCommand(args []string, env environ) int {
 		JSON    bool   `help:"Findings as JSON, one object a line."`
 		Verbose bool   `short:"v" help:"Also say what was found in order."`
 	}
-	if done, status := parseFlags("check", "Prove configuration and tables. Exit status 78 when the daemon would not start. 'check site DESTINATION' shows the limits for a destination, 'check dns' what the DNS says of our domains.", &flags, args, env); done {
+	if done, status := parseFlags("check", "Prove configuration and tables. Exit status 78 when the daemon would not start. 'check site DESTINATION' shows the limits for a destination, 'check dns' what the DNS says of our domains, 'check sts DOMAIN' the MTA-STS policy of a domain.", &flags, args, env); done {
 		return status
 	}
 	cfg, err := loadConfig(configDir(flags.Config, env), env)

@@ -17,6 +17,7 @@ type tlsTable struct {
 	maps      table.Maps
 	parameter string
 	cfg       *postconf.Config
+	warning   string // what was said when they were made: of each transport the same, once
 }
 
 // checkTLSPolicies tells what is wrong with the entries of policy tables, as far as tables

@@ -151,6 +151,7 @@ func (d *daemon) openQueue(cfg *postconf.Config) error {
 	if err != nil {
 		return err
 	}
+	d.keys.sts.use(d.view, d.log.Logger)
 	d.delivery = delivery.New(d.view.delivery)
 	d.carriers = &transports{delivery: d.delivery}
 	d.sites = newSites(d.delivery, d.view.shaping)
@@ -302,6 +303,7 @@ func (d *daemon) shutdown(queueDone <-chan error) {
 	d.admin.Shutdown(limit)
 	d.wg.Wait()
 	d.carriers.close()
+	d.keys.sts.close()
 	d.verify.Close()
 	d.clients.Close()
 	os.Remove(pidFile(d.view.cfg))
@@ -329,6 +331,7 @@ func (d *daemon) undo() {
 	if d.carriers != nil {
 		d.carriers.close()
 	}
+	d.keys.sts.close()
 	if d.verify != nil {
 		d.verify.Close()
 	}

@@ -37,7 +37,7 @@ func (d *daemon) tryReload() error {
 	d.mu.Lock()
 	inForce := d.view.cfg
 	d.mu.Unlock()
-	for _, fixed := range []string{"queue_directory", "mail_owner", "maillog_file", "queue_node", "address_verify_map", "postscreen_cache_map"} {
+	for _, fixed := range []string{"queue_directory", "mail_owner", "maillog_file", "queue_node", "address_verify_map", "postscreen_cache_map", "smtp_tls_mta_sts_cache"} {
 		if cfg.Get(fixed) != inForce.Get(fixed) {
 			return fmt.Errorf("%s (%s) has changed, which takes a restart", fixed, cfg.Where(fixed))
 		}
@@ -83,6 +83,7 @@ func (d *daemon) tryReload() error {
 	d.policies.put(v, policies, d.servePolicies)
 	d.local.Update(d.withQueue(v.local))
 	d.pickup.Update(d.pickupOptions(v))
+	d.keys.sts.use(v, d.log.Logger)
 	d.delivery.Update(v.delivery)
 	d.sites.update(v.shaping)
 	if err := d.carriers.update(v, d.queue); err != nil {

@@ -25,6 +25,7 @@ type keyring struct {
 	tables map[string]*keptMaps // of passwords, see sending_sasl.go
 
 	hashing logins.Gate // of passwords, over all listeners
+	sts     stsKeeper   // what domains ask of TLS
 }
 
 // open reads certificates, or takes those that were read before and cannot be any more.

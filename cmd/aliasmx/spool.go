@@ -80,13 +80,16 @@ func prepareData(cfg *postconf.Config, as account) error {
 	dir := cfg.Get("data_directory")
 	verify, _ := verifyFile(cfg)
 	screen, _ := screenFile(cfg)
-	if !(filepath.Dir(verify) == dir && verifies(cfg)) && !(filepath.Dir(screen) == dir && screens(cfg)) {
+	wanted := filepath.Dir(verify) == dir && verifies(cfg) || filepath.Dir(screen) == dir && screens(cfg)
+	if !wanted && !keepsPolicies(cfg) {
 		return nil
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 		return nil // what is wrong with it is said when something is written
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil && !wanted {
+		return nil // policies can be fetched again
+	} else if err != nil {
 		return fmt.Errorf("data_directory (%s): %w; create it, owned by the user who runs aliasmx", cfg.Where("data_directory"), err)
 	}
 	return chownTo(dir, as)

@@ -30,7 +30,8 @@ func (v *view) tlsSources(s *sender, o *delivery.Options) (dane, sts tlspolicy.S
 			dane = d
 		}
 	}
-	return dane, nil, nil
+	sts, err = v.stsSource(s, o)
+	return dane, sts, err
 }
 
 // tlsPolicy decides on the TLS of a transport.
@@ -45,7 +46,8 @@ func (v *view) tlsPolicy(s *sender, o *delivery.Options) error {
 		level = mail.TLSMay // that is what is left of a default
 	}
 	if level == mail.TLSDANEOnly && dane == nil {
-		return fmt.Errorf("%s (%s): dane-only needs a DNS to ask; set %s_dns_support_level = dnssec, or write encrypt", where, cfg.Where(where), name)
+		return fmt.Errorf("%s (%s): dane-only needs a DNS to ask; leave it on (%s_dns_support_level, %[3]s_host_lookup, disable_dns_lookups), or write encrypt",
+			where, cfg.Where(where), name)
 	}
 	o.TLSLevel = level
 	p := tlspolicy.Options{
@@ -85,14 +87,18 @@ func (v *view) tlsPolicy(s *sender, o *delivery.Options) error {
 		return fmt.Errorf("%w (%s)", err, cfg.Where(cmp.Or(where, s.name("smtp_tls_security_level", "lmtp_tls_security_level"))))
 	}
 	o.TLSPolicy = policies
-	v.tlsTables = append(v.tlsTables, tlsTable{policies, maps, s.name("smtp_tls_policy_maps", "lmtp_tls_policy_maps"), cfg})
-	if level == mail.TLSDANE && dane == nil {
-		s.log.Warn(fmt.Sprintf("%s (%s): dane configured with dnssec lookups disabled: no TLSA record counts", where, cfg.Where(where)))
+	warning := ""
+	switch {
+	case level == mail.TLSDANE && dane == nil:
+		warning = fmt.Sprintf("%s (%s): dane configured with dnssec lookups disabled: no TLSA record counts", where, cfg.Where(where))
+	case (level == mail.TLSVerify || level == mail.TLSSecure) && p.Authorities == nil && p.Anchors == nil:
+		warning = fmt.Sprintf("%s (%s): %s verifies certificates, and nobody is trusted; set %s_tls_CAfile = /etc/ssl/certs/ca-certificates.crt",
+			where, cfg.Where(where), level, name)
 	}
-	if (level == mail.TLSVerify || level == mail.TLSSecure) && p.Authorities == nil && p.Anchors == nil {
-		s.log.Warn(fmt.Sprintf("%s (%s): %s verifies certificates, and nobody is trusted; set %s_tls_CAfile = /etc/ssl/certs/ca-certificates.crt",
-			where, cfg.Where(where), level, name))
+	if warning != "" && !slices.ContainsFunc(v.tlsTables, func(t tlsTable) bool { return t.warning == warning }) {
+		s.log.Warn(warning)
 	}
+	v.tlsTables = append(v.tlsTables, tlsTable{policies, maps, s.name("smtp_tls_policy_maps", "lmtp_tls_policy_maps"), cfg, warning})
 	return nil
 }
 

@@ -44,7 +44,7 @@ func TestTLSLevel(t *testing.T) {
 
 // Each transport has its own: lmtp by the parameters of lmtp, a service by its -o.
 func TestTLSPolicyOfTransports(t *testing.T) {
-	m := newMachine(t, "smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination\nsmtp_tls_policy_maps = inline:{{a.example=encrypt}}\n"+
+	m := newMachine(t, "smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination\nsmtp_dns_support_level = disabled\nsmtp_tls_policy_maps = inline:{{a.example=encrypt}}\n"+
 		"lmtp_tls_policy_maps = inline:{{/run/a=encrypt} {a.example=fingerprint}}\nlmtp_tls_fingerprint_cert_match = "+strings.Repeat("ab:", 31)+"ab\n")
 	master, err := os.ReadFile(filepath.Join(m.dir, "master.cf"))
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"aliasmx/internal/checks"
 	"aliasmx/internal/local"
 	"aliasmx/internal/milter"
+	"aliasmx/internal/mtasts"
 	"aliasmx/internal/pickup"
 	"aliasmx/internal/postconf"
 	"aliasmx/internal/table"
@@ -43,6 +44,8 @@ type view struct {
 	nonSMTPD  *milter.Set              // non_smtpd_milters; nil: none
 	aliases   *local.Options           // local delivery; nil: there is none
 	checks    map[string]*checks.Rules // by the name of a cleanup service
+
+	stsFetcher *mtasts.Fetcher // of MTA-STS policies; nil: nobody asks for them
 }
 
 // listenerView is one service of master.cf.

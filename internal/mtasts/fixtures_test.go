@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -166,11 +167,10 @@ func (w *world) fetcher() *Fetcher {
 	return &Fetcher{Resolver: w, Roots: w.ca.pool, Dial: w.dial, Now: time.Now}
 }
 
-func (w *world) source(o Options) *Source {
-	o.Log = slog.New(slog.NewTextHandler(&w.log, nil))
+func (w *world) source(o Options, file ...string) *Source {
 	s := New(o)
 	s.Update(w.fetcher())
-	s.Start()
+	s.Start(strings.Join(file, ""), slog.New(slog.NewTextHandler(&w.log, nil)))
 	w.t.Cleanup(s.Close)
 	return s
 }

@@ -109,7 +109,7 @@ func (s *Source) load() {
 	now := s.now()
 	entries, err := readFile(s.file, now)
 	if err != nil {
-		s.logger().Warn(fmt.Sprintf("smtp_tls_mta_sts_cache %s: %v; starting without policies", s.file, err))
+		s.log.Warn(fmt.Sprintf("smtp_tls_mta_sts_cache %s: %v; starting without policies", s.file, err))
 		return
 	}
 	for domain, e := range entries {
@@ -127,17 +127,17 @@ func (s *Source) load() {
 // save writes the file if it lacks something.
 func (s *Source) save() {
 	s.mu.Lock()
-	if s.dirty.IsZero() || s.file == "" || !s.started {
+	if s.dirty.IsZero() || s.file == "" {
 		s.dirty = time.Time{}
 		s.mu.Unlock()
 		return
 	}
 	now := s.now()
-	content := encode(s.entries, now)
+	content, file, log := encode(s.entries, now), s.file, s.log
 	s.dirty = time.Time{}
 	s.mu.Unlock()
-	if err := cachefile.Write(s.file, content); err != nil {
-		s.logger().Warn(fmt.Sprintf("smtp_tls_mta_sts_cache: %v; MTA-STS policies are kept in memory only", err))
+	if err := cachefile.Write(file, content); err != nil {
+		log.Warn(fmt.Sprintf("smtp_tls_mta_sts_cache: %v; MTA-STS policies are kept in memory only", err))
 		s.mu.Lock()
 		s.dirty = now.Add(retryTime)
 		s.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"aliasmx/internal/cachefile"
 	"aliasmx/internal/dns"
 )
 
@@ -95,18 +96,22 @@ func TestRestart(t *testing.T) {
 		const n = 300
 		w := newWorld(t)
 		file := filepath.Join(t.TempDir(), "data", "mta_sts_cache")
-		s := w.source(Options{File: file})
+		s := w.source(Options{}, file)
 		for i := range n {
 			domain := fmt.Sprintf("d%d.example", i)
 			w.publish(domain, "1", policyText("enforce", 10*24*time.Hour, "mx.example.com"))
 			expect(t, s, domain, "mx.example.com", "enforce")
 			expect(t, s, "without."+domain, "mx.example.com", "none")
 		}
+		// 64 KiB of hosts take more when they are written out.
+		long := "version:STSv1\nmode:enforce\nmax_age:864000\n" + strings.Repeat("mx:a.b\n", 9000)
+		w.publish("long.example", "1", long)
+		expect(t, s, "long.example", "a.b", "enforce")
 		w.publish("short.example", "1", policyText("enforce", time.Hour, "mx.example.com"))
 		expect(t, s, "short.example", "mx.example.com", "enforce")
 		s.Close()
 		content, err := os.ReadFile(file)
-		if err != nil || strings.Contains(string(content), "without") || strings.Count(string(content), "\n") != n+3 {
+		if err != nil || strings.Contains(string(content), "without") || strings.Count(string(content), "\n") != n+4 {
 			t.Fatalf("%v, file:\n%.500s", err, content)
 		}
 		time.Sleep(2 * 24 * time.Hour)
@@ -116,13 +121,13 @@ func TestRestart(t *testing.T) {
 			w.gets = nil
 			w.page = func(rw http.ResponseWriter, r *http.Request) {
 				w.set(func() { under++; most = max(most, under) })
-				time.Sleep(100 * time.Millisecond)
+				time.Sleep(20 * time.Second)
 				w.set(func() { under-- })
 				rw.Header().Set("Content-Type", "text/plain")
 				io.WriteString(rw, policyText("enforce", 10*24*time.Hour, "mx.example.net"))
 			}
 		})
-		s = w.source(Options{File: file})
+		s = w.source(Options{}, file)
 		synctest.Wait()
 		if txts, gets := w.counts(); gets != 0 || txts == 0 {
 			t.Errorf("%d fetches at once", gets)
@@ -132,8 +137,8 @@ func TestRestart(t *testing.T) {
 			t.Errorf("%d fetches in the first half hour", gets)
 		}
 		time.Sleep(time.Hour)
-		if _, gets := w.counts(); gets != n || most > maxRenewing {
-			t.Errorf("%d of %d policies are fetched, %d at a time", gets, n, most)
+		if _, gets := w.counts(); gets != n+1 || most > 4 {
+			t.Errorf("%d of %d policies are fetched, %d at a time", gets, n+1, most)
 		}
 		w.set(func() { w.txt = nil })
 		expect(t, s, "d7.example", "mx.example.net", "enforce")
@@ -147,11 +152,19 @@ func TestSavedSoon(t *testing.T) {
 		w := newWorld(t)
 		w.publish("example.com", "1", policyText("enforce", 24*time.Hour, "mx.example.com"))
 		file := filepath.Join(t.TempDir(), "mta_sts_cache")
-		s := w.source(Options{File: file})
+		s := w.source(Options{}, file)
 		expect(t, s, "example.com", "mx.example.com", "enforce")
-		time.Sleep(saveDelay + time.Second)
+		time.Sleep(time.Minute + time.Second)
 		w.set(func() { w.txt = nil })
-		expect(t, w.source(Options{File: file}), "example.com", "evil.example.org", "refused")
+		// Those without a policy are no reason to write it again.
+		expect(t, s, "other.example", "mx.example.com", "none")
+		synctest.Wait()
+		s.mu.Lock()
+		if !s.dirty.IsZero() {
+			t.Error("the file is to be written again")
+		}
+		s.mu.Unlock()
+		expect(t, w.source(Options{}, file), "example.com", "evil.example.org", "refused")
 	})
 }
 
@@ -162,7 +175,7 @@ func TestBadFiles(t *testing.T) {
 		w.publish("example.com", "1", policyText("enforce", 24*time.Hour, "mx.example.com"))
 		dir := t.TempDir()
 		file := filepath.Join(dir, "mta_sts_cache")
-		s := w.source(Options{File: file})
+		s := w.source(Options{}, file)
 		expect(t, s, "example.com", "mx.example.com", "enforce")
 		s.Close()
 		content, err := os.ReadFile(file)
@@ -180,7 +193,7 @@ func TestBadFiles(t *testing.T) {
 			}
 		}
 		os.WriteFile(file, content[:len(content)-5], 0o600)
-		s = w.source(Options{File: file})
+		s = w.source(Options{}, file)
 		if log := w.log.String(); !strings.Contains(log, "smtp_tls_mta_sts_cache "+file+": not as it was written; starting without policies") {
 			t.Errorf("log: %s", log)
 		}
@@ -190,7 +203,7 @@ func TestBadFiles(t *testing.T) {
 			t.Errorf("afterwards: %v, %v", entries, err)
 		}
 
-		s = w.source(Options{File: filepath.Join(file, "below a file")})
+		s = w.source(Options{}, filepath.Join(file, "below a file"))
 		expect(t, s, "example.com", "mx.example.com", "enforce")
 		time.Sleep(saveDelay + time.Second)
 		if !strings.Contains(w.log.String(), "MTA-STS policies are kept in memory only") {
@@ -209,6 +222,18 @@ func TestTimesToCome(t *testing.T) {
 	entries, err := decode(b, now)
 	if e := entries["example.com"]; err != nil || e == nil || !e.expires().Equal(now.Add(time.Hour)) || !e.used.Equal(now) {
 		t.Errorf("%+v, %v", e, err)
+	}
+}
+
+func TestDomainTwice(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	p, _ := ParsePolicy([]byte(policyText("enforce", time.Hour, "mx.example.com")))
+	line := fmt.Sprintf("example.com 1 %d %d %q\n", now.Unix(), now.Unix(), p.String())
+	for n, good := range map[int]bool{1: true, 2: false} {
+		b := cachefile.Encode(fileKind, time.Time{}, n, []byte(strings.Repeat(line, n)))
+		if _, err := decode(b, now); (err == nil) != good {
+			t.Errorf("%d times: %v", n, err)
+		}
 	}
 }
 

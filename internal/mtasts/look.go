@@ -5,12 +5,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
-
-	"aliasmx/internal/mail"
 )
 
 // Looking at what a domain publishes: when mail is sent there, and in the background.
@@ -159,7 +156,7 @@ func (s *Source) learn(e *entry, domain, id string, p Policy, err error, renew b
 	switch {
 	case err == nil:
 		if p.String() != e.policy.String() || !e.valid(now) {
-			s.logger().Info(fmt.Sprintf("MTA-STS policy of %s: id %s, %s, for %v", domain, id, p.Mode, p.MaxAge))
+			s.log.Info(fmt.Sprintf("MTA-STS policy of %s: id %s, %s, for %v", domain, id, p.Mode, p.MaxAge))
 		}
 		e.id, e.fetched, e.warned = id, now, time.Time{}
 		e.refresh = due(now, min(refreshTime, p.MaxAge/2))
@@ -172,6 +169,9 @@ func (s *Source) learn(e *entry, domain, id string, p Policy, err error, renew b
 	errors.As(err, &e.failure)
 	k := known{failure: e.failure}
 	if !e.valid(now) {
+		if k.failure != nil {
+			s.log.Info(fmt.Sprintf("MTA-STS policy of %s cannot be had, and mail goes as if there were none: %v", domain, err))
+		}
 		e.id = ""
 		s.hold(e, domain, Policy{})
 		return k
@@ -181,7 +181,7 @@ func (s *Source) learn(e *entry, domain, id string, p Policy, err error, renew b
 		// Section 3.3: so that the administrator learns of it, once a day.
 		if e.policy.Mode != ModeNone && now.Sub(e.warned) >= refreshTime {
 			e.warned = now
-			s.logger().Warn(fmt.Sprintf("MTA-STS policy of %s cannot be refreshed: %v; the one that is known holds until %s",
+			s.log.Warn(fmt.Sprintf("MTA-STS policy of %s cannot be refreshed: %v; the one that is known holds until %s",
 				domain, err, e.expires().UTC().Format(time.RFC3339)))
 		}
 	}
@@ -196,8 +196,4 @@ func due(now time.Time, d time.Duration) time.Time {
 		return time.Time{}
 	}
 	return now.Add(d - time.Duration(rand.Int64N(int64(d/4))))
-}
-
-func (s *Source) logger() *slog.Logger {
-	return s.log.With(mail.KeyDaemon, "smtp")
 }

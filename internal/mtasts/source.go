@@ -2,8 +2,8 @@ package mtasts
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
-	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -16,25 +16,20 @@ import (
 
 // Options are what a Source is made of.
 type Options struct {
-	// File keeps the policies over restarts (smtp_tls_mta_sts_cache); "": in memory only.
-	File string
 	// MaxDomains is how many domains are remembered, 10,000 by default. Those without a
 	// policy go first, and then those that have had no mail for longest.
 	MaxDomains int
 	// Wait is how long a delivery waits for the first policy of a domain, 15 seconds by
 	// default. Then it goes without.
 	Wait time.Duration
-	Log  *slog.Logger
 	Now  func() time.Time // nil: time.Now
 }
 
 // Source says what the policies of domains ask of connections. It is safe for concurrent
 // use.
 type Source struct {
-	file string
 	max  int
 	wait time.Duration
-	log  *slog.Logger
 	now  func() time.Time
 
 	ctx  context.Context // ends with Close
@@ -43,7 +38,9 @@ type Source struct {
 	wg   sync.WaitGroup
 
 	mu      sync.Mutex // guards what follows
-	fetcher *Fetcher   // nil: nobody is asked
+	log     *slog.Logger
+	file    string   // "": none
+	fetcher *Fetcher // nil: nobody is asked
 	entries map[string]*entry
 	bytes   int       // that the policies of the entries take
 	flights int       // looks under way
@@ -58,9 +55,6 @@ func New(o Options) *Source {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
 	if o.MaxDomains <= 0 {
 		o.MaxDomains = 10_000
 	}
@@ -68,22 +62,23 @@ func New(o Options) *Source {
 		o.Wait = 15 * time.Second
 	}
 	s := &Source{
-		file: o.File, max: o.MaxDomains, wait: o.Wait, log: o.Log, now: o.Now,
+		max: o.MaxDomains, wait: o.Wait, now: o.Now, log: slog.New(slog.DiscardHandler),
 		wake: make(chan struct{}, 1), entries: map[string]*entry{},
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	return s
 }
 
-// Start reads the file, and begins to keep it and to refresh the policies in the
-// background. It always works: a file that cannot be read is warned about.
-func (s *Source) Start() {
+// Start begins to refresh the policies in the background, and to keep them in a file over
+// restarts (smtp_tls_mta_sts_cache); "": in memory only. It always works: a file that cannot
+// be read is warned about. Only the first Start counts.
+func (s *Source) Start(file string, log *slog.Logger) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.started || s.closed {
 		return
 	}
-	s.started = true
+	s.started, s.file, s.log = true, file, log.With(mail.KeyDaemon, "smtp")
 	s.load()
 	s.wg.Go(s.keep)
 }
@@ -145,7 +140,7 @@ func (s *Source) TLS(ctx context.Context, peer mail.TLSPeer) (mail.TLSChoice, er
 		choice.Level, choice.Testing = mail.TLSMay, true
 	}
 	if !k.policy.Matches(host) {
-		text := "host " + host + " is not named by the MTA-STS policy of " + domain
+		text := fmt.Sprintf("MX name '%s' does not match STS MX pattern for '%s'", host, domain)
 		if k.policy.Mode == ModeEnforce {
 			return mail.TLSChoice{Level: mail.TLSSecure, Policies: choice.Policies}, &mail.TLSError{
 				Status: mail.Status{Enhanced: mail.Code(4, 7, 5), Text: text},
@@ -153,28 +148,30 @@ func (s *Source) TLS(ctx context.Context, peer mail.TLSPeer) (mail.TLSChoice, er
 			}
 		}
 		choice.Result, choice.Reason = "validation-failure", text
+		choice.Verify, choice.Key = otherHost(choice.Verify, text), ""
 	}
 	return choice, nil
 }
 
 // policyDomain is the domain whose policy counts for a host: that of the next hop, of which
-// the host is a mail exchanger, in lower case and in ASCII. There is none for hosts that
-// are named otherwise, and never a parent (RFC 8461 section 3.4).
+// the host is a mail exchanger. There is none for hosts that are named otherwise, and never
+// a parent (RFC 8461 section 3.4).
 func policyDomain(peer *mail.TLSPeer) (string, bool) {
 	if !peer.ByMX || peer.LMTP {
 		return "", false
 	}
-	domain, err := idna.Lookup.ToASCII(strings.TrimSuffix(peer.Domain, "."))
+	return Domain(peer.Domain)
+}
+
+// Domain is the form of a domain's name that its policy goes by: lower case, ASCII, no dot
+// at the end. An address has no policy, nor has a name that leaves no room for those of the
+// record and of the policy host.
+func Domain(name string) (domain string, ok bool) {
+	name = strings.TrimSuffix(name, ".")
+	domain, err := idna.Lookup.ToASCII(name)
 	if err != nil {
-		domain = strings.TrimSuffix(peer.Domain, ".") // perhaps with an underscore
+		domain = name // perhaps it has an underscore
 	}
 	domain = strings.ToLower(domain)
-	if _, err := netip.ParseAddr(strings.Trim(domain, "[]")); err == nil {
-		return "", false
-	}
-	// A name must be left for the record and the policy host.
-	if !dns.ValidName(domain) || !dns.ValidName("_mta-sts."+domain) {
-		return "", false
-	}
-	return domain, true
+	return domain, dns.ValidName(domain) && dns.ValidName("_mta-sts."+domain)
 }

@@ -2,6 +2,8 @@ package mtasts
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -77,7 +79,7 @@ func TestChoice(t *testing.T) {
 		c, err = s.TLS(t.Context(), peer("example.com", "a.b.example.net"))
 		var refused *mail.TLSError
 		if !errors.As(err, &refused) || refused.Result != "validation-failure" || refused.Status.Enhanced != mail.Code(4, 7, 5) || !refused.Status.Temporary() ||
-			refused.Status.Text != "host a.b.example.net is not named by the MTA-STS policy of example.com" || len(c.Policies) != 1 || !c.Level.Must() {
+			refused.Status.Text != "MX name 'a.b.example.net' does not match STS MX pattern for 'example.com'" || len(c.Policies) != 1 || !c.Level.Must() {
 			t.Errorf("%+v, %v", c, err)
 		}
 
@@ -88,7 +90,15 @@ func TestChoice(t *testing.T) {
 		}
 		c, err = s.TLS(t.Context(), peer("testing.example", "mx.example.org"))
 		if err != nil || c.Level != mail.TLSMay || !c.Testing || c.Verify == nil || c.Result != "validation-failure" || !strings.Contains(c.Reason, "mx.example.org") {
-			t.Errorf("%+v, %v", c, err)
+			t.Fatalf("%+v, %v", c, err)
+		}
+		good := tls.ConnectionState{PeerCertificates: []*x509.Certificate{w.ca.cert(t, "mx.example.org").Leaf}}
+		if v := c.Verify(&good); !v.Trusted || v.Matched || v.Result != "validation-failure" || v.Reason != c.Reason {
+			t.Errorf("a good certificate of another host: %+v", v)
+		}
+		bad := tls.ConnectionState{PeerCertificates: []*x509.Certificate{w.ca.cert(t, "mx.example.com").Leaf}}
+		if v := c.Verify(&bad); !v.Trusted || v.Matched || v.Result != "certificate-host-mismatch" {
+			t.Errorf("another certificate of another host: %+v", v)
 		}
 	})
 }
@@ -260,6 +270,27 @@ func TestFailuresRest(t *testing.T) {
 	}
 }
 
+// A failure rests also where a policy expires meanwhile.
+func TestFailureRestsOverExpiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.publish("example.com", "1", policyText("enforce", 8*time.Minute, "mx.example.com"))
+		s := w.source(Options{})
+		expect(t, s, "example.com", "mx.example.com", "enforce")
+		w.publish("example.com", "2", "")
+		w.set(func() { w.page = http.NotFound })
+		time.Sleep(7 * time.Minute)
+		expect(t, s, "example.com", "mx.example.com", "enforce")
+		synctest.Wait()
+		_, before := w.counts()
+		time.Sleep(2 * time.Minute)
+		expect(t, s, "example.com", "mx.example.com", "sts-policy-fetch-error")
+		if _, after := w.counts(); before != 2 || after != before {
+			t.Errorf("%d and %d fetches", before, after)
+		}
+	})
+}
+
 // Many deliveries to one domain ask once.
 func TestSharedLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -297,6 +328,17 @@ func TestWaitIsBounded(t *testing.T) {
 		expect(t, s, "example.com", "mx.example.com", "enforce")
 		if txts, gets := w.counts(); txts != 1 || gets != 1 {
 			t.Errorf("%d questions, %d fetches", txts, gets)
+		}
+
+		// Nobody waits for reports: who only tests lets mail through at once.
+		w.publish("testing.example", "1", policyText("testing", 24*time.Hour, "mx.example.com"))
+		expect(t, s, "testing.example", "mx.example.com", "testing")
+		time.Sleep(lookAgain)
+		w.set(func() { w.slow = 10 * time.Second })
+		began = time.Now()
+		expect(t, s, "testing.example", "mx.example.org", "testing")
+		if took := time.Since(began); took != 0 {
+			t.Errorf("waits for %v", took)
 		}
 
 		// Where DNS has no answer there is nothing to be reported.

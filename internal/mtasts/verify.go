@@ -32,6 +32,18 @@ func verifier(host string, roots *x509.CertPool, now func() time.Time) func(*tls
 	}
 }
 
+// otherHost is a verify for a host that the policy does not name: whatever it shows, it is
+// not the one that was asked for.
+func otherHost(verify func(*tls.ConnectionState) mail.TLSVerdict, reason string) func(*tls.ConnectionState) mail.TLSVerdict {
+	return func(state *tls.ConnectionState) mail.TLSVerdict {
+		v := verify(state)
+		if v.Matched {
+			v.Matched, v.Reason, v.Result = false, reason, "validation-failure"
+		}
+		return v
+	}
+}
+
 // untrusted says why a chain is not good, in the words of RFC 8460 section 4.3.1.
 func untrusted(err error, at time.Time) mail.TLSVerdict {
 	var invalid x509.CertificateInvalidError

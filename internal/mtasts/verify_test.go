@@ -58,6 +58,14 @@ func TestVerify(t *testing.T) {
 			}
 		})
 	}
+	for years, want := range map[int]string{-1: "not yet valid", 1: "", 11: "has expired"} {
+		v := verifier("mx.example.com", a.pool, func() time.Time { return now.AddDate(years, 0, 0) })(&tls.ConnectionState{
+			PeerCertificates: []*x509.Certificate{a.cert(t, "mx.example.com").Leaf},
+		})
+		if v.Matched != (want == "") || !strings.Contains(v.Reason, want) {
+			t.Errorf("in %d years: %+v", years, v)
+		}
+	}
 	if v := verifier("mx.example.com", a.pool, time.Now)(&tls.ConnectionState{}); v.Trusted || v.Matched || v.Result != "validation-failure" {
 		t.Errorf("without a certificate: %+v", v)
 	}

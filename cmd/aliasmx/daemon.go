@@ -62,6 +62,7 @@ type daemon struct {
 	admin    *admin.Server
 
 	postmaster *postmaster // gets transcripts of sessions
+	tlsrpt     tlsReports
 
 	control, submit net.Listener
 	end             context.CancelFunc // ends run
@@ -233,6 +234,7 @@ func (d *daemon) run(ctx context.Context) error {
 	ctx, d.end = context.WithCancel(ctx)
 	defer d.end()
 	queueDone := make(chan error, 1)
+	d.tlsrpt.follow(d, d.view)
 	// The queue outlives the doors: what they accept last is still handed to it.
 	go func() { queueDone <- d.queue.Run(context.Background()) }()
 	d.mu.Lock()
@@ -291,6 +293,7 @@ func (d *daemon) shutdown(queueDone <-chan error) {
 	d.verify.Stop()
 	doors.Wait()
 	<-queueDone
+	d.tlsrpt.close()
 	d.admin.Shutdown(limit)
 	d.wg.Wait()
 	d.carriers.close()

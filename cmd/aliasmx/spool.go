@@ -80,7 +80,7 @@ func prepareData(cfg *postconf.Config, as account) error {
 	dir := cfg.Get("data_directory")
 	verify, _ := verifyFile(cfg)
 	screen, _ := screenFile(cfg)
-	if !(filepath.Dir(verify) == dir && verifies(cfg)) && !(filepath.Dir(screen) == dir && screens(cfg)) {
+	if !(filepath.Dir(verify) == dir && verifies(cfg)) && !(filepath.Dir(screen) == dir && screens(cfg)) && !wantsTLSReports(cfg) {
 		return nil
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {

@@ -106,4 +106,5 @@ type TLSSession struct {
 	Remote   netip.Addr
 	Result   string // a result type of RFC 8460 section 4.3; "": success
 	Reason   string // for those who read the report; "": none
+	Resumed  bool   // the handshake took up an earlier session of TLS
 }

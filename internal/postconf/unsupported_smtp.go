@@ -37,7 +37,5 @@ var unsupportedSMTP = []plain{
 	{"smtp_tls_secure_cert_match", "nexthop, dot-nexthop"},
 	{"smtp_tls_trust_anchor_file", ""},
 	{"smtp_tls_verify_cert_match", "hostname"},
-	{"smtp_tlsrpt_enable", "no"},
-	{"smtp_tlsrpt_skip_reused_handshakes", "no"},
 	{"smtp_tlsrpt_socket_name", ""},
 }

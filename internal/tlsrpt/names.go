@@ -122,12 +122,14 @@ func clean(s string, most int) string {
 // cleanAll cleans the lines of a policy and drops what is beyond the bound for all.
 func cleanAll(lines []string) string {
 	var b strings.Builder
-	for i, line := range lines {
-		line = clean(line, maxLine)
+	for _, line := range lines {
+		if line = clean(line, maxLine); line == "" {
+			continue
+		}
 		if b.Len()+1+len(line) > maxPolicy {
 			break
 		}
-		if i > 0 {
+		if b.Len() > 0 {
 			b.WriteByte('\n')
 		}
 		b.WriteString(line)

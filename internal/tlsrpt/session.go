@@ -66,7 +66,7 @@ func (r *Reporter) tallyFor(at, now time.Time, domain string) *tally {
 	if r.domains[k.day] >= maxDomains {
 		return nil
 	}
-	t := &tally{key: k, due: k.end().Add(settle + r.o.Delay(spread-settle))}
+	t := &tally{key: k, due: k.end().Add(settle + r.o.Delay(spread-settle).Truncate(time.Second))}
 	r.put(t)
 	r.ask(t)
 	return t

@@ -74,7 +74,7 @@ func (l *line) tally(r *room) (*tally, bool) {
 	domain, ok := aLabels(l.Domain)
 	ok = ok && domain == l.Domain && l.Wish <= unwanted && (l.Wish != unwanted || len(l.Policies) == 0) && l.Due > 0 && l.Begun >= 0 && l.Attempts >= 0 && len(l.Done) <= maxEndpoints
 	for _, p := range l.Policies {
-		pol := policy{p.Type, p.Domain, cleanAll(p.Strings), cleanAll(p.Hosts)}
+		pol := policy{p.Type, p.Domain, cleanAll(p.Strings), patterns(p.Hosts)}
 		home, isDomain := aLabels(p.Domain)
 		ok = ok && isDomain && home == p.Domain && p.OK <= maxCount && slices.Contains([]string{policyTLSA, policySTS, policyNone}, p.Type)
 		if !ok {

@@ -137,5 +137,20 @@ func cleanAll(lines []string) string {
 	return b.String()
 }
 
+// patterns are those of an STS policy, in A-labels (section 4.4). What is none is left out:
+// it stands among the policy's lines.
+func patterns(hosts []string) string {
+	kept := make([]string, 0, len(hosts))
+	for _, h := range hosts {
+		domain, wild := strings.CutPrefix(h, "*.")
+		if domain, ok := aLabels(domain); ok && wild {
+			kept = append(kept, "*."+domain)
+		} else if ok {
+			kept = append(kept, domain)
+		}
+	}
+	return cleanAll(kept)
+}
+
 // address is an IP address as a report has it: without what only this machine knows of it.
 func address(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }

@@ -166,7 +166,7 @@ func policyOf(p *mail.TLSPublished, domain string) policy {
 	if d, ok := aLabels(p.Domain); ok {
 		domain = d
 	}
-	return policy{Type: p.Type, Domain: domain, Strings: cleanAll(p.Strings), Hosts: cleanAll(p.Hosts)}
+	return policy{Type: p.Type, Domain: domain, Strings: cleanAll(p.Strings), Hosts: patterns(p.Hosts)}
 }
 
 // detailOf is how a session failed a policy; the zero detail: it did not. What is wrong

@@ -85,6 +85,7 @@ func TestSessionCounts(t *testing.T) {
 		{"the policy's own fault comes first", session("x.example", "certificate-expired", failing), "sts x.example 0 sts-policy-fetch-error=1"},
 		{"the same policy twice", session("x.example", "", sts("x.example"), sts("x.example")), "sts x.example 1"},
 		{"a policy's domain in U-labels", session("x.example", "", mail.TLSPublished{Type: "sts", Domain: "Grün.Example."}), "sts xn--grn-ioa.example 1"},
+		{"patterns", session("x.example", "", mail.TLSPublished{Type: "sts", Hosts: []string{"*.MX.Grün.example", "a b", "*.", "", "Mx.example."}}), "sts x.example 1 hosts=[*.mx.xn--grn-ioa.example mx.example]"},
 		{"a policy without a domain", session("x.example", "", mail.TLSPublished{Type: "tlsa"}), "tlsa x.example 1"},
 		{"an unknown type of policy", session("x.example", "", mail.TLSPublished{Type: "psychic", Domain: "y.example"}), "no-policy-found x.example 1"},
 		{"an unknown result", session("x.example", "solar-flare"), "no-policy-found x.example 0 validation-failure(solar-flare)=1"},
@@ -110,6 +111,9 @@ func TestSessionCounts(t *testing.T) {
 				}
 				for _, p := range doc.Policies {
 					line := fmt.Sprintf("%s %s %d", p.Policy.Type, p.Policy.Domain, p.Summary.Successes)
+					if hosts := p.Policy.MXHosts; hosts != nil && len(c.s.Policies) > 0 && c.s.Policies[0].Strings == nil {
+						line += fmt.Sprint(" hosts=", hosts)
+					}
 					for _, f := range p.Failures {
 						line += " " + f.Result
 						if f.Reason != "" && p.Policy.Type == policyNone {

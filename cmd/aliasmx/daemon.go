@@ -234,7 +234,9 @@ func (d *daemon) run(ctx context.Context) error {
 	ctx, d.end = context.WithCancel(ctx)
 	defer d.end()
 	queueDone := make(chan error, 1)
+	d.mu.Lock()
 	d.tlsrpt.follow(d, d.view)
+	d.mu.Unlock()
 	// The queue outlives the doors: what they accept last is still handed to it.
 	go func() { queueDone <- d.queue.Run(context.Background()) }()
 	d.mu.Lock()

@@ -235,3 +235,29 @@ func TestAway(t *testing.T) {
 		})
 	}
 }
+
+// What nobody knew before a restart is asked again after it; what is counted of domains
+// beyond the bound goes with its day.
+func TestAfterRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.dnsDown = true
+		r := w.run(w.options())
+		r.Session(session("x.example", ""))
+		r.set(func() { r.beyond[dayOf(time.Now())] = &totals{OK: 1} })
+		synctest.Wait()
+		r.end()
+		w.set(func() { w.dnsDown = false })
+		r = w.run(w.options())
+		synctest.Wait()
+		counts := r.Counts()
+		if len(counts) != 2 || counts[0].Successes != 1 || counts[1].Reports != "no" {
+			t.Errorf("after a restart: %+v", counts)
+		}
+		time.Sleep(day + time.Hour)
+		if counts := r.Counts(); len(counts) != 0 {
+			t.Errorf("after a day: %+v", counts)
+		}
+		r.end()
+	})
+}

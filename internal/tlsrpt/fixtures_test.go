@@ -285,6 +285,12 @@ func (w *world) run(o Options) *running {
 	return &running{r, func() { cancel(); <-done }}
 }
 
+func (r *running) set(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f()
+}
+
 // session is a session with a domain now.
 func session(domain, result string, policies ...mail.TLSPublished) mail.TLSSession {
 	return mail.TLSSession{

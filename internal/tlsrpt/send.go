@@ -56,7 +56,7 @@ func (r *Reporter) send(ctx context.Context, t *tally) {
 		r.settle(t, func() { r.drop(t) })
 	case !errors.Is(err, errTemporary) && !errors.Is(err, errUndelivered):
 		if !plainlyNone(err) {
-			r.log.Warn(fmt.Sprintf("TLSRPT: domain=%s: %v; it gets no report", t.domain, err))
+			r.warn("domain="+t.domain, err, "it gets no report")
 		}
 		r.settle(t, func() { r.drop(t) })
 	default:
@@ -65,7 +65,7 @@ func (r *Reporter) send(ctx context.Context, t *tally) {
 		if over {
 			text = "given up"
 		}
-		r.log.Warn(fmt.Sprintf("TLSRPT: report %s: %v; %s", l.doc.ID, err, text))
+		r.warn("report "+l.doc.ID, err, text)
 		r.settle(t, func() {
 			t.done = append(t.done, done...)
 			if t.due = r.o.Now().Add(pause(t.attempts)); over {

@@ -141,6 +141,11 @@ func TestEndDuringAttempt(t *testing.T) {
 		if n := len(w.arrived()); n != 1 {
 			t.Fatalf("%d letters before the end, want 1", n)
 		}
+		for _, tally := range r.tallies {
+			if tally.attempts != 0 || tally.busy {
+				t.Errorf("what was broken off counts as an attempt: %+v", tally)
+			}
+		}
 		w.set(func() { w.status = nil })
 		r = w.run(o)
 		time.Sleep(time.Minute)

@@ -20,7 +20,7 @@ const (
 
 	saveDelay = time.Minute // how long what was counted may be missing in the file
 
-	maxUntold = 10 // sessions of a domain that wait for the log
+	maxUntold = 3 // lines about a domain that wait for the log
 	askers    = 4
 	askTime   = 30 * time.Second
 )
@@ -39,14 +39,14 @@ func (r *Reporter) Session(s mail.TLSSession) {
 	} else {
 		t.count(&s, &r.room)
 		if t.wish == unknown && len(t.untold) < maxUntold {
-			t.untold = append(t.untold, s)
+			t.untold = append(t.untold, logLine(domain, &s))
 		}
 	}
 	tell := t != nil && t.wish == wanted
 	r.mark(now.Add(saveDelay))
 	r.mu.Unlock()
 	if tell {
-		r.tell(domain, &s)
+		r.log.Info(logLine(domain, &s))
 	}
 }
 
@@ -94,11 +94,7 @@ func (r *Reporter) countBeyond(day int64, s *mail.TLSSession) {
 		c = &totals{}
 		r.beyond[day] = c
 	}
-	if s.Result == "" {
-		c.OK++
-	} else {
-		c.Failed++
-	}
+	c.count(s)
 }
 
 // mark has the file written not later than at a time. The caller holds r.mu.
@@ -157,7 +153,7 @@ func (r *Reporter) record(ctx context.Context, domain string) (Record, error) {
 // decide takes note of whether a domain has a record; err is of ParseRecord.
 func (r *Reporter) decide(k key, err error) {
 	if err != nil && !plainlyNone(err) {
-		r.log.Warn(fmt.Sprintf("TLSRPT: domain=%s: %v; it gets no report", k.domain, err))
+		r.warn("domain="+k.domain, err, "it gets no report")
 	}
 	r.mu.Lock()
 	t := r.tallies[k]
@@ -173,16 +169,21 @@ func (r *Reporter) decide(k key, err error) {
 	}
 	r.mark(r.o.Now().Add(saveDelay))
 	r.mu.Unlock()
-	for i := range untold {
-		r.tell(k.domain, &untold[i])
+	for _, line := range untold {
+		r.log.Info(line)
 	}
+}
+
+// warn writes a line about an error that others may have had a word in.
+func (r *Reporter) warn(what string, err error, then string) {
+	r.log.Warn("TLSRPT: " + what + ": " + clean(err.Error(), 2*maxReason) + "; " + then)
 }
 
 // plainlyNone tells whether a domain has just no record, as most have.
 func plainlyNone(err error) bool { return err == ErrNoRecord }
 
-// tell writes the line that Postfix has about a session (TLSRPT_README).
-func (r *Reporter) tell(domain string, s *mail.TLSSession) {
+// logLine is what Postfix says about a session (TLSRPT_README).
+func logLine(domain string, s *mail.TLSSession) string {
 	where := fmt.Sprintf("domain=%s, receiving_mx=%s[%s]", domain, clean(s.Peer.Host, maxName), address(s.Remote))
 	result, reason := s.Result, s.Reason
 	for _, p := range s.Policies {
@@ -191,12 +192,11 @@ func (r *Reporter) tell(domain string, s *mail.TLSSession) {
 		}
 	}
 	if result == "" {
-		r.log.Info("TLSRPT: status=success, " + where)
-		return
+		return "TLSRPT: status=success, " + where
 	}
 	line := "TLSRPT: status=failure, " + where + ", failure_type=" + strings.ReplaceAll(clean(result, maxName), "-", "_")
 	if reason != "" {
 		line += ", failure_reason=" + clean(reason, maxReason)
 	}
-	r.log.Info(line)
+	return line
 }

@@ -74,6 +74,15 @@ type totals struct {
 	Failed uint64 `json:"failed"`
 }
 
+// count adds a session. It has failed when something about it is to be told.
+func (c *totals) count(s *mail.TLSSession) {
+	if s.Result != "" || slices.ContainsFunc(s.Policies, func(p mail.TLSPublished) bool { return p.Result != "" }) {
+		c.Failed++
+	} else {
+		c.OK++
+	}
+}
+
 // policy is one that was applied. Strings and Hosts have a LF between two.
 type policy struct {
 	Type, Domain, Strings, Hosts string
@@ -115,7 +124,7 @@ type tally struct {
 	done     []string // endpoints that have it
 	busy     bool     // somebody is at it
 
-	untold []mail.TLSSession // not in the log yet, since the wish is not known
+	untold []string // lines that are not in the log yet, since the wish is not known
 }
 
 // room is what all tallies together may still cost.
@@ -131,19 +140,11 @@ func (r *room) take(n int) bool {
 
 // count adds a session.
 func (t *tally) count(s *mail.TLSSession, r *room) {
-	failed := s.Result != ""
-	published := s.Policies[:min(len(s.Policies), perSession)]
-	for i := range published {
-		failed = failed || published[i].Result != ""
-	}
-	if failed {
-		t.sessions.Failed++
-	} else {
-		t.sessions.OK++
-	}
+	t.sessions.count(s)
 	if t.wish == unwanted {
 		return
 	}
+	published := s.Policies[:min(len(s.Policies), perSession)]
 	if len(published) == 0 {
 		published = []mail.TLSPublished{{Type: policyNone}}
 	}

@@ -262,3 +262,57 @@ func TestAtOnce(t *testing.T) {
 		t.Errorf("%d and %d sessions, want 800 each", good, failed)
 	}
 }
+
+// A session belongs to the day it was in, unless that is over, or another clock's.
+func TestWhichDay(t *testing.T) {
+	today := time.Date(2026, 1, 31, 0, 0, 30, 0, time.UTC)
+	for _, c := range []struct {
+		name  string
+		at    time.Time
+		begun bool // yesterday's report is on its way
+		want  string
+	}{
+		{"now", today, false, "2026-01-31"},
+		{"a moment before midnight", today.Add(-40 * time.Second), false, "2026-01-30"},
+		{"that was reported already", today.Add(-40 * time.Second), true, "2026-01-31"},
+		{"long ago", today.Add(-2 * day), false, "2026-01-31"},
+		{"tomorrow", today.Add(2 * day), false, "2026-01-31"},
+		{"no time", time.Time{}, false, "2026-01-31"},
+	} {
+		r := newWorld(t).at(today)
+		if c.begun {
+			r.put(&tally{key: key{dayOf(today) - 86400, "x.example"}, begun: today})
+		}
+		s := session("x.example", "")
+		s.At = c.at
+		r.Session(s)
+		var got string
+		for _, count := range r.Counts() {
+			got += count.Day
+		}
+		if got != c.want {
+			t.Errorf("%s: counted for %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+// Of a domain that has no record the sessions are counted, and nothing else is kept.
+func TestWithoutRecord(t *testing.T) {
+	r := newWorld(t).at(noon)
+	broken := sts("x.example")
+	broken.Result = "sts-policy-invalid"
+	r.Session(noonSession("x.example", "", broken))
+	r.decide(key{dayOf(noon), "x.example"}, ErrNoRecord)
+	r.Session(noonSession("x.example", "", broken))
+	r.Session(noonSession("x.example", "certificate-expired"))
+	r.Session(noonSession("x.example", ""))
+	if got, want := r.Counts(), []Count{{Day: "2026-01-31", Domain: "x.example", Reports: "no", Successes: 1, Failures: 3}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if _, err := r.ReportOn("x.example"); err != ErrNotWanted {
+		t.Errorf("the report: %v", err)
+	}
+	if r.room.left != maxRoom {
+		t.Errorf("it takes %d bytes", maxRoom-r.room.left)
+	}
+}

@@ -198,7 +198,11 @@ func TestPostOverTheNetwork(t *testing.T) {
 	seen := make(chan request, 1)
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		seen <- request{r.Method, r.RequestURI, r.Header.Get("Content-Type"), body}
+		select {
+		case seen <- request{r.Method, r.RequestURI, r.Header.Get("Content-Type"), body}:
+		default:
+			t.Error("a second request")
+		}
 		w.WriteHeader(http.StatusAccepted)
 	}))
 	defer server.Close()

@@ -46,12 +46,17 @@ var arrows = map[string][]string{
 	"internal/table/ldaptable":   {"internal/table", "internal/table/dbtable"},
 
 	"internal/dns":       {},
+	"internal/dane":      {"internal/mail", "internal/dns"},
 	"internal/shaping":   {"internal/mail"},
 	"internal/tlsrpt":    {"internal/mail", "internal/cachefile", "internal/header"},
+	"internal/tlspolicy": {"internal/mail"},
 	"internal/certs":     {},
+	"internal/stshost":   {"internal/mail", "internal/mtasts"},
 	"internal/postconf":  {},
 	"internal/sock":      {},
 	"internal/inspect":   {"internal/mail", "internal/dns"},
+	"internal/dnscheck":  {"internal/dns", "internal/mtasts", "internal/tlsrpt"},
+	"internal/mtasts":    {"internal/mail", "internal/dns", "internal/cachefile"},
 	"internal/screen":    {"internal/mail", "internal/inspect", "internal/cachefile"},
 	"internal/verify":    {"internal/mail", "internal/cachefile"},
 	"internal/cachefile": {},
@@ -76,6 +81,10 @@ var testOnly = map[string][]string{
 	"queue/sim":         {"queue/memstore", "queue/pebblestore"},
 	"delivery":          {"integration/smuggle"},
 	"internal/wire":     {"integration/smuggle"},
+	"internal/mtasts":   {"integration/smuggle"},
+	"internal/dane":     {"integration/peers"},
+
+	"internal/tlspolicy": {"integration/peers"},
 }
 
 type goPackage struct {

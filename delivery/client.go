@@ -18,6 +18,7 @@ type Client struct {
 	refused refusedLogins
 	noBdat  distrust
 	hosts   hostTable
+	parked  parkedTable
 
 	ctx  context.Context // ends with Close
 	stop context.CancelCauseFunc
@@ -31,6 +32,7 @@ type Client struct {
 func New(o Options) *Client {
 	c := &Client{}
 	c.ctx, c.stop = context.WithCancelCause(context.Background())
+	c.hosts.evict = c.parked.evict
 	c.set.Store(newSettings(o))
 	return c
 }
@@ -55,6 +57,7 @@ func (c *Client) Close() {
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
+	c.parked.close()
 	c.stop(errStopping)
 	c.working.Wait()
 }

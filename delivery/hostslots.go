@@ -32,6 +32,8 @@ const (
 // hostTable is what is known of hosts. It is safe for concurrent use.
 type hostTable struct {
 	wanting atomic.Int64 // how many wait for a slot of any host
+	// evict, when not nil, makes a connection that has nothing to do give up its slot.
+	evict func(netip.AddrPort) bool
 
 	mu     sync.Mutex // guards what follows
 	byAddr map[netip.AddrPort]*hostState
@@ -43,6 +45,9 @@ type hostState struct {
 	conns   int // slots taken
 	waiting []*slotWaiter
 	penalty
+	// streak is how many deliveries there were without a pause, up to lastDone.
+	streak   int
+	lastDone time.Time
 }
 
 // slotWaiter waits for a slot of any of several hosts.
@@ -81,6 +86,10 @@ func (t *hostTable) take(ctx context.Context, hosts []host, limits []int) (i int
 
 	t.wanting.Add(1)
 	defer t.wanting.Add(-1)
+	if t.evict != nil {
+		for i := 0; i < len(hosts) && !t.evict(hosts[i].key()); i++ {
+		}
+	}
 	patience := time.NewTimer(slotWait)
 	defer patience.Stop()
 	var key netip.AddrPort
@@ -169,7 +178,35 @@ func (t *hostTable) state(key netip.AddrPort) *hostState {
 	return s
 }
 
-func (s *hostState) idle() bool { return s.conns == 0 && len(s.waiting) == 0 && s.until.IsZero() }
+func (s *hostState) idle() bool {
+	return s.conns == 0 && len(s.waiting) == 0 && s.until.IsZero() && s.streak == 0
+}
+
+const (
+	// livelyStreak is after how many deliveries to a host, none of them streakPause after the
+	// one before, a connection to it is worth keeping (postconf(5):
+	// smtp_connection_cache_on_demand): a few letters are no reason to hold a connection of
+	// somebody else's server.
+	livelyStreak = 10
+	streakPause  = time.Second
+)
+
+// lively counts n deliveries to a host, and tells whether it has had many of late.
+func (t *hostTable) lively(h *host, n int, now time.Time) bool {
+	if h.path != "" {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.forget(now)
+	s := t.state(h.key())
+	if now.Sub(s.lastDone) >= streakPause {
+		s.streak = 0
+	}
+	s.streak += n
+	s.lastDone = now
+	return s.streak > livelyStreak
+}
 
 // slot finds a host for the connection to hosts[i] that has room for one: that host, or an
 // equal, which then takes its place. The failure is ours and not the host's.

@@ -108,8 +108,10 @@ func TestHostConnectionLimit(t *testing.T) {
 				if waited := time.Since(began) > time.Second; waited != c.waits {
 					t.Errorf("it took %s", time.Since(began))
 				}
-				if len(s.hosts.byAddr) != 0 {
-					t.Errorf("remembered: %v", s.hosts.byAddr)
+				for key, h := range s.hosts.byAddr {
+					if h.conns != 0 || len(h.waiting) != 0 {
+						t.Errorf("%v: %d slots taken, %d wait", key, h.conns, len(h.waiting))
+					}
 				}
 			})
 		})

@@ -30,6 +30,8 @@ type job struct {
 	complete   bool     // some host has seen a transaction through
 	unwell     bool     // the last failure was the destination's
 	turnedAway bool     // the last host said 421
+	tls        string   // of the last host that there was no connection to: how it was to be secured
+	optional   *bool    // the message asks for no policy (TLS-Required: no); nil: not looked
 }
 
 // begin makes an attempt the worker's job. The results are the queue's afterwards, all
@@ -54,6 +56,9 @@ type failure struct {
 	site bool
 	// elsewhere: permanent here, but another host may be able to.
 	elsewhere bool
+	// tls is what is wrong with the host's TLS, in words of RFC 8460; requireTLS what
+	// REQUIRETLS misses, in those of smtp_log_tls_feature_status.
+	tls, requireTLS string
 }
 
 func (f *failure) permanent() bool { return f.status.Enhanced[0] == 5 }
@@ -155,6 +160,9 @@ func (j *job) result(pos int, s *session) mail.Result {
 	now := j.set.Now()
 	if s != nil {
 		r.Relay, r.ConnUse = s.relay, s.uses
+	}
+	if j.set.LogTLSStatus {
+		r.TLS = j.tlsStatus(s)
 	}
 	if j.setup.IsZero() { // all the time went into finding a connection
 		r.Connected = now.Sub(j.began)

@@ -88,6 +88,11 @@ type Options struct {
 	TLSServerName string
 	// TLSLogLevel is smtp_tls_loglevel: from 1 on, connections with TLS are logged.
 	TLSLogLevel int
+	// LogTLSStatus is smtp_log_tls_feature_status: results tell how their connection was
+	// secured.
+	LogTLSStatus bool
+	// TLSRequired is tls_required_enable: a field "TLS-Required: no" is obeyed (RFC 8689).
+	TLSRequired bool
 	// MinimalBackoff is minimal_backoff_time: where TLS is not required but fails, mail
 	// that waited this long before is sent in plain text; younger mail is deferred. With
 	// 0 plain text is tried at once.
@@ -126,6 +131,11 @@ type Options struct {
 	// 0 is 2 s, and less than 0 uses each connection once.
 	ReuseCount           int
 	ReuseTime, CacheTime time.Duration
+	// NoCacheOnDemand is smtp_connection_cache_on_demand = no. CacheFor, when not nil, tells
+	// the next hops whose connections wait however little mail there is
+	// (smtp_connection_cache_destinations).
+	NoCacheOnDemand bool
+	CacheFor        func(domain string) bool
 
 	// DiscardEHLO is smtp_discard_ehlo_keywords, in upper case. DiscardEHLOFor, when not
 	// nil, has them for a server's address (smtp_discard_ehlo_keyword_address_maps).
@@ -241,6 +251,9 @@ func newSettings(o Options) *settings {
 // tlsSessions is how many TLS sessions are remembered, to be resumed: by the same settings
 // alone, as a session may have been made with a certificate of theirs.
 const tlsSessions = 512
+
+// keepsFor tells whether connections for a next hop wait in any case.
+func (s *settings) keepsFor(domain string) bool { return s.CacheFor != nil && s.CacheFor(domain) }
 
 // agent is the daemon's name in the log.
 func (s *settings) agent(p protocol) string { return cmp.Or(s.LogName, p.String()) }

@@ -62,7 +62,7 @@ func (t *hostTable) worked(h *host) {
 	}
 }
 
-// forget drops the penalties that are over, once there are many hosts, and all of them
+// forget drops the penalties and streaks that are over, once there are many hosts, and all of them
 // when there are too many. The caller holds mu.
 func (t *hostTable) forget(now time.Time) {
 	if len(t.byAddr) < max(t.sweep, hostsFew) {
@@ -75,6 +75,9 @@ func (t *hostTable) forget(now time.Time) {
 		for key, s := range t.byAddr {
 			if all || s.over(now) {
 				s.penalty = penalty{}
+			}
+			if all || now.Sub(s.lastDone) >= streakPause {
+				s.streak = 0
 			}
 			if s.idle() {
 				delete(t.byAddr, key)

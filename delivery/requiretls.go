@@ -44,7 +44,7 @@ func (w *worker) enforce(choice *mail.TLSChoice, r *round, h *host) *failure {
 		choice.Testing = false
 		return nil
 	}
-	return unsafe(mail.Code(5, 7, 10), "but my configured TLS security level '"+string(choice.Level)+
+	return unsafe(mail.Code(5, 7, 10), "nocertmatch", "but my configured TLS security level '"+string(choice.Level)+
 		"' disables certificate matching. The last attempted server was "+h.name)
 }
 
@@ -74,9 +74,9 @@ func (s *session) needsTLS(a *mail.Attempt) *failure {
 	case !requiresTLS(a) || s.host.path != "":
 		return nil
 	case !s.overTLS || !s.verified:
-		return unsafe(mail.Code(5, 7, 10), "but no trusted server certificate was found. The last attempted server was "+s.place)
+		return unsafe(mail.Code(5, 7, 10), "nocertmatch", "but no trusted server certificate was found. The last attempted server was "+s.place)
 	case !s.offers(extRequireTLS):
-		return unsafe(mail.Code(5, 7, 30), "but no server was found that supports REQUIRETLS. The last attempted server was "+s.place)
+		return unsafe(mail.Code(5, 7, 30), "none", "but no server was found that supports REQUIRETLS. The last attempted server was "+s.place)
 	}
 	return nil
 }
@@ -86,7 +86,7 @@ func (s *session) noTLS(a *mail.Attempt, otherwise *failure) *failure {
 	if !requiresTLS(a) {
 		return otherwise
 	}
-	return unsafe(mail.Code(5, 7, 30), "but TLS service was not offered by host "+s.place)
+	return unsafe(mail.Code(5, 7, 30), "nostarttls", "but TLS service was not offered by host "+s.place)
 }
 
 // tlsRefused is the same for a server that offered TLS before it was asked for it.
@@ -94,7 +94,7 @@ func (s *session) tlsRefused(a *mail.Attempt, otherwise *failure) *failure {
 	if !requiresTLS(a) {
 		return otherwise
 	}
-	return unsafe(mail.Code(5, 7, 10), "but host "+s.place+" refused to start TLS: "+s.reply.Text())
+	return unsafe(mail.Code(5, 7, 10), "nostarttls", "but host "+s.place+" refused to start TLS: "+s.reply.Text())
 }
 
 // untrusted is the same for a server that has not shown the certificate that was asked for.
@@ -106,11 +106,11 @@ func (s *session) untrusted(a *mail.Attempt, verdict mail.TLSVerdict, otherwise 
 	if verdict.Trusted {
 		kind = "matching"
 	}
-	return unsafe(mail.Code(5, 7, 10), "but no "+kind+" server certificate was found. The last attempted server was "+s.place)
+	return unsafe(mail.Code(5, 7, 10), "nocertmatch", "but no "+kind+" server certificate was found. The last attempted server was "+s.place)
 }
 
-func unsafe(code mail.Enhanced, but string) *failure {
+func unsafe(code mail.Enhanced, misses, but string) *failure {
 	f := local(code, "Sender requested REQUIRETLS, "+but)
-	f.elsewhere = true
+	f.elsewhere, f.requireTLS = true, misses
 	return f
 }

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"aliasmx/internal/mail"
@@ -21,6 +22,8 @@ type round struct {
 	open    *session // to the first host, when it is there already
 	hop     nextHop
 	full    bool // there was no slot at a host: this is ours to bear, and no host's turn
+	wasOpen bool // open was used
+	anew    bool // a connection that waited was stale: no more of these
 }
 
 // run tells whether the connection that was there already turned out to be stale; then
@@ -68,7 +71,13 @@ func (r *round) run(ctx context.Context) (stale bool) {
 			s.end()
 		}
 		if s != nil && s.stale {
-			return true
+			if r.wasOpen {
+				return true
+			}
+			r.anew, again = true, true
+			tried--
+			talks--
+			continue
 		}
 		if done {
 			return false
@@ -84,12 +93,20 @@ func (r *round) run(ctx context.Context) (stale bool) {
 // told why. It is nil when there was none at all.
 func (r *round) session(ctx context.Context, i int, plain, again, final bool) (s *session, ready bool) {
 	if s, r.open = r.open, nil; s != nil {
+		r.wasOpen = true
 		return s, true
 	}
+	r.wasOpen = false
 	w := r.w
 	if ctx.Err() != nil {
 		r.j.note(stopping())
 		return nil, false
+	}
+	if !plain && !again && !r.anew {
+		if s := r.parked(ctx, i); s != nil {
+			w.free = func() { s.conn.Close(); s.free() }
+			return s, true
+		}
 	}
 	free, full := r.slot(ctx, i, again)
 	if full != nil {
@@ -104,30 +121,18 @@ func (r *round) session(ctx context.Context, i int, plain, again, final bool) (s
 		}
 	}()
 	h := r.hosts[i]
-	choice, err := w.tlsFor(ctx, mail.TLSPeer{
-		NextHop: r.hop.name(), Domain: r.domain, Host: h.name, Port: h.port, ByMX: !r.direct && w.set.DNSEnabled, LMTP: w.proto == protoLMTP,
-	})
-	if err != nil {
-		w.log.Warn("TLS policy lookup for " + r.domain + "/" + h.name + ": " + err.Error())
-		f := ofError(err, err.Error())
-		if f.status.Enhanced == mail.Code(4, 3, 0) {
-			f.status.Enhanced = mail.Code(4, 7, 5)
-		}
-		f.site = true
+	choice, f := r.choose(ctx, &h)
+	if f != nil {
+		w.reportNone(r.peer(&h), choice, &h, f)
 		r.j.note(f)
 		return nil, false
 	}
 	if plain {
-		choice = mail.TLSChoice{Level: mail.TLSNone}
+		*choice = mail.TLSChoice{Level: mail.TLSNone, Asked: mail.TLSMay}
 	}
-	if w.set.WrapperMode && !choice.Level.Must() {
-		w.log.Warn(fmt.Sprintf("%[1]s_tls_wrappermode requires \"%[1]s_tls_security_level = encrypt\" (or stronger)", w.proto))
-		r.j.note(siteFailure(mail.Code(4, 3, 0), "server unavailable or unable to receive mail"))
-		return nil, false
-	}
-	if f := w.enforce(&choice, r, &h); f != nil {
-		r.j.note(f)
-		return nil, false
+	r.j.tls = tlsName(choice)
+	if choice.Level != mail.TLSNone {
+		r.j.tls += "?"
 	}
 	nc, err := w.set.connect(ctx, &h)
 	if err != nil {
@@ -142,8 +147,46 @@ func (r *round) session(ctx context.Context, i int, plain, again, final bool) (s
 	w.free = func() { nc.Close(); free() }
 	w.c.hosts.worked(&h)
 	s = newSession(ctx, w, h, r.hop, nc, free)
-	s.mayLoop, s.final = r.mayLoop, final
-	return s, s.hello(ctx, r.j, &choice)
+	s.mayLoop, s.final, s.peer = r.mayLoop, final, r.peer(&h)
+	return s, s.hello(ctx, r.j, choice)
+}
+
+// peer is a host as whoever decides on its TLS sees it.
+func (r *round) peer(h *host) mail.TLSPeer {
+	return mail.TLSPeer{
+		NextHop: r.hop.name(), Domain: r.domain, Host: h.name, Port: h.port,
+		ByMX: !r.direct && r.w.set.DNSEnabled, LMTP: r.w.proto == protoLMTP,
+	}
+}
+
+// choose says how a connection to a host is to be secured for this message; a failure,
+// that there must be none. The choice is never nil.
+func (r *round) choose(ctx context.Context, h *host) (*mail.TLSChoice, *failure) {
+	w := r.w
+	choice, err := w.tlsFor(ctx, r.peer(h))
+	if (err != nil || choice.Level.Must()) && r.j.asksForNoPolicy() {
+		if choice.Level != mail.TLSNone {
+			choice = mail.TLSChoice{Level: mail.TLSMay}
+		}
+		err = nil
+	}
+	if err != nil {
+		w.log.Warn("TLS policy lookup for " + r.hop.name() + "/" + h.name + ": " + err.Error())
+		f := ofError(err, err.Error())
+		if f.status.Enhanced == mail.Code(4, 3, 0) {
+			f.status.Enhanced = mail.Code(4, 7, 5)
+		}
+		f.site = true
+		if e, ok := errors.AsType[*mail.TLSError](err); ok {
+			f.tls = e.Result
+		}
+		return &choice, f
+	}
+	if w.set.WrapperMode && !choice.Level.Must() {
+		w.log.Warn(fmt.Sprintf("%[1]s_tls_wrappermode requires \"%[1]s_tls_security_level = encrypt\" (or stronger)", w.proto))
+		return &choice, siteFailure(mail.Code(4, 3, 0), "server unavailable or unable to receive mail")
+	}
+	return &choice, w.enforce(&choice, r, h)
 }
 
 // keep leaves the connection open for the next message, which may find it refused here

@@ -70,6 +70,7 @@ type session struct {
 	proto  protocol
 	host   host
 	domain string // the next hop's
+	peer   mail.TLSPeer
 	place  string // name[address]
 	relay  string // name[address]:port
 	// mayLoop: the host may be ourselves under another address.
@@ -89,11 +90,14 @@ type session struct {
 	extensions extension
 	sizeLimit  int64 // the server's, 0: not told
 	limits     limits
-	level      mail.TLSLevel
+	choice     mail.TLSChoice
+	tls        tlsState
 	overTLS    bool
-	verified   bool // by the configuration of the handshake
+	verified   bool // the certificate is the one that was asked for
+	banner     string
 	born       time.Time
 	uses       int  // transactions begun
+	counted    int  // of them, those that the host's streak has
 	waited     bool // the connection waited for this message: the server may have given it up
 
 	final     bool // no other host is left for what fails here
@@ -134,11 +138,16 @@ func (s *session) mayServe() bool {
 
 // end says QUIT, if that can still be said, and closes. The answer is of no interest, but
 // there are servers that want it taken (smtp_skip_quit_response).
-func (s *session) end() {
+func (s *session) end() { s.quit(s.set.AwaitQuit) }
+
+// leave is end without any wait.
+func (s *session) leave() { s.quit(false) }
+
+func (s *session) quit(await bool) {
 	if !s.dead && s.conn.Err() == nil {
 		s.conn.SetTimeout(s.set.Timeouts.Quit)
 		s.conn.WriteString("QUIT\r\n")
-		if s.conn.Flush() == nil && s.set.AwaitQuit {
+		if s.conn.Flush() == nil && await {
 			s.conn.ReadReply(&s.reply)
 		}
 	}
@@ -199,7 +208,7 @@ func (s *session) garbled() {
 // hello begins the session: greeting, EHLO, TLS as level says, AUTH. When it fails it has
 // told the job.
 func (s *session) hello(ctx context.Context, j *job, choice *mail.TLSChoice) bool {
-	s.level = choice.Level
+	s.choice = *choice
 	s.auth.identity, s.auth.err = s.set.SASL.identify(ctx, &s.host, s.hop.name(), j.a.Env.Sender, s.proto)
 	if s.set.WrapperMode && choice.Level != mail.TLSNone {
 		if !s.handshake(j, choice) {
@@ -209,6 +218,9 @@ func (s *session) hello(ctx context.Context, j *job, choice *mail.TLSChoice) boo
 	if err := s.read(s.set.Timeouts.Helo); err != nil {
 		s.lost(j, err, "receiving the initial server greeting")
 		return false
+	}
+	if s.set.TLSReporter != nil {
+		s.banner, _, _ = strings.Cut(s.reply.Lines()[0], " ")
 	}
 	if s.reply.Class() != 2 {
 		f := s.refusal()
@@ -332,7 +344,7 @@ func (s *session) lost(j *job, err error, doing string) {
 	case err == wire.ErrReplyTooLong:
 		reason = "Protocol error: endless reply from " + s.place + " while " + doing
 	}
-	if s.overTLS && s.level == mail.TLSMay && s.mayGoPlain(j) && doing != doingEndOfData {
+	if s.overTLS && s.choice.Level == mail.TLSMay && s.mayGoPlain(j) && doing != doingEndOfData {
 		s.plainNext, s.final = true, false
 	}
 	j.fail(siteFailure(mail.Code(4, 4, 2), reason), s)

@@ -1,10 +1,12 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"strings"
 
 	"aliasmx/internal/mail"
 	"aliasmx/internal/wire"
@@ -37,9 +39,15 @@ func (s *session) secure(ctx context.Context, j *job, choice *mail.TLSChoice) bo
 		s.log.Info("Host offered STARTTLS: [" + s.host.name + "]")
 	}
 	if choice.Level == mail.TLSNone || !must && !s.offers(extStartTLS) {
+		if choice.Level != mail.TLSNone {
+			s.reportTLS(resultNoSTARTTLS, "")
+		}
+		s.tls = tlsPlain
 		return true
 	}
 	if !s.offers(extStartTLS) {
+		s.tls = tlsViolated
+		s.reportTLS(resultNoSTARTTLS, "")
 		j.fail(s.noTLS(j.a, siteFailure(mail.Code(4, 7, 4), "TLS is required, but was not offered by host "+s.place)), s)
 		return false
 	}
@@ -50,9 +58,12 @@ func (s *session) secure(ctx context.Context, j *job, choice *mail.TLSChoice) bo
 	}
 	if s.reply.Class() != 2 {
 		s.extensions &^= extStartTLS
+		s.reportTLS(resultNoSTARTTLS, "STARTTLS: "+s.reply.Text())
 		if !must && !s.mayGiveAway() {
+			s.tls = tlsPlain
 			return true
 		}
+		s.tls = tlsViolated
 		f := remote(s.host.name, &s.reply, "TLS is required, but host "+s.place+" refused to start TLS: "+s.reply.Text())
 		f.site = true
 		j.fail(s.tlsRefused(j.a, f), s)
@@ -67,6 +78,7 @@ func (s *session) handshake(j *job, choice *mail.TLSChoice) bool {
 	if err := s.conn.StartTLSClient(s.tlsConfig(choice), s.set.Timeouts.StartTLS); err != nil {
 		s.dead = true
 		s.log.Info(fmt.Sprintf("SSL_connect error to %s: %v", s.relay, err))
+		s.reportTLS(resultFailed, err.Error())
 		if choice.Level == mail.TLSMay && s.mayGoPlain(j) {
 			s.plainNext, s.final = true, false
 		}
@@ -80,44 +92,52 @@ func (s *session) handshake(j *job, choice *mail.TLSChoice) bool {
 		verdict = choice.Verify(&state)
 		s.verified = verdict.Matched
 	}
+	if choice.Verify != nil && !choice.Testing && !verdict.Matched && verdict.Reason != "" {
+		s.log.Info(strings.TrimLeft(verdict.Whose+" certificate verification failed for ", " ") + s.relay + ": " + verdict.Reason)
+	}
 	if s.set.TLSLogLevel > 0 {
-		s.log.Info(mail.EventTLS, mail.KeyTLSLevel, s.trust(&state, verdict),
+		s.log.Info(mail.EventTLS, mail.KeyTLSLevel, s.trust(&state, choice, verdict),
 			mail.KeyRelay, s.relay, mail.KeyTLS, wire.DescribeTLS(&state, leafOf(&state)))
 	}
+	s.tls = tlsSecured
+	switch {
+	case choice.Verify != nil && !verdict.Matched:
+		s.reportTLS(cmp.Or(verdict.Result, resultFailed), verdict.Reason)
+	default:
+		s.reportTLS(choice.Result, choice.Reason)
+	}
 	if choice.Verify != nil && !choice.Testing && !verdict.Matched {
-		text := "Server certificate not trusted"
-		if verdict.Trusted {
-			text = "Server certificate not verified"
-		}
-		if verdict.Reason != "" {
-			s.log.Info("certificate verification failed for " + s.relay + ": " + verdict.Reason)
-		}
-		j.fail(s.untrusted(j.a, verdict, siteFailure(mail.Code(4, 7, 5), text)), s)
+		s.tls = tlsViolated
+		j.fail(s.untrusted(j.a, verdict, siteFailure(mail.Code(4, 7, 5), "Server certificate not verified")), s)
 		return false
 	}
 	return true
 }
 
 // serverName is the name that SNI tells (postconf(5): smtp_tls_servername).
-func (s *session) serverName() string {
-	switch n := s.set.TLSServerName; n {
+func (s *settings) serverName(h *host, domain string) string {
+	switch n := s.TLSServerName; n {
 	case "hostname":
-		return s.host.name
+		return h.name
 	case "nexthop":
-		return s.domain
+		return domain
 	default:
 		return n
 	}
 }
 
 // trust is what is known of the peer, in Postfix's words (TLS_README): nothing; a
-// certificate; one that a trusted authority signed; one that was required and verified.
-func (s *session) trust(state *tls.ConnectionState, verdict mail.TLSVerdict) string {
+// certificate; one that a trusted authority signed; one that was required and verified. One
+// that was required and is another is Untrusted, whoever signed it; and whom a forged MX
+// record may have named is no more than Trusted.
+func (s *session) trust(state *tls.ConnectionState, choice *mail.TLSChoice, verdict mail.TLSVerdict) string {
 	switch {
 	case len(state.PeerCertificates) == 0:
 		return "Anonymous"
-	case verdict.Matched:
+	case verdict.Matched && choice.Level != mail.TLSHalfDANE:
 		return "Verified"
+	case choice.Verify != nil && !choice.Testing && !verdict.Matched:
+		return "Untrusted"
 	case verdict.Trusted || s.set.RootCAs != nil && verifyChain(state, s.set.RootCAs, "") == nil:
 		return "Trusted"
 	}

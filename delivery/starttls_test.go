@@ -206,7 +206,7 @@ func TestTLSPolicy(t *testing.T) {
 		log  string
 	}{
 		{"verified", policy{choice: wants(pool, "mx.dest.example")}, "sent 2.0.0", "tls_level=Verified"},
-		{"not verified", policy{choice: wants(pool, "other.example")}, "deferred 4.7.5 mx.dest.example[192.0.2.1]:25 (Server certificate not verified)", "tls_level=Trusted"},
+		{"not verified", policy{choice: wants(pool, "other.example")}, "deferred 4.7.5 mx.dest.example[192.0.2.1]:25 (Server certificate not verified)", "tls_level=Untrusted"},
 		{"none", policy{choice: mail.TLSChoice{Level: mail.TLSNone}}, "sent 2.0.0", ""},
 		{"no answer", policy{err: errors.New("policy server is away")}, "deferred 4.7.5 none (policy server is away)", "TLS policy lookup for dest.example/mx.dest.example: policy server is away"},
 		{"refused by policy", policy{err: &mail.Status{Enhanced: mail.Code(5, 7, 5), Text: "host is not in the policy"}}, "bounced 5.7.5 none (host is not in the policy)", ""},
@@ -234,12 +234,12 @@ func TestTLSPolicy(t *testing.T) {
 
 func TestServerName(t *testing.T) {
 	for param, want := range map[string]string{"": "", "hostname": "mx.example", "nexthop": "dest.example", "other.example": "other.example"} {
-		s := &session{set: newSettings(Options{TLSServerName: param}), host: host{name: "mx.example"}, domain: "dest.example"}
-		if got := s.serverName(); got != want {
+		s, h := newSettings(Options{TLSServerName: param}), &host{name: "mx.example"}
+		if got := s.serverName(h, "dest.example"); got != want {
 			t.Errorf("smtp_tls_servername = %q: got %q, want %q", param, got, want)
 		}
 	}
-	if got := (&session{}).trust(&tls.ConnectionState{}, mail.TLSVerdict{Matched: true}); got != "Anonymous" {
+	if got := (&session{}).trust(&tls.ConnectionState{}, &mail.TLSChoice{}, mail.TLSVerdict{Matched: true}); got != "Anonymous" {
 		t.Errorf("without a certificate: %s", got)
 	}
 }

@@ -29,7 +29,7 @@ func (s *session) tlsConfig(choice *mail.TLSChoice) *tls.Config {
 		ClientSessionCache:   s.resume,
 	}
 	if cfg.ServerName == "" {
-		cfg.ServerName = s.serverName()
+		cfg.ServerName = set.serverName(&s.host, s.domain)
 	}
 	return cfg
 }

@@ -39,8 +39,12 @@ func (w *worker) work(ctx context.Context, src mail.Source) {
 	defer w.hangUp()
 	w.leaving = ctx
 	for idle := time.Duration(0); ; {
+		began := w.set.Now()
 		a, ok := src.Next(ctx, idle)
 		if !ok {
+			if ctx.Err() == nil && w.c.ctx.Err() == nil {
+				w.rest(w.set.Now().Sub(began))
+			}
 			return
 		}
 		if now := w.c.settings(w.dest); now != w.set {
@@ -55,7 +59,7 @@ func (w *worker) work(ctx context.Context, src mail.Source) {
 		idle = 0
 		if w.sess != nil {
 			idle = max(min(w.set.CacheTime, w.set.ReuseTime), 0)
-			if w.c.hosts.wanted(&w.sess.host) {
+			if w.c.hosts.wanted(&w.sess.host) || w.set.NoCacheOnDemand {
 				idle = 0 // others are to have its slot
 			}
 		}
@@ -119,7 +123,7 @@ func (w *worker) deliver(ctx context.Context, j *job) {
 	// A server that speaks unasked is about to leave; and a reply that waits for no
 	// command would be taken for the one to the next. Nor does a connection take what it is
 	// not logged in for.
-	if w.sess != nil && (!w.sess.mayServe() || !w.sess.maySend(j.a) || w.sess.conn.Pending() || !w.sess.suits(ctx, j)) {
+	if w.sess != nil && (!w.sess.mayServe() || !w.sess.maySend(j.a) || w.sess.conn.Moved() || !w.sess.suits(ctx, j)) {
 		w.hangUp()
 	}
 	if s := w.sess; s != nil {

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"aliasmx/integration/peers"
 )
 
 // The whole way of a message as a benchmark: many SMTP sessions send letters of
@@ -31,17 +34,15 @@ func BenchmarkWholeWay(b *testing.B) {
 		keep bool
 	}{{"kept", true}, {"one-message-per-connection", false}} {
 		b.Run(mode.name+"/aliasmx", func(b *testing.B) {
-			sink := newSink(b)
-			sink.CountOnly()
-			cf := base(sink)
+			sink := countSink(b, nil)
+			cf := base(&peers.Sink{Addr: sink.Addr})
 			cf["smtpd_client_connection_count_limit"] = "0"
 			r := newRelay(b, cf, nil)
 			r.start()
 			run(b, r.smtp, sink.Count, mode.keep, func() time.Duration { return cpuTime(b, r.cmd.Process.Pid) })
 		})
 		b.Run(mode.name+"/postfix", func(b *testing.B) {
-			sink := newSink(b)
-			sink.CountOnly()
+			sink := countSink(b, nil)
 			_, port, _ := net.SplitHostPort(sink.Addr)
 			table := filepath.Join(b.TempDir(), "virtual")
 			os.Chmod(filepath.Dir(table), 0o755)
@@ -57,6 +58,16 @@ func BenchmarkWholeWay(b *testing.B) {
 	}
 }
 
+// countSink is a next hop that only counts.
+func countSink(b *testing.B, offers *tls.Config) *peers.CountSink {
+	sink, err := peers.NewCountSink("127.0.0.1:0", offers)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(sink.Stop)
+	return sink
+}
+
 // run sends b.N letters and waits for them at the far end.
 func run(b *testing.B, addr string, arrived func() int, keep bool, cpu func() time.Duration) {
 	letter := "From: sender@client.example\r\nSubject: benchmark\r\n\r\n" + strings.Repeat(strings.Repeat("x", 62)+"\r\n", benchSize/64) + ".\r\n"
@@ -68,7 +79,7 @@ func run(b *testing.B, addr string, arrived func() int, keep bool, cpu func() ti
 	for range benchSessions {
 		wg.Go(func() {
 			for next.Load() < int64(b.N) {
-				if err := benchSession(addr, letter, &next, int64(b.N), keep); err != nil {
+				if err := leanSession(addr, letter, &next, int64(b.N), keep); err != nil {
 					b.Error(err)
 					return
 				}

@@ -36,7 +36,7 @@ func (q *Queue) logDelivery(a *attempt, r *mail.Result, soft bool, now time.Time
 		return
 	}
 	to := &a.Env.Rcpts[r.Rcpt]
-	attrs := make([]slog.Attr, 0, 9)
+	attrs := make([]slog.Attr, 0, 10)
 	attrs = append(attrs, slog.String(mail.KeyTo, to.Final.String()))
 	if to.OrigTo() != "" {
 		attrs = append(attrs, slog.String(mail.KeyOrigTo, to.Orig.String()))
@@ -44,6 +44,9 @@ func (q *Queue) logDelivery(a *attempt, r *mail.Result, soft bool, now time.Time
 	attrs = append(attrs, slog.String(mail.KeyRelay, r.Relay))
 	if r.ConnUse > 1 {
 		attrs = append(attrs, slog.Int(mail.KeyConnUse, r.ConnUse))
+	}
+	if r.TLS != "" {
+		attrs = append(attrs, slog.String(mail.KeyTLS, r.TLS))
 	}
 	status := statusOf(r.State)
 	if soft {

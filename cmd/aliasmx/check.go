@@ -14,15 +14,21 @@ import (
 // checkCommand proves a configuration: it does what start does up to the first port
 // and the first byte on disk. Then it goes through the alias tables.
 func checkCommand(args []string, env environ) int {
-	if i := firstArgument(args, "-c", "--config", "--resolver", "--now"); i >= 0 && args[i] == "site" {
-		return checkSiteCommand(slices.Concat(args[:i], args[i+1:]), env)
+	if i := firstArgument(args, "-c", "--config", "--resolver", "--now", "--ip", "--selector", "--next-key"); i >= 0 {
+		rest := slices.Concat(args[:i], args[i+1:])
+		switch args[i] {
+		case "site":
+			return checkSiteCommand(rest, env)
+		case "dns":
+			return checkDNSCommand(rest, env)
+		}
 	}
 	var flags struct {
 		Config  string `short:"c" placeholder:"DIR" help:"Configuration directory."`
 		JSON    bool   `help:"Findings as JSON, one object a line."`
 		Verbose bool   `short:"v" help:"Also say what was found in order."`
 	}
-	if done, status := parseFlags("check", "Prove configuration and tables. Exit status 78 when the daemon would not start. 'check site DESTINATION' shows the limits for a destination.", &flags, args, env); done {
+	if done, status := parseFlags("check", "Prove configuration and tables. Exit status 78 when the daemon would not start. 'check site DESTINATION' shows the limits for a destination, 'check dns' what the DNS says of our domains.", &flags, args, env); done {
 		return status
 	}
 	cfg, err := loadConfig(configDir(flags.Config, env), env)
@@ -50,7 +56,7 @@ func checkCommand(args []string, env environ) int {
 	if err := checkFiles(cfg); err != nil {
 		return fail(env, "aliasmx", exitConfig, err)
 	}
-	for _, w := range append(operatorWarnings(cfg), v.loginWarnings()...) {
+	for _, w := range slices.Concat(operatorWarnings(cfg), v.loginWarnings(), v.stsWarnings()) {
 		warn(w)
 	}
 	if flags.JSON {
@@ -62,6 +68,9 @@ func checkCommand(args []string, env environ) int {
 	checkTables(v, warn, func(text string) { fmt.Fprintln(env.stdout, text) })
 	for _, l := range v.listeners {
 		fmt.Fprintf(env.stdout, "listens on %s (%s)\n", strings.Join(l.addrs, ", "), l.where)
+	}
+	if v.sts != nil {
+		fmt.Fprintf(env.stdout, "serves MTA-STS policies on %s (mta_sts_listen)\n", strings.Join(v.sts.addrs, ", "))
 	}
 	for _, s := range cfg.Services() {
 		if flags.Verbose {

@@ -47,6 +47,9 @@ func checkTables(v *view, warn, inform func(text string)) {
 	}); err != nil {
 		warn(err.Error())
 	}
+	if err := checkTLSPolicies(v, func(where, key, text string) { warn(where + ": " + key + ": " + text) }); err != nil {
+		warn(err.Error())
+	}
 	var found findings
 	find := func(f alias.Finding) bool {
 		found.add(f, place(f, v.cfg))
@@ -140,6 +143,11 @@ func checkTablesJSON(v *view, out io.Writer) error {
 		return err == nil
 	}); err == nil {
 		err = proveErr
+	}
+	if err == nil {
+		err = checkTLSPolicies(v, func(where, key, text string) {
+			err = cmp.Or(err, writeJSONLine(out, findingJSON{"warning", "tls policy", where, key, text}))
+		})
 	}
 	if err != nil {
 		return err

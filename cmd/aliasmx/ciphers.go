@@ -9,7 +9,7 @@ import (
 	"aliasmx/internal/postconf"
 )
 
-// smtpd_tls_exclude_ciphers and smtpd_tls_mandatory_exclude_ciphers, in OpenSSL's words
+// smtpd_tls_exclude_ciphers, smtp_tls_exclude_ciphers and their relatives, in OpenSSL's words
 // (ciphers(1)). As in Postfix they are for TLS 1.2 and older: TLS 1.3 has no weak ones, and
 // no choice. What is never spoken here is excluded already; a word that says neither stops
 // the start, since nobody could tell whether it holds.
@@ -58,31 +58,55 @@ func serverCiphers(cfg *postconf.Config, required bool) ([]uint16, error) {
 	if required {
 		parameters = append(parameters, "smtpd_tls_mandatory_exclude_ciphers")
 	}
-	left := slices.DeleteFunc(tls.CipherSuites(), func(s *tls.CipherSuite) bool {
-		return !slices.Contains(s.SupportedVersions, uint16(tls.VersionTLS12))
-	})
-	all := len(left)
+	return leftCiphers(cfg, "smtpd_tls_protocols", parameters...)
+}
+
+// leftCiphers are the suites that are left by parameters; nil: all that Go has by default.
+func leftCiphers(cfg *postconf.Config, protocols string, parameters ...string) ([]uint16, error) {
+	left := ciphers12()
 	for _, parameter := range parameters {
-		for _, word := range strings.FieldsFunc(cfg.Get(parameter), func(r rune) bool { return strings.ContainsRune(" ,:\t\r\n", r) }) {
-			matches, err := matchCipher(word)
-			if err != nil {
-				return nil, fmt.Errorf("%s (%s): %w", parameter, cfg.Where(parameter), err)
-			}
-			left = slices.DeleteFunc(left, func(s *tls.CipherSuite) bool { return matches(openSSLName(s)) })
+		if err := left.exclude(cfg.Get(parameter)); err != nil {
+			return nil, fmt.Errorf("%s (%s): %w", parameter, cfg.Where(parameter), err)
 		}
 		if len(left) == 0 {
-			return nil, fmt.Errorf("%s (%s): no cipher of TLS 1.2 is left; set smtpd_tls_protocols = >=TLSv1.3 if that is what is wanted",
-				parameter, cfg.Where(parameter))
+			return nil, fmt.Errorf("%s (%s): no cipher of TLS 1.2 is left; set %s = >=TLSv1.3 if that is what is wanted",
+				parameter, cfg.Where(parameter), protocols)
 		}
 	}
-	if len(left) == all {
-		return nil, nil
+	return left.ids(), nil
+}
+
+// suites are ciphers of TLS 1.2.
+type suites []*tls.CipherSuite
+
+func ciphers12() suites {
+	return slices.DeleteFunc(tls.CipherSuites(), func(s *tls.CipherSuite) bool {
+		return !slices.Contains(s.SupportedVersions, uint16(tls.VersionTLS12))
+	})
+}
+
+// exclude takes out what words say.
+func (left *suites) exclude(words string) error {
+	for _, word := range strings.FieldsFunc(words, func(r rune) bool { return strings.ContainsRune(" ,:\t\r\n", r) }) {
+		matches, err := matchCipher(word)
+		if err != nil {
+			return err
+		}
+		*left = slices.DeleteFunc(*left, func(s *tls.CipherSuite) bool { return matches(openSSLName(s)) })
+	}
+	return nil
+}
+
+// ids are nil where nothing was taken out.
+func (left suites) ids() []uint16 {
+	if len(left) == len(ciphers12()) {
+		return nil
 	}
 	ids := make([]uint16, 0, len(left))
 	for _, s := range left {
 		ids = append(ids, s.ID)
 	}
-	return ids, nil
+	return ids
 }
 
 // matchCipher reads a word, or several joined by +, all of which a suite must be.

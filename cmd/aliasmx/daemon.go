@@ -72,7 +72,9 @@ type daemon struct {
 	view  *view
 	old   *view // kept open for transactions that began under it
 	ports map[string]*port
-	wg    sync.WaitGroup // every Serve
+	// policies serves those of MTA-STS; its fields are guarded by mu as well.
+	policies stsDoors
+	wg       sync.WaitGroup // every Serve
 
 	stopping  bool            // guarded by mu: shutdown has begun
 	ending    context.Context // ends then
@@ -106,7 +108,9 @@ func startDaemon(o daemonOptions) (_ *daemon, err error) {
 	if err != nil {
 		return nil, err
 	}
-	d.ports, err = bind(trial, nil)
+	if d.ports, err = bind(trial, nil); err == nil {
+		d.policies.doors, err = d.policies.bind(trial)
+	}
 	trial.close()
 	if err != nil {
 		return nil, err
@@ -243,6 +247,9 @@ func (d *daemon) run(ctx context.Context) error {
 	for _, p := range d.ports {
 		d.serve(p)
 	}
+	policies := d.policies.doors
+	d.policies.doors = nil
+	d.policies.put(d.view, policies, d.servePolicies)
 	d.mu.Unlock()
 	d.wg.Go(func() { d.broke("control socket", d.admin.Serve(d.control)) })
 	d.wg.Go(func() { d.broke("submission socket", d.pickup.Serve(d.submit)) })
@@ -286,6 +293,7 @@ func (d *daemon) shutdown(queueDone <-chan error) {
 	for _, p := range d.ports {
 		doors.Go(func() { p.server.Shutdown(limit) })
 	}
+	doors.Go(func() { d.policies.shutdown(limit) })
 	d.mu.Unlock()
 	doors.Go(func() { d.local.Shutdown(limit) })
 	doors.Go(func() { d.pickup.Shutdown(limit) })
@@ -317,6 +325,7 @@ func (d *daemon) undo() {
 	for _, p := range d.ports {
 		p.ln.Close()
 	}
+	closeDoors(d.policies.doors)
 	for _, l := range []net.Listener{d.submit, d.control} {
 		if l != nil {
 			l.Close()

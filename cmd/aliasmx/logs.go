@@ -54,6 +54,7 @@ func openLog(cfg *postconf.Config, to io.Writer, as account) (*mailLog, error) {
 	if err := chownTo(path, as); err != nil && path != "/dev/stdout" {
 		return nil, fmt.Errorf("maillog_file (%s): %w", cfg.Where("maillog_file"), err)
 	}
+	f.Gather()
 	o.Out = f
 	return &mailLog{Logger: slog.New(maillog.New(o)), file: f, stop: func() { f.Close() }}, nil
 }

@@ -57,6 +57,14 @@ func (d *daemon) tryReload() error {
 		v.close()
 		return err
 	}
+	policies, err := d.policies.bind(v)
+	if err != nil {
+		for _, p := range fresh {
+			p.ln.Close()
+		}
+		v.close()
+		return err
+	}
 	// From here on nothing can fail.
 	wanted := v.wanted()
 	for addr, p := range d.ports {
@@ -72,6 +80,7 @@ func (d *daemon) tryReload() error {
 		d.ports[addr] = p
 		d.serve(p)
 	}
+	d.policies.put(v, policies, d.servePolicies)
 	d.local.Update(d.withQueue(v.local))
 	d.pickup.Update(d.pickupOptions(v))
 	d.tlsrpt.follow(d, v)

@@ -13,7 +13,6 @@ import (
 	"aliasmx/delivery"
 	"aliasmx/internal/certs"
 	"aliasmx/internal/dns"
-	"aliasmx/internal/mail"
 	"aliasmx/internal/postconf"
 )
 
@@ -83,6 +82,9 @@ func (v *view) completeSender(o *delivery.Options, cfg *postconf.Config, lmtp bo
 	o.HostConnections = v.shaping.hostConnections
 	err := s.session(o)
 	if err == nil {
+		err = s.names(o)
+	}
+	if err == nil {
 		err = v.senderTLS(s, o)
 	}
 	if err == nil {
@@ -110,6 +112,15 @@ func (s *sender) session(o *delivery.Options) error {
 	o.MinDataRate = cfg.Int(s.name("smtp_min_data_rate", "lmtp_min_data_rate"))
 	o.SendXForward = cfg.Bool(s.name("smtp_send_xforward_command", "lmtp_send_xforward_command"))
 	o.Timeouts.XForward = cfg.Duration(s.name("smtp_xforward_timeout", "lmtp_xforward_timeout"))
+	o.LogTLSStatus = cfg.Bool(s.name("smtp_log_tls_feature_status", "lmtp_log_tls_feature_status"))
+	o.TLSRequired = cfg.Bool("tls_required_enable")
+	o.NoCacheOnDemand = !cfg.Bool(s.name("smtp_connection_cache_on_demand", "lmtp_connection_cache_on_demand"))
+	if kept := s.domains(s.name("smtp_connection_cache_destinations", "lmtp_connection_cache_destinations")); kept != nil {
+		o.CacheFor = func(domain string) bool {
+			found, err := kept.Match(context.Background(), domain)
+			return found && err == nil
+		}
+	}
 	if o.Timeouts.Connect == 0 {
 		o.Timeouts.Connect = noTimeout
 	}
@@ -145,6 +156,9 @@ func (s *sender) session(o *delivery.Options) error {
 func (v *view) senderTLS(s *sender, o *delivery.Options) error {
 	cfg := s.cfg
 	o.TLSServerName = cfg.Get(s.name("smtp_tls_servername", "lmtp_tls_servername"))
+	if err := v.tlsPolicy(s, o); err != nil {
+		return err
+	}
 	o.NoteStartTLS = cfg.Bool(s.name("smtp_tls_note_starttls_offer", "lmtp_tls_note_starttls_offer"))
 	wrapper := s.name("smtp_tls_wrappermode", "lmtp_tls_wrappermode")
 	level := s.name("smtp_tls_security_level", "lmtp_tls_security_level")
@@ -196,12 +210,6 @@ func (v *view) clientCertificate(s *sender) (func(*tls.CertificateRequestInfo) (
 func lmtpOptions(cfg *postconf.Config, o *delivery.Options) (err error) {
 	if o.RootCAs, err = authorities(cfg, "lmtp"); err != nil {
 		return err
-	}
-	if o.TLSLevel = mail.TLSLevel(cfg.Get("lmtp_tls_security_level")); o.TLSLevel == "" {
-		o.TLSLevel = mail.TLSNone
-		if cfg.Bool("lmtp_use_tls") {
-			o.TLSLevel = mail.TLSMay
-		}
 	}
 	o.HeloName = cfg.Get("lmtp_lhlo_name")
 	o.BindAddress, _ = netip.ParseAddr(cfg.Get("lmtp_bind_address"))

@@ -165,7 +165,7 @@ func sendingWarnings(cfg *postconf.Config) (list []string) {
 		add(cfg.Source("smtp_sasl_tls_security_options"), "noplaintext forbids PLAIN and LOGIN, which are all that most providers offer; "+
 			"set smtp_sasl_security_options = noanonymous, and smtp_tls_security_level = encrypt")
 	}
-	if level := cfg.Get("smtp_tls_security_level"); !forbidden("smtp_sasl_security_options") && (level == "" || level == "may" || level == "none") {
+	if level := cfg.Get("smtp_tls_security_level"); !forbidden("smtp_sasl_security_options") && (level == "" || level == "may" || level == "none" || level == "dane") {
 		add("smtp_tls_security_level", "passwords may go out in the clear; set it to encrypt")
 	}
 	return list

@@ -41,7 +41,7 @@ func (k *keyring) open(o certs.Options) (*certs.Store, error) {
 		return s, nil
 	}
 	if old := k.stores[name]; old != nil && errors.Is(err, fs.ErrPermission) {
-		return old, nil
+		return old.With(o), nil // the table of names that it had may be closed
 	}
 	return nil, err
 }
@@ -54,18 +54,7 @@ func (v *view) serverTLS(cfg *postconf.Config, t *tables, log *slog.Logger) (*sm
 		return nil, nil
 	}
 	required := level == "encrypt" || wrapper
-	chains := cfg.List("smtpd_tls_chain_files")
-	var pairs []certs.Pair
-	if len(chains) == 0 {
-		for _, p := range []certs.Pair{
-			{Cert: cfg.Get("smtpd_tls_eccert_file"), Key: cfg.Get("smtpd_tls_eckey_file")},
-			{Cert: cfg.Get("smtpd_tls_cert_file"), Key: cfg.Get("smtpd_tls_key_file")},
-		} {
-			if p.Cert != "" && p.Cert != "none" {
-				pairs = append(pairs, p)
-			}
-		}
-	}
+	chains, pairs := certificateFiles(cfg, "smtpd_tls_chain_files")
 	if len(chains)+len(pairs) == 0 {
 		if required {
 			return nil, fmt.Errorf("smtpd_tls_security_level (%s): TLS is insisted on, but there is no certificate; set smtpd_tls_chain_files",
@@ -82,23 +71,9 @@ func (v *view) serverTLS(cfg *postconf.Config, t *tables, log *slog.Logger) (*sm
 	if err != nil {
 		return nil, err
 	}
-	o := certs.Options{Chains: chains, Pairs: pairs, Warn: func(msg string) { log.Warn(msg) }}
-	if names := t.maps("tls_server_sni_maps"); names != nil {
-		o.SNI = func(ctx context.Context, name string) (string, bool, error) {
-			value, _, found, err := names.Lookup(ctx, name)
-			return value, found, err
-		}
-	}
-	if t.err != nil {
-		return nil, t.err
-	}
-	store, err := v.keys.open(o)
+	store, err := v.certificates(cfg, t, "smtpd_tls_chain_files", log)
 	if err != nil {
-		parameter := "smtpd_tls_chain_files"
-		if len(chains) == 0 {
-			parameter = "smtpd_tls_cert_file"
-		}
-		return nil, fmt.Errorf("%s (%s): %w", parameter, cfg.Where(parameter), err)
+		return nil, err
 	}
 	clients, err := authorities(cfg, "smtpd")
 	if err != nil {
@@ -121,6 +96,48 @@ func (v *view) serverTLS(cfg *postconf.Config, t *tables, log *slog.Logger) (*sm
 		Timeout:        cfg.Duration("smtpd_starttls_timeout"),
 		SessionRate:    cfg.Int("smtpd_client_new_tls_session_rate_limit"),
 	}, nil
+}
+
+// certificateFiles are the files of a parameter such as smtpd_tls_chain_files, or those of
+// the older parameters where it is empty.
+func certificateFiles(cfg *postconf.Config, parameter string) (chains []string, pairs []certs.Pair) {
+	if chains = cfg.List(parameter); len(chains) > 0 {
+		return chains, nil
+	}
+	for _, p := range []certs.Pair{
+		{Cert: cfg.Get("smtpd_tls_eccert_file"), Key: cfg.Get("smtpd_tls_eckey_file")},
+		{Cert: cfg.Get("smtpd_tls_cert_file"), Key: cfg.Get("smtpd_tls_key_file")},
+	} {
+		if p.Cert != "" && p.Cert != "none" {
+			pairs = append(pairs, p)
+		}
+	}
+	return nil, pairs
+}
+
+// certificates are those of certificateFiles, of which there must be some, and those of
+// tls_server_sni_maps.
+func (v *view) certificates(cfg *postconf.Config, t *tables, parameter string, log *slog.Logger) (*certs.Store, error) {
+	chains, pairs := certificateFiles(cfg, parameter)
+	o := certs.Options{Chains: chains, Pairs: pairs, Warn: func(msg string) { log.Warn(msg) }}
+	if names := t.maps("tls_server_sni_maps"); names != nil {
+		o.SNI = func(ctx context.Context, name string) (string, bool, error) {
+			value, _, found, err := names.Lookup(ctx, name)
+			return value, found, err
+		}
+	}
+	if t.err != nil {
+		return nil, t.err
+	}
+	store, err := v.keys.open(o)
+	if err != nil {
+		if len(chains) == 0 {
+			parameter = "smtpd_tls_cert_file"
+		}
+		parameter = cfg.Source(parameter)
+		return nil, fmt.Errorf("%s (%s): %w", parameter, cfg.Where(parameter), err)
+	}
+	return store, nil
 }
 
 // serverTLSLevel is none, may or encrypt.
@@ -150,9 +167,18 @@ func tlsVersions(cfg *postconf.Config, required bool) (span, error) {
 // tlsSpan reads a parameter such as smtpd_tls_protocols: ">=TLSv1.2", "<=TLSv1.2", "!TLSv1.3" or names of
 // versions. What is older than TLS 1.2 is left out in any case.
 func tlsSpan(cfg *postconf.Config, parameter string) (span, error) {
+	s, err := parseSpan(cfg.Get(parameter))
+	if err != nil {
+		err = fmt.Errorf("%s (%s): %w", parameter, cfg.Where(parameter), err)
+	}
+	return s, err
+}
+
+// parseSpan reads the value of one.
+func parseSpan(list string) (span, error) {
 	spoken := map[uint16]bool{tls.VersionTLS12: true, tls.VersionTLS13: true}
 	var named []uint16
-	for _, word := range strings.FieldsFunc(cfg.Get(parameter), func(r rune) bool { return strings.ContainsRune(" ,:\t", r) }) {
+	for _, word := range strings.FieldsFunc(list, func(r rune) bool { return strings.ContainsRune(" ,:\t", r) }) {
 		op := ""
 		for _, prefix := range []string{">=", "<=", "!"} {
 			if rest, ok := strings.CutPrefix(word, prefix); ok {
@@ -162,7 +188,7 @@ func tlsSpan(cfg *postconf.Config, parameter string) (span, error) {
 		}
 		version, ok := tlsVersionNames[strings.ToUpper(word)]
 		if !ok {
-			return span{}, fmt.Errorf("%s (%s): unknown protocol %q; known: TLSv1.2, TLSv1.3 and older ones", parameter, cfg.Where(parameter), word)
+			return span{}, fmt.Errorf("unknown protocol %q; known: TLSv1.2, TLSv1.3 and older ones", word)
 		}
 		for v := range spoken {
 			if op == ">=" && v < version || op == "<=" && v > version || op == "!" && v == version {
@@ -182,7 +208,7 @@ func tlsSpan(cfg *postconf.Config, parameter string) (span, error) {
 	}
 	switch {
 	case len(spoken) == 0:
-		return span{}, fmt.Errorf("%s (%s): no version of TLS is left that is spoken here: TLSv1.2, TLSv1.3", parameter, cfg.Where(parameter))
+		return span{}, errors.New("no version of TLS is left that is spoken here: TLSv1.2, TLSv1.3")
 	case !spoken[tls.VersionTLS12]:
 		return span{tls.VersionTLS13, 0}, nil
 	case !spoken[tls.VersionTLS13]:

@@ -14,7 +14,6 @@ import (
 
 	"aliasmx/delivery"
 	"aliasmx/internal/dns"
-	"aliasmx/internal/mail"
 	"aliasmx/internal/postconf"
 	"aliasmx/queue"
 )
@@ -42,10 +41,6 @@ func queueParams(cfg *postconf.Config) queue.Params {
 
 func deliveryOptions(cfg *postconf.Config, resolver *dns.Resolver, log *slog.Logger) (delivery.Options, error) {
 	roots, err := authorities(cfg, "smtp")
-	if err != nil {
-		return delivery.Options{}, err
-	}
-	level, err := clientTLSLevel(cfg)
 	if err != nil {
 		return delivery.Options{}, err
 	}
@@ -91,7 +86,6 @@ func deliveryOptions(cfg *postconf.Config, resolver *dns.Resolver, log *slog.Log
 			Rset:     cfg.Duration("smtp_rset_timeout"),
 			Quit:     cfg.Duration("smtp_quit_timeout"),
 		},
-		TLSLevel:        mail.TLSLevel(level),
 		RootCAs:         roots,
 		TLSLogLevel:     cfg.Int("smtp_tls_loglevel"),
 		MinimalBackoff:  cfg.Duration("minimal_backoff_time"),
@@ -126,23 +120,6 @@ func noLimit(n int) int {
 	return n
 }
 
-// clientTLSLevel is the TLS level of the client. A level that promises more than
-// there is must not quietly become less.
-func clientTLSLevel(cfg *postconf.Config) (string, error) {
-	switch level := cfg.Get("smtp_tls_security_level"); level {
-	case "none", "may", "encrypt":
-		return level, nil
-	case "":
-		if cfg.Bool("smtp_use_tls") {
-			return "may", nil
-		}
-		return "none", nil
-	default:
-		return "", fmt.Errorf("smtp_tls_security_level (%s): %q is not supported; choose none, may or encrypt",
-			cfg.Where("smtp_tls_security_level"), level)
-	}
-}
-
 // authorities are those whose certificates make the other side Trusted, as the client
 // (smtp) or the server (smtpd); nil: none.
 func authorities(cfg *postconf.Config, who string) (*x509.CertPool, error) {
@@ -156,32 +133,45 @@ func authorities(cfg *postconf.Config, who string) (*x509.CertPool, error) {
 		return nil, nil
 	}
 	pool := x509.NewCertPool()
+	if cfg.Bool("tls_append_default_CA") {
+		system, err := x509.SystemCertPool()
+		if err != nil {
+			return nil, fmt.Errorf("tls_append_default_CA (%s): %w", cfg.Where("tls_append_default_CA"), err)
+		}
+		pool = system
+	}
+	return pool, eachAuthority(cfg, parameters, func(pem []byte) { pool.AppendCertsFromPEM(pem) })
+}
+
+// eachAuthority reads the files of two parameters: a file and a directory of authorities.
+func eachAuthority(cfg *postconf.Config, parameters [2]string, take func(pem []byte)) error {
+	file, dir := cfg.Get(parameters[0]), cfg.Get(parameters[1])
 	add := func(parameter, path string) error {
 		pem, err := os.ReadFile(path)
 		if err != nil {
 			return fmt.Errorf("%s (%s): %w", parameter, cfg.Where(parameter), err)
 		}
-		pool.AppendCertsFromPEM(pem)
+		take(pem)
 		return nil
 	}
 	if file != "" {
 		if err := add(parameters[0], file); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if dir != "" {
 		entries, err := os.ReadDir(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // without it nobody is trusted, which is no more than that
-			return nil, fmt.Errorf("%s (%s): %w", parameters[1], cfg.Where(parameters[1]), err)
+			return fmt.Errorf("%s (%s): %w", parameters[1], cfg.Where(parameters[1]), err)
 		}
 		for _, entry := range entries {
 			path := filepath.Join(dir, entry.Name())
 			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
 				if err := add(parameters[1], path); err != nil {
-					return nil, err
+					return err
 				}
 			}
 		}
 	}
-	return pool, nil
+	return nil
 }

@@ -12,7 +12,6 @@ import (
 	"aliasmx/delivery"
 	"aliasmx/internal/bounce"
 	"aliasmx/internal/checks"
-	"aliasmx/internal/dns"
 	"aliasmx/internal/local"
 	"aliasmx/internal/milter"
 	"aliasmx/internal/pickup"
@@ -29,6 +28,8 @@ type view struct {
 	cfg       *postconf.Config
 	tables    *tables
 	keys      *keyring
+	names     asker    // of the DNS, for all rooms
+	sts       *stsView // hosting of MTA-STS policies; nil: none
 	resolver  *alias.Resolver
 	listeners []listenerView
 	queue     queue.Params
@@ -37,6 +38,7 @@ type view struct {
 	pickup    pickup.Options
 	verify    verify.Params
 	shaping   *shaper                  // what sites bear
+	tlsTables []tlsTable               // smtp_tls_policy_maps of each transport
 	local     smtpd.Options            // for sendmail -bs
 	nonSMTPD  *milter.Set              // non_smtpd_milters; nil: none
 	aliases   *local.Options           // local delivery; nil: there is none
@@ -74,12 +76,10 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 		}
 		v.aliases = &o
 	}
-	for _, server := range cfg.List("dns_servers") {
-		if _, err := dns.ParseServer(server); err != nil {
-			return nil, fmt.Errorf("dns_servers (%s): %w", cfg.Where("dns_servers"), err)
-		}
+	names, err := newNames(cfg, log)
+	if err != nil {
+		return nil, err
 	}
-	names := dns.New(dns.Options{Servers: cfg.List("dns_servers")})
 	listeners, err := cfg.Listeners()
 	if err != nil {
 		return nil, err
@@ -187,6 +187,10 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 		Log:                   log,
 	})
 	if err := v.pickupOptions(log); err != nil {
+		return nil, err
+	}
+	v.names = names
+	if v.sts, err = v.stsHost(log); err != nil {
 		return nil, err
 	}
 	return v, v.pickupContent(picked)

@@ -79,6 +79,21 @@ func Open(o Options) (*Store, error) {
 	return s, nil
 }
 
+// With is a store with the same own certificates, as they have been read, and the table,
+// clock and warnings of other options: files that can no longer be read are not read again
+// until they change.
+func (s *Store) With(o Options) *Store {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Warn == nil {
+		o.Warn = func(string) {}
+	}
+	other := &Store{o: o, own: s.own, names: make(map[string]*files)}
+	other.checked.Store(o.Now().UnixNano())
+	return other
+}
+
 // checkInterval is how often files are looked at, and warnInterval how often an expiry
 // is told of.
 const (

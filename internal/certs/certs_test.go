@@ -165,6 +165,49 @@ func TestServerNames(t *testing.T) {
 	if warned != 2 {
 		t.Errorf("%d warnings, want one for the file and one for the table", warned)
 	}
+	for name, want := range map[string]string{"MX.one.example": "one.example", "a.two.example": "two.example", "other.example": "own.example", "": "own.example"} {
+		if list, err := s.Shown(t.Context(), name); err != nil || len(list) != 1 || list[0].Leaf.DNSNames[0] != want {
+			t.Errorf("Shown(%q): %v, %v", name, list, err)
+		}
+	}
+	if list, err := s.Shown(t.Context(), "fail.example"); err == nil {
+		t.Errorf("Shown without an answer of the table: %v", list)
+	}
+}
+
+// Another table does not need the files of the key again.
+func TestWith(t *testing.T) {
+	path := write(t, "own.pem", chain(t, ec, "own.example"))
+	one := write(t, "one.pem", chain(t, ec, "one.example"))
+	table := func(name string) func(context.Context, string) (string, bool, error) {
+		return func(_ context.Context, key string) (string, bool, error) { return one, key == name, nil }
+	}
+	clock := func() time.Time { return epoch }
+	first, err := Open(Options{Chains: []string{path}, Now: clock, SNI: table("a.example")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	second := first.With(Options{Chains: []string{path}, Now: clock, SNI: table("b.example")})
+	for name, want := range map[string]string{"a.example": "own.example ECDSA", "b.example": "one.example ECDSA"} {
+		if got := shown(t, second, &tls.Config{ServerName: name}); got != want {
+			t.Errorf("%s: got %s, want %s", name, got, want)
+		}
+	}
+}
+
+// All that a client can get, whatever kind of key it takes.
+func TestShown(t *testing.T) {
+	s, err := Open(Options{Chains: []string{write(t, "rsa.pem", chain(t, rs, "a.example")), write(t, "ec.pem", chain(t, ec, "b.example"))}, Now: func() time.Time { return epoch }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.Shown(t.Context(), "x.example")
+	if err != nil || len(list) != 2 || list[0].Leaf.DNSNames[0] != "b.example" || list[1].Leaf.DNSNames[0] != "a.example" {
+		t.Errorf("%v, %v", list, err)
+	}
 }
 
 // New files are taken, broken ones are not.

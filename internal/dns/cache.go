@@ -5,6 +5,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/miekg/dns"
 )
 
 // What was answered, for as long as the answer holds; and what is being asked, so that
@@ -15,23 +17,29 @@ type cacheKey struct {
 	qtype uint16
 }
 
-// cache keeps at most max answers, the least recently used go first.
+// cacheBytes bounds what is kept in all, whoever writes long records into his zone.
+const cacheBytes = 16 << 20
+
+// cache keeps at most max answers and maxBytes, the least recently used go first.
 type cache struct {
-	max int
-	now func() time.Time
+	max      int
+	maxBytes int
+	now      func() time.Time
 
 	mu    sync.Mutex // guards what follows
 	byKey map[cacheKey]*list.Element
 	used  *list.List // of cached, most recently used first
+	bytes int
 }
 
 type cached struct {
 	key cacheKey
 	answer
+	bytes int
 }
 
 func newCache(max int, now func() time.Time) *cache {
-	return &cache{max: max, now: now, byKey: map[cacheKey]*list.Element{}, used: list.New()}
+	return &cache{max: max, maxBytes: cacheBytes, now: now, byKey: map[cacheKey]*list.Element{}, used: list.New()}
 }
 
 func (c *cache) get(k cacheKey) (answer, bool) {
@@ -61,17 +69,30 @@ func (c *cache) put(k cacheKey, a answer) {
 	if e := c.byKey[k]; e != nil {
 		c.drop(e)
 	}
-	for c.used.Len() > 0 && c.used.Len() >= c.max {
+	e := &cached{k, a, size(k, a)}
+	for c.used.Len() > 0 && (c.used.Len() >= c.max || c.bytes+e.bytes > c.maxBytes) {
 		c.drop(c.used.Back())
 	}
-	if c.max > 0 {
-		c.byKey[k] = c.used.PushFront(&cached{k, a})
+	if c.max > 0 && e.bytes <= c.maxBytes {
+		c.byKey[k] = c.used.PushFront(e)
+		c.bytes += e.bytes
 	}
+}
+
+// size is about what an answer takes.
+func size(k cacheKey, a answer) int {
+	const entry, record = 300, 100
+	n := entry + 2*len(k.name)
+	for _, rr := range a.rrs {
+		n += record + dns.Len(rr)
+	}
+	return n
 }
 
 // drop removes an entry. The caller holds c.mu.
 func (c *cache) drop(e *list.Element) {
 	c.used.Remove(e)
+	c.bytes -= e.Value.(*cached).bytes
 	delete(c.byKey, e.Value.(*cached).key)
 }
 

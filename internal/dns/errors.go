@@ -23,6 +23,9 @@ const (
 	BadName               // not a name that could exist
 	Loop                  // CNAMEs that lead in a circle, or too far
 	NullMX
+	Malformed // records, but none that could be used, or an alias of what is no name
+	Filtered  // records, and View.Filter has left out each
+	NoFilter  // View.Filter could not say
 )
 
 // Error is a lookup without records.
@@ -44,6 +47,12 @@ func (e *Error) Error() string {
 		return "Name server loop for " + e.Name
 	case NullMX:
 		return "Domain " + e.Name + " does not accept mail (nullMX)"
+	case Malformed:
+		return "Name service error for name=" + e.Name + " type=" + e.Type + ": Malformed or unexpected name server reply"
+	case Filtered:
+		return "Error looking up name=" + e.Name + " type=" + e.Type + ": DNS reply filter drops all results"
+	case NoFilter:
+		return "Error looking up name=" + e.Name + " type=" + e.Type + ": Invalid DNS reply filter syntax"
 	case NoName:
 		why = "Host not found"
 	case NoData:
@@ -58,7 +67,7 @@ func (e *Error) Error() string {
 func (e *Error) Is(target error) bool {
 	switch target {
 	case ErrTemporary:
-		return e.Kind == Temporary
+		return e.Kind == Temporary || e.Kind == NoFilter
 	case ErrNullMX:
 		return e.Kind == NullMX
 	case ErrNotFound:

@@ -3,19 +3,11 @@ package dns
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
 	"github.com/miekg/dns"
 	"golang.org/x/net/idna"
-)
-
-const (
-	maxAliases = 10   // CNAMEs followed, as Postfix
-	udpSize    = 1232 // what passes without fragments (DNS flag day 2020)
-	maxTTL     = 24 * time.Hour
-	maxNegTTL  = 5 * time.Minute // a mistake that was corrected should show soon
 )
 
 // Lookup returns the records of one type that a name has, itself or through CNAMEs.
@@ -44,6 +36,9 @@ func (r *Resolver) Query(ctx context.Context, name string, qtype uint16) (Answer
 	if err != nil {
 		return Answer{}, err
 	}
+	if !a.secure {
+		r.probe(ctx)
+	}
 	rrs, err := a.result(name, qtype)
 	return Answer{RRs: rrs, Name: a.name, Secure: a.secure, TTL: a.ttl}, err
 }
@@ -59,8 +54,17 @@ func (r *Resolver) LookupTTL(ctx context.Context, name string, qtype uint16) ([]
 	return rrs, a.ttl, err
 }
 
-// answer is what is known, or is asked for now. Its ttl is what is left of it.
+// answer is what is known of a name, as the view has it.
 func (r *Resolver) answer(ctx context.Context, name string, qtype uint16) (answer, error) {
+	a, err := r.search(ctx, name, qtype)
+	if err == nil && r.view.Filter != nil {
+		a = r.filter(ctx, a)
+	}
+	return a, err
+}
+
+// lookup is what is known of a name, or is asked for now. Its ttl is what is left of it.
+func (r *Resolver) lookup(ctx context.Context, name string, qtype uint16) (answer, error) {
 	ascii, ok := queryName(name)
 	if !ok {
 		return answer{}, &Error{Name: name, Type: dns.TypeToString[qtype], Kind: BadName}
@@ -151,177 +155,4 @@ func (a answer) result(name string, qtype uint16) ([]dns.RR, error) {
 		return a.rrs, nil
 	}
 	return nil, &Error{Name: name, Type: dns.TypeToString[qtype], Kind: a.kind, Cause: a.cause}
-}
-
-// ask finds the records of a name, following CNAMEs beyond those that the server
-// followed itself.
-func (r *Resolver) ask(ctx context.Context, name string, qtype uint16) answer {
-	ttl := maxTTL
-	for range maxAliases {
-		m, err := r.askServers(ctx, name, qtype)
-		if err != nil {
-			return answer{kind: Temporary, cause: err}
-		}
-		target, aliasTTL, ok := followAliases(m, name)
-		if !ok {
-			return answer{kind: Loop}
-		}
-		ttl = min(ttl, aliasTTL)
-		var rrs []dns.RR
-		for _, rr := range m.Answer {
-			if h := rr.Header(); h.Rrtype == qtype && strings.EqualFold(h.Name, target) {
-				rrs = append(rrs, rr)
-				ttl = min(ttl, time.Duration(h.Ttl)*time.Second)
-			}
-		}
-		switch {
-		case len(rrs) > 0:
-			return answer{rrs: rrs, ttl: ttl}
-		case m.Rcode == dns.RcodeNameError:
-			return answer{kind: NoName, ttl: min(ttl, negativeTTL(m))}
-		case strings.EqualFold(target, name):
-			return answer{kind: NoData, ttl: min(ttl, negativeTTL(m))}
-		}
-		name = target
-	}
-	return answer{kind: Loop}
-}
-
-// followAliases walks the CNAMEs of an answer from name on. ok is false in a circle.
-func followAliases(m *dns.Msg, name string) (target string, ttl time.Duration, ok bool) {
-	target, ttl = name, maxTTL
-	for range maxAliases {
-		next := ""
-		for _, rr := range m.Answer {
-			if c, is := rr.(*dns.CNAME); is && strings.EqualFold(c.Hdr.Name, target) {
-				next = c.Target
-				ttl = min(ttl, time.Duration(c.Hdr.Ttl)*time.Second)
-				break
-			}
-		}
-		if next == "" {
-			return target, ttl, true
-		}
-		target = next
-	}
-	return "", 0, false
-}
-
-// negativeTTL is how long "there is none" holds: RFC 2308 section 5. Without a SOA
-// record it is not to be kept.
-func negativeTTL(m *dns.Msg) time.Duration {
-	for _, rr := range m.Ns {
-		if soa, ok := rr.(*dns.SOA); ok {
-			return min(time.Duration(min(soa.Minttl, soa.Hdr.Ttl))*time.Second, maxNegTTL)
-		}
-	}
-	return 0
-}
-
-// askServers asks one server after the other, all of them as often as configured, until
-// one gives an answer: NOERROR or NXDOMAIN. A server that fails, refuses or does not
-// understand says nothing about the name.
-func (r *Resolver) askServers(ctx context.Context, name string, qtype uint16) (*dns.Msg, error) {
-	c, err := r.config()
-	if err != nil {
-		return nil, err
-	}
-	q := new(dns.Msg)
-	q.SetQuestion(name, qtype)
-	q.SetEdns0(udpSize, false)
-	var last error
-	for range c.attempts {
-		for _, server := range c.servers {
-			m, err := r.askOne(ctx, q, server, c.timeout)
-			if err == nil {
-				return m, nil
-			}
-			if ctx.Err() != nil {
-				return nil, &gaveUp{context.Cause(ctx)}
-			}
-			last = fmt.Errorf("name server %s: %w", server, err)
-		}
-	}
-	return nil, last
-}
-
-func (r *Resolver) askOne(ctx context.Context, q *dns.Msg, server string, timeout time.Duration) (*dns.Msg, error) {
-	send := func(q *dns.Msg, tcp bool) (*dns.Msg, error) {
-		ctx, cancel := context.WithTimeout(ctx, timeout)
-		defer cancel()
-		q.Id = dns.Id()
-		m, err := r.o.Exchange(ctx, q, server, tcp)
-		if err == nil && !answers(m, q) {
-			err = errors.New("the reply is to another question")
-		}
-		return m, err
-	}
-	m, err := send(q, false)
-	if err == nil && (m.Rcode == dns.RcodeFormatError || m.Rcode == dns.RcodeNotImplemented || m.Rcode == dns.RcodeBadVers) {
-		// A server from before EDNS: RFC 6891 section 7.
-		plain := new(dns.Msg)
-		plain.SetQuestion(q.Question[0].Name, q.Question[0].Qtype)
-		q = plain
-		m, err = send(q, false)
-	}
-	if err == nil && m.Truncated {
-		m, err = send(q, true)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if m.Rcode != dns.RcodeSuccess && m.Rcode != dns.RcodeNameError {
-		return nil, fmt.Errorf("answered %s", dns.RcodeToString[m.Rcode])
-	}
-	return m, nil
-}
-
-// answers tells whether m is a reply to q. A reply to a query that the server could not
-// read may come without the question.
-func answers(m, q *dns.Msg) bool {
-	if m == nil || !m.Response || m.Id != q.Id {
-		return false
-	}
-	if len(m.Question) == 0 {
-		return m.Rcode != dns.RcodeSuccess && m.Rcode != dns.RcodeNameError
-	}
-	a, b := m.Question[0], q.Question[0]
-	return a.Qtype == b.Qtype && a.Qclass == b.Qclass && strings.EqualFold(a.Name, b.Name)
-}
-
-// config says whom to ask and how patiently.
-func (r *Resolver) config() (conf, error) {
-	c := parseConf(nil)
-	if len(r.o.Servers) == 0 {
-		c = r.conf.get()
-	} else {
-		c.servers = make([]string, 0, len(r.o.Servers))
-		for _, s := range r.o.Servers {
-			hp, err := ParseServer(s)
-			if err != nil {
-				return conf{}, err
-			}
-			c.servers = append(c.servers, hp)
-		}
-	}
-	if r.o.Timeout > 0 {
-		c.timeout = r.o.Timeout
-	}
-	if r.o.Attempts > 0 {
-		c.attempts = r.o.Attempts
-	}
-	return c, nil
-}
-
-// exchange is the network: each query from a port of its own.
-func exchange(ctx context.Context, q *dns.Msg, server string, tcp bool) (*dns.Msg, error) {
-	c := dns.Client{UDPSize: udpSize}
-	if tcp {
-		c.Net = "tcp"
-	}
-	if d, ok := ctx.Deadline(); ok {
-		c.Timeout = max(time.Until(d), time.Millisecond)
-	}
-	m, _, err := c.ExchangeContext(ctx, q, server)
-	return m, err
 }

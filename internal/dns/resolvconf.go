@@ -61,6 +61,9 @@ type conf struct {
 	ndots    int
 	timeout  time.Duration
 	attempts int
+	rotate   bool
+	trustAD  bool // what the servers say of authenticity is to be believed
+	useTCP   bool // always
 }
 
 type confFile = watched[conf]
@@ -101,6 +104,14 @@ func parseConf(text []byte) conf {
 }
 
 func (c *conf) option(o string) {
+	switch o {
+	case "rotate":
+		c.rotate = true
+	case "trust-ad":
+		c.trustAD = true
+	case "use-vc":
+		c.useTCP = true
+	}
 	name, value, _ := strings.Cut(o, ":")
 	n, err := strconv.Atoi(value)
 	if err != nil || n < 0 {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/miekg/dns"
@@ -24,12 +25,20 @@ type Options struct {
 	ResolvConf string
 	// Hosts is the file of hosts(5); "" is /etc/hosts.
 	Hosts string
+	// Trusted are the networks of servers that are believed when they say that an answer is
+	// authentic (DNSSEC): those on the way to which nobody can change an answer. nil is
+	// loopback. Beside them, the servers of ResolvConf are if it has "options trust-ad".
+	Trusted []netip.Prefix
 	// Timeout is how long one server is waited for, Attempts how often each is asked; 0
 	// is what the file says, or 5 seconds and 2.
 	Timeout  time.Duration
 	Attempts int
 	// CacheSize is how many answers are kept; 0 is 10,000, and less than 0 none.
 	CacheSize int
+	// Probe is asked once if Query gets an answer that nobody vouches for; Warn is told if
+	// nobody vouches for that of the probe. It is not nil where there is a Probe.
+	Probe Probe
+	Warn  func(text string)
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 	// Exchange sends one query to one server (IP:port); nil does it over the network.
@@ -38,11 +47,19 @@ type Options struct {
 
 // Resolver answers questions. It is safe for concurrent use, and keeps nothing open.
 type Resolver struct {
+	*core
+	view View
+}
+
+// core is what resolvers with different views share.
+type core struct {
 	o      Options
 	conf   *confFile
 	hosts  *hostsFile
 	cache  *cache
 	flight flight
+	pool   pool
+	probed atomic.Bool
 }
 
 // New makes a Resolver. Without a resolv.conf it asks the server on this machine, as
@@ -54,13 +71,17 @@ func New(o Options) *Resolver {
 	if o.Exchange == nil {
 		o.Exchange = exchange
 	}
-	r := &Resolver{
+	if o.Trusted == nil {
+		o.Trusted = loopback
+	}
+	r := &core{
 		o:     o,
+		pool:  pool{now: o.Now},
 		hosts: newHostsFile(cmp.Or(o.Hosts, "/etc/hosts"), o.Now),
 		cache: newCache(cmp.Or(max(o.CacheSize, -1), 10_000), o.Now),
 	}
 	r.conf = newConfFile(cmp.Or(o.ResolvConf, "/etc/resolv.conf"), o.Now)
-	return r
+	return &Resolver{core: r}
 }
 
 // ParseServer turns "IP" or "IP:port" into "IP:port".
@@ -82,7 +103,8 @@ type MX struct {
 
 // MX returns the mail exchangers of a domain, most preferred first, those of equal
 // preference as they came. A domain without any is ErrNotFound: the caller falls back
-// to its addresses (RFC 5321 section 5.1). A null MX is ErrNullMX.
+// to its addresses (RFC 5321 section 5.1). A null MX is ErrNullMX, also where there are
+// others beside it, which RFC 7505 section 3 forbids and Postfix does not look at.
 func (r *Resolver) MX(ctx context.Context, domain string) ([]MX, error) {
 	rrs, err := r.Lookup(ctx, domain, dns.TypeMX)
 	if err != nil {
@@ -91,7 +113,7 @@ func (r *Resolver) MX(ctx context.Context, domain string) ([]MX, error) {
 	mxs := make([]MX, 0, len(rrs))
 	for _, rr := range rrs {
 		mx := rr.(*dns.MX)
-		if mx.Mx == "." && len(rrs) == 1 {
+		if mx.Mx == "." {
 			return nil, &Error{Name: domain, Type: "MX", Kind: NullMX}
 		}
 		mxs = append(mxs, MX{Host: strings.TrimSuffix(mx.Mx, "."), Pref: mx.Preference})
@@ -126,11 +148,25 @@ func (r *Resolver) Addrs(ctx context.Context, host string, family Family) ([]net
 	switch all := append(v4[:len(v4):len(v4)], v6...); {
 	case len(all) > 0:
 		return all, nil
-	case errors.Is(err4, ErrTemporary) || err6 == nil:
+	case err6 == nil || err4 != nil && doubt(err4) > doubt(err6):
 		return nil, err4
 	default: // as Postfix, which asks for AAAA last
 		return nil, err6
 	}
+}
+
+// doubt orders reasons for which there are no records: what is least final is told.
+func doubt(err error) int {
+	e, ok := errors.AsType[*Error](err)
+	switch {
+	case ok && e.Kind == Filtered:
+		return 3
+	case ok && errors.Is(e, ErrNotFound):
+		return 0
+	case ok && e.Kind == Malformed:
+		return 1
+	}
+	return 2
 }
 
 func (r *Resolver) addrs(ctx context.Context, host string, qtype uint16) ([]netip.Addr, error) {

@@ -40,7 +40,7 @@ func TestMX(t *testing.T) {
 		{"MANY.example.", "10 a.example.net, 20 b.example.net, 20 c.example.net", nil},
 		{"alias.example", "10 a.example.net, 20 b.example.net, 20 c.example.net", nil},
 		{"münchen.example", "10 a.example.net", nil},
-		{"nullandmore.example", "0 , 10 a.example.net", nil},
+		{"nullandmore.example", "Domain nullandmore.example does not accept mail (nullMX)", ErrNullMX},
 		{"null.example", "Domain null.example does not accept mail (nullMX)", ErrNullMX},
 		{"nomx.example", "Host or domain name not found. Name service error for name=nomx.example type=MX: Host found but no data record of requested type", ErrNotFound},
 		{"gone.example", "Host or domain name not found. Name service error for name=gone.example type=MX: Host not found", ErrNotFound},
@@ -110,7 +110,7 @@ func TestAddrs(t *testing.T) {
 		{"text.example", Any, "type=AAAA: Host found but no data record of requested type"},
 		{"text.example", IPv4, "type=A: Host found but no data record of requested type"},
 		{"gone.example", Any, "type=AAAA: Host not found"},
-		{"fail.example", Any, "type=A: Host not found, try again"},
+		{"fail.example", Any, "type=AAAA: Host not found, try again"},
 		{"fail.example", IPv6, "type=AAAA: Host not found, try again"},
 	} {
 		addrs, err := r.Addrs(t.Context(), c.host, c.family)
@@ -183,6 +183,14 @@ func TestClientName(t *testing.T) {
 			t.Errorf("ClientName(%s): got %q, want %q", c.addr, got, c.want)
 		}
 	}
+	for addr, want := range map[string]NameStatus{
+		"192.0.2.1": NameVerified, "192.0.2.2": NameForged, "192.0.2.4": NameMissing, // what is no name is none
+		"192.0.2.6": NameTemporary, "192.0.2.9": NameMissing,
+	} {
+		if got := r.ClientNames(t.Context(), netip.MustParseAddr(addr)).Status; got != want {
+			t.Errorf("ClientNames(%s): status %d, want %d", addr, got, want)
+		}
+	}
 	asked := 0
 	for _, q := range z.asked {
 		if strings.HasPrefix(q, "n") && strings.Contains(q, ".example.net. A ") {
@@ -229,7 +237,7 @@ func TestNative(t *testing.T) {
 		{"plain", Any, "192.0.2.13"},
 		{"a.b", Any, "192.0.2.12"}, // as many dots as ndots: as it is first
 		{"nowhere", Any, "Host or domain name not found. Name service error for name=nowhere type=AAAA: Host not found"},
-		{"sick", Any, "Host or domain name not found. Name service error for name=sick.other.example type=A: Host not found, try again"},
+		{"sick", Any, "Host or domain name not found. Name service error for name=sick.other.example type=AAAA: Host not found, try again"},
 	} {
 		addrs, err := r.Native(t.Context(), c.host, c.family)
 		got := addrList(addrs)

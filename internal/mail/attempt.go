@@ -46,6 +46,9 @@ type Result struct {
 	// DSNPassed tells that the next hop knows DSN (RFC 3461) and was given the
 	// recipient's NOTIFY: a success is its to report.
 	DSNPassed bool
+	// TLS is how the connection was secured (postconf(5): smtp_log_tls_feature_status):
+	// "dane", "may:none"; "": it is not told.
+	TLS string
 	// ReplyType is what RemoteReply is, where it is no SMTP reply: "x-unix" for the output
 	// of a command (RFC 3464 section 2.3.6).
 	ReplyType string

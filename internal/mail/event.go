@@ -33,7 +33,7 @@ const (
 	KeyNewID    = "new_id"
 	KeyKind     = "kind"
 	KeyTLSLevel = "tls_level" // Untrusted, Trusted, Verified, Anonymous
-	KeyTLS      = "tls"       // "TLSv1.3 with cipher TLS_AES_128_GCM_SHA256 (128/128 bits)"
+	KeyTLS      = "tls"       // of a delivery: Result.TLS; else "TLSv1.3 with cipher TLS_AES_128_GCM_SHA256 (128/128 bits)"
 
 	EventConnect    = "connect"       // smtpd: client
 	EventDisconnect = "disconnect"    // smtpd: client, commands
@@ -47,7 +47,7 @@ const (
 	EventActive     = "active"        // qmgr: queue_id, from, size, nrcpt
 	EventRemoved    = "removed"       // qmgr: queue_id
 	EventExpired    = "expired"       // qmgr: queue_id, from
-	EventDelivery   = "delivery"      // smtp, error...: queue_id, to, orig_to, relay, conn_use, delay, delays, dsn, status, reason
+	EventDelivery   = "delivery"      // smtp, error...: queue_id, to, orig_to, relay, conn_use, delay, delays, [tls], dsn, status, reason
 	EventConnectErr = "connect-error" // smtp: relay, reason
 	EventTLS        = "tls"           // smtp, smtpd: tls_level, relay or client, tls
 	EventReported   = "reported"      // bounce: queue_id, kind (failed, delayed, delivered), new_id

@@ -72,6 +72,9 @@ type TLSVerdict struct {
 	// Reason says why not, for the log: "certificate has expired". Result is the same as a
 	// result type of RFC 8460 section 4.3: "certificate-expired".
 	Reason, Result string
+	// Whose is the certificate that Reason speaks of, where the log names it: "server" or
+	// "CA", an authority's between it and a root.
+	Whose string
 }
 
 // TLSPublished is a policy of a receiver, as reports tell it (RFC 8460 section 4.4).
@@ -102,9 +105,9 @@ type TLSSession struct {
 	Peer     TLSPeer
 	Policies []TLSPublished
 	Helo     string     // how the server introduced itself: the first word of its greeting
+	Resumed  bool       // an earlier session was resumed
 	Local    netip.Addr // ours
 	Remote   netip.Addr
 	Result   string // a result type of RFC 8460 section 4.3; "": success
 	Reason   string // for those who read the report; "": none
-	Resumed  bool   // the handshake took up an earlier session of TLS
 }

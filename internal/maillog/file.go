@@ -19,6 +19,8 @@ type File struct {
 	f     *os.File
 	slow  *stream // writes to f, when that is no regular file
 	given bool    // f is standard output or error: not ours to close
+
+	gather *gatherer // set before the first line; nil: each line is written by itself
 }
 
 // OpenFile opens a log file for appending and makes it, readable by its owner alone,
@@ -57,8 +59,31 @@ func (l *File) open() (*os.File, error) {
 	return f, nil
 }
 
+// Gather lets lines wait up to a millisecond for others, to be written together; Flush
+// writes what waits. It is called before the first line. What is no regular file has
+// a buffer of its own already.
+func (l *File) Gather() {
+	if l.slow == nil && !l.given {
+		l.gather = newGatherer(l.append)
+	}
+}
+
+// Flush writes the lines that wait.
+func (l *File) Flush() {
+	if l.gather != nil {
+		l.gather.flush()
+	}
+}
+
 // Write appends; the handler gives it whole lines.
 func (l *File) Write(p []byte) (int, error) {
+	if l.gather == nil {
+		return l.append(p)
+	}
+	return len(p), l.gather.add(p)
+}
+
+func (l *File) append(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.f == nil {
@@ -73,6 +98,7 @@ func (l *File) Write(p []byte) (int, error) {
 // Reopen opens the path again, for a file that was moved away. If that fails, the
 // lines still go where they went.
 func (l *File) Reopen() error {
+	l.Flush()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.slow != nil || l.given {
@@ -92,6 +118,9 @@ func (l *File) Reopen() error {
 
 // Close closes the file. What is written after it fails.
 func (l *File) Close() error {
+	if l.gather != nil {
+		l.gather.close()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f := l.f

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"aliasmx/internal/mail"
 )
 
 // Options are what a log needs. The zero value writes Postfix's lines to standard
@@ -24,7 +26,9 @@ type Options struct {
 	Errors   io.Writer        // is told when the log itself fails; standard error when nil
 }
 
-// Handler is the mail log. It is safe for concurrent use; each line is one Write.
+// Handler is the mail log. It is safe for concurrent use; each line is one Write. An Out
+// that has a method Flush is told when lines should not wait there: those of warnings, and
+// the end of a connection.
 type Handler struct {
 	out    *output
 	o      *Options
@@ -152,6 +156,9 @@ func (h *Handler) Handle(_ context.Context, r slog.Record) error {
 		s.buf = appendLine(s.buf, &s.fields, r)
 	}
 	h.out.write(r.Level, when, h.ident, s.buf)
+	if r.Level >= slog.LevelWarn || r.Message == mail.EventDisconnect {
+		h.out.sink.flush()
+	}
 	return nil
 }
 

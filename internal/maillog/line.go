@@ -186,7 +186,10 @@ func (f *fields) appendDelivery(b []byte) []byte {
 		}
 		b = appendDelay(b, d)
 	}
-	b = f.appendExtra(b, ", ") // tls= stands here in Postfix
+	if !f.empty(keyTLS) {
+		b = f.append(append(b, ", tls="...), keyTLS)
+	}
+	b = f.appendExtra(b, ", ")
 	b = f.append(append(b, ", dsn="...), keyDSN)
 	b = f.append(append(b, ", status="...), keyStatus)
 	return append(f.append(append(b, " ("...), keyReason), ')')

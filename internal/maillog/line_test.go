@@ -244,7 +244,7 @@ func records() []record {
 				id(), str(mail.KeyTo, "jösé@dest.example"), str(mail.KeyRelay, "none"), str(mail.KeyDSN, "4.4.1"), str(mail.KeyStatus, "deferred"),
 				str(mail.KeyReason, "x"), str("tls", "no"), str("attempt", "2"),
 			},
-			want: "smtp[4711]: ID: to=<jösé@dest.example>, relay=none, delay=0, delays=0/0/0/0, attempt=2, dsn=4.4.1, status=deferred (x)",
+			want: "smtp[4711]: ID: to=<jösé@dest.example>, relay=none, delay=0, delays=0/0/0/0, tls=no, attempt=2, dsn=4.4.1, status=deferred (x)",
 		},
 		{
 			name: "connect error", daemon: "smtp", msg: mail.EventConnectErr,

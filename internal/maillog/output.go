@@ -1,6 +1,7 @@
 package maillog
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,6 +15,8 @@ type sink interface {
 	// begin begins a line: all that stands before the text of the record.
 	begin(b []byte, o *output, l slog.Level, when time.Time, ident string) []byte
 	send(line []byte) error
+	// flush brings on their way the lines that are there.
+	flush()
 	close() error
 }
 
@@ -52,8 +55,12 @@ func (o *output) write(l slog.Level, when time.Time, ident string, body []byte) 
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if err := o.send(l, when, ident, body); err != nil {
-		o.lost.Add(1)
-		o.missing++
+		n := uint64(1)
+		if earlier, ok := errors.AsType[*lostLines](err); ok {
+			n = uint64(earlier.n)
+		}
+		o.lost.Add(n)
+		o.missing += n
 		if !o.failing {
 			o.failing = true
 			fmt.Fprintf(o.errors, "aliasmx: mail log: %v; lines are lost until it works again\n", err)
@@ -97,6 +104,12 @@ func (s writerSink) begin(b []byte, o *output, _ slog.Level, when time.Time, ide
 func (s writerSink) send(line []byte) error {
 	_, err := s.w.Write(line)
 	return err
+}
+
+func (s writerSink) flush() {
+	if f, ok := s.w.(interface{ Flush() }); ok {
+		f.Flush()
+	}
 }
 
 func (s writerSink) close() error { return nil }

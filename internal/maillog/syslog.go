@@ -146,6 +146,9 @@ func (s *syslogSink) connect() error {
 	return fmt.Errorf("connect to syslog: %w", err)
 }
 
+// flush does nothing: each line is a datagram of its own.
+func (s *syslogSink) flush() {}
+
 func (s *syslogSink) close() error {
 	if s.conn == nil {
 		return nil

@@ -54,21 +54,6 @@ var rawParams = []string{
 	"postscreen_expansion_filter", "postscreen_reject_footer",
 }
 
-// later are values of Postfix that we do not have yet. All of them ask for more
-// protection than the ones that we have.
-var later = []struct {
-	name   string
-	values []string
-	remedy string
-}{
-	{"smtp_tls_security_level", []string{"dane", "dane-only", "fingerprint", "verify", "secure"},
-		"write may or encrypt"},
-	{"smtp_dns_support_level", []string{"dnssec"}, "write enabled"},
-	{"lmtp_tls_security_level", []string{"dane", "dane-only", "fingerprint", "verify", "secure"},
-		"write may or encrypt"},
-	{"lmtp_dns_support_level", []string{"dnssec"}, "write enabled"},
-}
-
 func (c *Config) checkValue(x *expander, name string) error {
 	if slices.Contains(rawParams, name) {
 		return nil
@@ -87,11 +72,6 @@ func (c *Config) checkValue(x *expander, name string) error {
 	}
 	if _, ok := c.port(value); p.Type.form == formPort && !ok {
 		return at.fail(name+": "+shown(value)+" is not a port", "write a number from 1 to 65535, or a name from /etc/services")
-	}
-	for _, l := range later {
-		if l.name == name && slices.Contains(l.values, strings.ToLower(value)) {
-			return at.fail(fmt.Sprintf("%s = %s is not supported yet", name, value), l.remedy)
-		}
 	}
 	return nil
 }
@@ -149,7 +129,7 @@ func (c *Config) checkGuard(name string, used map[string]bool) error {
 			"correct the name, or remove the line")
 	}
 	return c.place(name).fail(fmt.Sprintf("%s = %s is not supported, and something would go unprotected", name, shortened(value)),
-		"remove the line if the mail system may run without")
+		cmp.Or(remedies[name], "remove the line if the mail system may run without"))
 }
 
 func shortened(value string) string {

@@ -16,7 +16,7 @@ var differences = []struct{ name, postfix, why string }{
 	{"default_destination_concurrency_negative_feedback", "1", "survives one bad server of several"},
 	{"default_destination_concurrency_failed_cohort_limit", "1", "one bad round does not make a destination dead"},
 	{"smtp_connection_reuse_count_limit", "0", "other servers tend to end a connection that never ends"},
-	{"smtp_tls_security_level", "", "encrypts wherever the other side can"},
+	{"smtp_tls_security_level", "", "encrypts wherever the other side can, and verifies where its DNS says how"},
 	{"smtp_line_length_limit", "998", "a broken line breaks the author's signature"},
 	{"lmtp_line_length_limit", "998", "a broken line breaks the author's signature"},
 	{"disable_mime_output_conversion", "no", "a converted body breaks the author's signature"},

@@ -28,10 +28,15 @@ var guards = []struct {
 	safe []string
 }{
 	{"smtpd_proxy_filter", nil},
-	{"smtp_tls_policy_maps", nil},
 	{"smtp_tls_per_site", nil},
-	{"lmtp_tls_policy_maps", nil},
+	{"lmtp_tls_per_site", nil},
 	{"local_login_sender_maps", nil},
+}
+
+// remedies are for what has a newer form.
+var remedies = map[string]string{
+	"smtp_tls_per_site": "write the table anew for smtp_tls_policy_maps: none, may, encrypt in place of MUST_NOPEERMATCH, secure in place of MUST",
+	"lmtp_tls_per_site": "write the table anew for lmtp_tls_policy_maps: none, may, encrypt in place of MUST_NOPEERMATCH, secure in place of MUST",
 }
 
 // harmless names have a restricting word in them and restrict nothing by themselves.
@@ -40,7 +45,6 @@ var harmless = []string{
 	// What there is nothing of: local delivery, ETRN, TLS input kept from before TLS.
 	"require_home_directory", "smtp_tls_block_early_mail_reply",
 	"lmtp_tls_block_early_mail_reply", "requiretls_esmtp_header", "requiretls_redact_dsn",
-	"tls_required_enable",
 }
 
 // restricts tells whether a set parameter that has no effect here was meant to

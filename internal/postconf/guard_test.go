@@ -26,7 +26,9 @@ func TestGuards(t *testing.T) {
 			unsupported("milter_header_checks", "regexp:/a/very/long/name/of/a/file/which/does/not/fit/into/o...")},
 		{"content filter", "content_filter = smtp:127.0.0.1:10025", "", ""},
 		{"server TLS, opportunistic", "smtpd_tls_security_level = may", "", ""},
-		{"client TLS, a policy", "smtp_tls_policy_maps = hash:/x", "", unsupported("smtp_tls_policy_maps", "hash:/x")},
+		{"client TLS, a policy", "smtp_tls_policy_maps = hash:/x", "", ""},
+		{"client TLS, an old policy", "smtp_tls_per_site = hash:/x", "", "/etc/test/main.cf, line 1: smtp_tls_per_site = hash:/x is not supported, " +
+			"and something would go unprotected; write the table anew for smtp_tls_policy_maps: none, may, encrypt in place of MUST_NOPEERMATCH, secure in place of MUST"},
 		{"certificate", "smtpd_tls_cert_file = /x.pem", "", ""},
 		{"strict", "strict_7bit_headers = yes", "", unsupported("strict_7bit_headers", "yes")},
 		{"the default", "strict_mailbox_ownership = yes", "", ""},

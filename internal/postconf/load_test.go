@@ -115,8 +115,6 @@ var loadErrors = []struct{ name, main, master, want string }{
 		`/etc/test/main.cf, line 1: mynetworks_style: "net" is not known; write one of: class, subnet, host`},
 	{"choice with none", "smtp_dns_support_level = off\n", "",
 		`/etc/test/main.cf, line 1: smtp_dns_support_level: "off" is not known; write one of: nothing at all, disabled, enabled, dnssec`},
-	{"not yet", "smtp_tls_security_level = dane\n", "",
-		`/etc/test/main.cf, line 1: smtp_tls_security_level = dane is not supported yet; write may or encrypt`},
 	{"unclosed brace", "smtpd_banner = ${mail_name ESMTP\n", "",
 		`/etc/test/main.cf, line 1: smtpd_banner: missing '}' after "${mail_name ESMTP"; correct the value`},
 	{"loop", "mail_name = $x\nx = $mail_name\n", "",

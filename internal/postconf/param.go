@@ -72,12 +72,14 @@ func newParams() params {
 	for _, part := range [][]entry{
 		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsRoute, paramsSMTPD, paramsLimits, paramsRestrictions, paramsAccess,
 		paramsMessage, paramsChecks, paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsMilter, paramsScreen, paramsSASL, paramsTLS, paramsLog,
-		paramsSASLOut, paramsSession, paramsLMTP,
+		paramsSASLOut, paramsSession, paramsLMTP, paramsDANE,
+		paramsTLSOut,
 	} {
 		t.add(part, Postfix)
 	}
 	t.add(paramsOurs, Ours)
 	t.add(paramsShaping, Ours)
+	t.add(paramsSTSHost, Ours)
 	t.add(paramsPlumbing, Plumbing)
 	t.add(paramsCiphers, Plumbing)
 	for _, part := range [][]plain{

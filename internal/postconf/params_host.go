@@ -26,12 +26,14 @@ var paramsHost = []entry{
 	{"smtputf8_autodetect_classes", set("sendmail", "smtpd", "qmqpd", "forward", "bounce", "notify", "verify", "all"), "sendmail, verify",
 		"origins of mail that is looked through for the need of SMTPUTF8: sendmail, smtpd, all"},
 	{"soft_bounce", yesno(), "no", "turn every permanent refusal into a temporary one, while testing"},
+	{"dnssec_probe", text(), "ns:.", "type:name to ask whether answers are validated, where DANE needs it; empty: nothing"},
 	{"default_database_type", notEmpty(), "hash", "table type of postmap FILE"},
 }
 
 // paramsOurs are those that Postfix does not have.
 var paramsOurs = []entry{
 	{"bounce_hide_destination", yesno(), "no", "tell senders nothing of where an alias leads when mail fails there"},
+	{"dnssec_trusted_servers", list(), "127.0.0.0/8, [::1]/128", "addresses and networks of validating name servers that nobody can come between"},
 	{"dns_servers", formOf(formResolver), "", "name servers to ask, IP or IP:port; empty: those of /etc/resolv.conf"},
 	{"maillog_format", choice("postfix", "json"), "postfix", "form of the log: Postfix's lines, or one JSON object a line"},
 	{"postscreen_enable", yesno(), "no", "test clients before they get to smtpd; on by itself where master.cf runs postscreen"},

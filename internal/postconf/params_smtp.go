@@ -13,6 +13,8 @@ var paramsSMTP = []entry{
 	{"smtp_skip_5xx_greeting", yesno(), "yes", "try the next host after a greeting with 5xx"},
 	{"smtp_host_lookup", set("dns", "native"), "dns", "where to look for addresses of hosts"},
 	{"smtp_dns_support_level", choice("", "disabled", "enabled", "dnssec"), "", "whether to ask the DNS at all; empty: by disable_dns_lookups"},
+	{"smtp_dns_resolver_options", set("res_defnames", "res_dnsrch"), "", "append search domains of resolv.conf: the first to names without a dot, all of them"},
+	{"smtp_dns_reply_filter", text(), "", "table that leaves records of answers out"},
 	{"disable_dns_lookups", yesno(), "no", "older form of smtp_dns_support_level = disabled"},
 
 	{"smtp_connect_timeout", seconds(0, 0), "30s", "how long a connection may take; 0: as long as the system lets it"},
@@ -27,13 +29,17 @@ var paramsSMTP = []entry{
 	{"smtp_starttls_timeout", seconds(1, 0), "300s", "how long STARTTLS and the handshake may take"},
 
 	{"smtp_connection_cache_time_limit", seconds(1, 0), "2s", "how long an idle connection is kept"},
+	{"smtp_connection_cache_on_demand", yesno(), "yes", "idle connections are kept where there has been much mail of late"},
+	{"smtp_connection_cache_destinations", list(), "", "next hops whose idle connections are kept in any case"},
 	{"smtp_connection_reuse_time_limit", seconds(1, 0), "300s", "how long a connection is used"},
 	{"smtp_connection_reuse_count_limit", number(0, 0), "100", "messages sent over one connection; 0: no limit"},
 
-	{"smtp_tls_security_level", choice("", "none", "may", "encrypt", "dane", "dane-only", "fingerprint", "verify", "secure"), "may",
-		"TLS to other servers: none, may (if they offer it) or encrypt; others are not there yet"},
+	{"smtp_tls_security_level", choice("", "none", "may", "encrypt", "dane", "dane-only", "fingerprint", "verify", "secure"), "dane",
+		"TLS to other servers: none, may (if they offer it), encrypt, dane (as the receiver's DNS says; else may), verify, secure, and more"},
 	{"smtp_use_tls", yesno(), "no", "older form of smtp_tls_security_level = may"},
 	{"smtp_tls_loglevel", number(0, 4), "0", "1: log TLS handshakes"},
+	{"smtp_log_tls_feature_status", yesno(), "no", "tell in each delivery line how the connection was secured: tls=dane, tls=may:none"},
+	{"tls_required_enable", yesno(), "yes", "a field \"TLS-Required: no\" asks to be sent on also where a TLS policy cannot be kept"},
 	{"smtp_tls_CAfile", text(), "", "file of the authorities that make a server Trusted"},
 	{"smtp_tls_CApath", text(), "", "directory of the authorities that make a server Trusted"},
 

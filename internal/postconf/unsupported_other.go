@@ -24,7 +24,6 @@ var unsupportedOther = []plain{
 	{"detect_8bit_encoding_header", "yes"},
 	{"disable_verp_bounces", "no"},
 	{"dns_ncache_ttl_fix_enable", "no"},
-	{"dnssec_probe", "ns:."},
 	{"empty_address_local_login_sender_maps_lookup_key", "<>"},
 	{"enable_idna2003_compatibility", "no"},
 	{"execution_directory_expansion_filter", "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"},

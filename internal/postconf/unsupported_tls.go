@@ -2,10 +2,8 @@ package postconf
 
 // unsupportedTLS are parameters of TLS at large and of tlsproxy(8) that we do not have.
 var unsupportedTLS = []plain{
-	{"tls_append_default_CA", "no"},
 	{"tls_config_file", "default"},
 	{"tls_config_name", ""},
-	{"tls_dane_digests", "sha512 sha256"},
 	{"tls_disable_workarounds", ""},
 	{"tls_eecdh_auto_curves", "X25519 X448 prime256v1 secp521r1 secp384r1"},
 	{"tls_eecdh_strong_curve", "prime256v1"},
@@ -17,9 +15,7 @@ var unsupportedTLS = []plain{
 	{"tls_low_cipherlist", "aNULL:-aNULL:HIGH:MEDIUM:LOW:+RC4:@STRENGTH"},
 	{"tls_medium_cipherlist", "aNULL:-aNULL:HIGH:MEDIUM:+RC4:@STRENGTH"},
 	{"tls_null_cipherlist", "eNULL:!aNULL"},
-	{"tls_required_enable", "yes"},
 	{"tls_session_ticket_cipher", "aes-256-cbc"},
-	{"tls_wildcard_matches_multiple_labels", "yes"},
 	{"tlsproxy_client_CAfile", "$smtp_tls_CAfile"},
 	{"tlsproxy_client_CApath", "$smtp_tls_CApath"},
 	{"tlsproxy_client_cert_file", "$smtp_tls_cert_file"},

@@ -59,6 +59,9 @@ func (v *Verifier) logDelivery(f *flight, r *mail.Result) {
 	if r.ConnUse > 1 {
 		attrs = append(attrs, slog.Int(mail.KeyConnUse, r.ConnUse))
 	}
+	if r.TLS != "" {
+		attrs = append(attrs, slog.String(mail.KeyTLS, r.TLS))
+	}
 	delays := [4]time.Duration{f.active.Sub(f.env.Arrived), f.started.Sub(f.active), r.Connected, r.Transmitted}
 	if r.Connected == 0 && r.Transmitted == 0 {
 		delays[3] = now.Sub(f.started)

@@ -3,6 +3,7 @@
 package wire
 
 import (
+	"crypto/tls"
 	"net"
 	"syscall"
 )
@@ -20,6 +21,23 @@ func (c *Conn) Pending() bool {
 	return c.kernel.hasInput()
 }
 
+// Moved tells whether the peer has sent anything that nobody has read yet, or has closed:
+// also behind TLS, where nobody knows what it is. For a client that has nothing to wait
+// for it means that the connection is no longer what it was. It does not wait.
+func (c *Conn) Moved() bool {
+	if c.r.Buffered() > 0 {
+		return true
+	}
+	below := c.nc
+	if over, ok := below.(*tls.Conn); ok {
+		below = over.NetConn()
+	}
+	if c.kernel.nc != below {
+		c.kernel.watch(below)
+	}
+	return c.kernel.hasInput() || c.kernel.ended
+}
+
 // kernelSide asks the kernel about a connection's input. It is asked once for each
 // message and keeps what that takes.
 type kernelSide struct {
@@ -27,6 +45,7 @@ type kernelSide struct {
 	raw   syscall.RawConn
 	look  func(fd uintptr)
 	found bool // what look has seen
+	ended bool // it has seen the end
 }
 
 func (k *kernelSide) watch(nc net.Conn) {
@@ -42,8 +61,8 @@ func (k *kernelSide) watch(nc net.Conn) {
 	k.raw = raw
 	k.look = func(fd uintptr) {
 		var b [1]byte
-		n, _, _ := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		k.found = n > 0
+		n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		k.found, k.ended = n > 0, n == 0 && err == nil
 	}
 }
 
@@ -51,7 +70,7 @@ func (k *kernelSide) hasInput() bool {
 	if k.raw == nil {
 		return false
 	}
-	k.found = false
+	k.found, k.ended = false, false
 	k.raw.Control(k.look)
 	return k.found
 }

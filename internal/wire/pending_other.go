@@ -6,3 +6,6 @@ package wire
 func (c *Conn) Pending() bool { return c.r.Buffered() > 0 }
 
 type kernelSide struct{}
+
+// Moved is Pending.
+func (c *Conn) Moved() bool { return c.Pending() }

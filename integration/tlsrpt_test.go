@@ -9,9 +9,12 @@ import (
 	"io"
 	"mime"
 	"mime/multipart"
+	"net"
 	"net/mail"
+	"net/smtp"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -42,7 +45,7 @@ func tlsrptRelay(t *testing.T, sink *peers.Sink, set map[string]string) (r *rela
 		return fmt.Sprintf(`{"day":%d,"domain":%q,"sessions":{"ok":5,"failed":2},"wish":1,"policies":[{"type":"sts","domain":%[2]q,"strings":["version: STSv1"],"hosts":["mx.%[3]s"],"ok":5,`+
 			`"failed":[{"result":"certificate-expired","local":"192.0.2.1","remote":"192.0.2.2","host":"mx.%[3]s","n":2}]}],"due":%[4]d}`+"\n", day.Unix(), domain, domain, due.Unix())
 	}
-	lines := line(today.Add(-24*time.Hour), "dest.example", today.Add(time.Minute)) + line(today, "today.example", today.Add(26*time.Hour))
+	lines := line(today.Add(-24*time.Hour), "dest.example", today) + line(today, "today.example", today.Add(26*time.Hour))
 	r.data("tlsrpt", cachefile.Encode("tlsrpt 1", today, 2, []byte(lines)))
 	return r, cf, today.Format(time.DateOnly)
 }
@@ -184,6 +187,90 @@ func reportIn(t *testing.T, letter string) []byte {
 		t.Fatal(err)
 	}
 	return raw
+}
+
+// What deliveries meet is counted: TLS that is as it should be, a certificate of somebody
+// else, a host without TLS; and of a domain that wants no reports only that. It is all there
+// after a restart.
+func TestTLSReportCountsDeliveries(t *testing.T) {
+	root, err := peers.NewAuthority("Root")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secured, err := root.Server(peers.Leaf{Names: []string{"mx.good.example"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(freeAddr(t))
+	for host, script := range map[string]peers.Script{"127.0.0.2": {TLS: secured}, "127.0.0.3": {}} {
+		s, err := peers.NewSink(net.JoinHostPort(host, port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Stop)
+		s.Behave(script)
+	}
+	names, err := peers.NewDNS(`
+mx.good.example. A 127.0.0.2
+mx.other.example. A 127.0.0.2
+mx.plain.example. A 127.0.0.3
+good.example. MX 10 mx.good.example.
+other.example. MX 10 mx.other.example.
+plain.example. MX 10 mx.plain.example.
+none.example. MX 10 mx.good.example.
+_smtp._tls.good.example. TXT "v=TLSRPTv1;rua=mailto:r@good.example"
+_smtp._tls.other.example. TXT "v=TLSRPTv1;rua=mailto:r@other.example"
+_smtp._tls.plain.example. TXT "v=TLSRPTv1;rua=https://plain.example/"
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(names.Close)
+	cf := base(nil)
+	cf["dns_servers"], cf["smtp_dns_support_level"], cf["smtp_tcp_port"], cf["mynetworks"] = names.Addr, "enabled", port, "127.0.0.0/8"
+	cf["smtp_tls_policy_maps"], cf["smtp_tls_CAfile"], cf["smtp_tlsrpt_enable"] = "texthash:{dir}/policy", "{dir}/root.pem", "yes"
+	r := newRelay(t, cf, nil)
+	r.write("policy", "good.example verify\nother.example verify\n")
+	r.write("root.pem", root.PEM())
+	r.start()
+	for domain, fate := range map[string]string{
+		"good.example": "sent", "other.example": `deferred \(Server certificate not verified\)`, "plain.example": "sent", "none.example": "sent",
+	} {
+		if err := smtp.SendMail(r.smtp, nil, "s@client.example", []string{"x@" + domain}, []byte("Subject: x\r\n\r\nx\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		r.waitLog(`to=<x@` + domain + `>, .*status=` + fate)
+	}
+	r.waitLog(`postfix/smtp\[\d+\]: TLSRPT: status=success, domain=good\.example, receiving_mx=mx\.good\.example\[127\.0\.0\.2\]`)
+	r.waitLog(`postfix/smtp\[\d+\]: TLSRPT: status=failure, domain=other\.example, receiving_mx=mx\.other\.example\[127\.0\.0\.2\], failure_type=certificate_host_mismatch`)
+	r.waitLog(`postfix/smtp\[\d+\]: TLSRPT: status=failure, domain=plain\.example, receiving_mx=mx\.plain\.example\[127\.0\.0\.3\], failure_type=starttls_not_supported`)
+
+	const want = `(?s)^day +domain +reports +policy +good +failed +because of\n` +
+		`\S+ +good\.example +yes +no-policy-found +1 +0 +-\n` +
+		`\S+ +none\.example +no +- +1 +0 +-\n` +
+		`\S+ +other\.example +yes +no-policy-found +0 +1 +certificate-host-mismatch 1\n` +
+		`\S+ +plain\.example +yes +no-policy-found +0 +1 +starttls-not-supported 1\n$`
+	shows := func() (out string) {
+		t.Helper()
+		matches := regexp.MustCompile(want)
+		for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+			if out = r.mustRun("tlsrpt", "-c", r.dir); matches.MatchString(out) {
+				return out
+			}
+		}
+		t.Fatalf("counts\n%s", out)
+		return ""
+	}
+	before := shows()
+	mustMatch(t, "report", r.mustRun("tlsrpt", "-c", r.dir, "other.example"), `(?s)"policy-type": "no-policy-found",\n\s+"policy-domain": "other\.example"\n.*`+
+		`"result-type": "certificate-host-mismatch",\n\s+"sending-mta-ip": "127\.0\.0\.1",\n\s+"receiving-mx-hostname": "mx\.other\.example",\n`+
+		`\s+"receiving-mx-helo": "[^"]+",\n\s+"receiving-ip": "127\.0\.0\.2",\n\s+"failed-session-count": 1`)
+	r.stop()
+	r.start()
+	if after := shows(); after != before {
+		t.Errorf("after a restart\n%sbefore it\n%s", after, before)
+	}
+	r.stop()
 }
 
 // A damaged file is a warning and costs its counts.

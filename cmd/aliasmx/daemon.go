@@ -62,6 +62,7 @@ type daemon struct {
 	admin    *admin.Server
 
 	postmaster *postmaster // gets transcripts of sessions
+	tlsrpt     tlsReports
 
 	control, submit net.Listener
 	end             context.CancelFunc // ends run
@@ -238,6 +239,9 @@ func (d *daemon) run(ctx context.Context) error {
 	ctx, d.end = context.WithCancel(ctx)
 	defer d.end()
 	queueDone := make(chan error, 1)
+	d.mu.Lock()
+	d.tlsrpt.follow(d, d.view)
+	d.mu.Unlock()
 	// The queue outlives the doors: what they accept last is still handed to it.
 	go func() { queueDone <- d.queue.Run(context.Background()) }()
 	d.mu.Lock()
@@ -300,6 +304,7 @@ func (d *daemon) shutdown(queueDone <-chan error) {
 	d.verify.Stop()
 	doors.Wait()
 	<-queueDone
+	d.tlsrpt.close()
 	d.admin.Shutdown(limit)
 	d.wg.Wait()
 	d.carriers.close()

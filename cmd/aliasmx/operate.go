@@ -48,6 +48,7 @@ func (d *daemon) newAdmin(cfg *postconf.Config) (*admin.Server, error) {
 		Adopt:           d.queue.Adopt,
 		Status:          d.status,
 		Health:          d.health,
+		TLSReport:       d.tlsrpt.show,
 		OwnUID:          os.Geteuid(),
 		AuthorizedMailq: list,
 		AuthorizedFlush: flush,

@@ -84,6 +84,7 @@ func (d *daemon) tryReload() error {
 	d.local.Update(d.withQueue(v.local))
 	d.pickup.Update(d.pickupOptions(v))
 	d.keys.sts.use(v, d.log.Logger)
+	d.tlsrpt.follow(d, v)
 	d.delivery.Update(v.delivery)
 	d.sites.update(v.shaping)
 	if err := d.carriers.update(v, d.queue); err != nil {

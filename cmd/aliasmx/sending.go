@@ -88,6 +88,9 @@ func (v *view) completeSender(o *delivery.Options, cfg *postconf.Config, lmtp bo
 		err = v.senderTLS(s, o)
 	}
 	if err == nil {
+		err = v.reportsTLS(s, o)
+	}
+	if err == nil {
 		o.SASL, err = v.senderSASL(s)
 	}
 	if err == nil {

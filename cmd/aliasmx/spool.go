@@ -81,7 +81,7 @@ func prepareData(cfg *postconf.Config, as account) error {
 	verify, _ := verifyFile(cfg)
 	screen, _ := screenFile(cfg)
 	wanted := filepath.Dir(verify) == dir && verifies(cfg) || filepath.Dir(screen) == dir && screens(cfg)
-	if !wanted && !keepsPolicies(cfg) {
+	if !wanted && !keepsPolicies(cfg) && !wantsTLSReports(cfg) {
 		return nil
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {

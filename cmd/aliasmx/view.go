@@ -44,6 +44,7 @@ type view struct {
 	nonSMTPD  *milter.Set              // non_smtpd_milters; nil: none
 	aliases   *local.Options           // local delivery; nil: there is none
 	checks    map[string]*checks.Rules // by the name of a cleanup service
+	tlsrpt    *tlsSessions             // TLS reports; nil: no transport wants them
 
 	stsFetcher *mtasts.Fetcher // of MTA-STS policies; nil: nobody asks for them
 }

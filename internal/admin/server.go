@@ -30,6 +30,9 @@ type Options struct {
 	Adopt func(ctx context.Context, dir string, progress func(mail.Adoption)) (mail.Adoption, error)
 	// Status describes the daemon.
 	Status func() Status
+	// TLSReport is, as JSON, what was counted for TLS reports; of a domain the report that
+	// would be sent now. Nil: there are none.
+	TLSReport func(domain string) ([]byte, error)
 	// Health is nil as long as the daemon does its work.
 	Health func() error
 
@@ -167,6 +170,7 @@ func (s *Server) routes() http.Handler {
 	handle("POST /v1/destinations/hold", s.mayAll, s.hold)
 	handle("POST /v1/destinations/release", s.mayAll, s.release)
 	handle("POST /v1/queue/adopt", s.mayAll, s.adopt)
+	handle("GET /v1/tlsrpt", s.mayList, s.tlsReport)
 	handle("GET /v1/messages/{id}", s.mayAll, s.message)
 	handle("GET /v1/messages/{id}/listed", s.mayAll, s.find)
 	handle("GET /v1/messages/{id}/content", s.mayAll, s.content)

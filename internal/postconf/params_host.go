@@ -45,6 +45,9 @@ var paramsOurs = []entry{
 	{"smtpd_client_limit_total", number(0, 0), "10000", "connections from all clients together; 0: no limit"},
 	{"smtpd_data_memory_limit", number(1<<20, 0), "268435456", "bytes of message data in memory, over all connections"},
 	{"smtpd_limits_enable", yesno(), "no", "tell clients smtpd_recipient_limit in the reply to EHLO (RFC 9422)"},
+	{"tlsrpt_contact_info", text(), "postmaster@$mydomain", "address of whoever is responsible for TLS reports; its domain is their submitter"},
+	{"tlsrpt_from", text(), "$tlsrpt_contact_info", "sender of TLS reports by mail; empty or <>: the null sender"},
+	{"tlsrpt_organization_name", text(), "$mydomain", "who sends TLS reports, for people"},
 }
 
 func formOf(f form) Type { return Type{form: f} }

@@ -17,6 +17,8 @@ var paramsSession = []entry{
 	{"smtp_reply_filter", text(), "", "table that replaces lines of servers' replies"},
 	{"fallback_relay", list(), "", "older name of smtp_fallback_relay"},
 
+	{"smtp_tlsrpt_enable", yesno(), "no", "count how TLS with servers went, and report it to domains that ask for that (RFC 8460)"},
+	{"smtp_tlsrpt_skip_reused_handshakes", yesno(), "no", "leave out of that handshakes that take up an earlier TLS session"},
 	{"smtp_tls_wrappermode", yesno(), "no", "TLS from the first byte (port 465), in place of STARTTLS"},
 	{"smtp_tls_servername", text(), "", "name to ask for (SNI): hostname, nexthop, or a name; empty: none"},
 	{"smtp_tls_chain_files", list(), "", "files with keys and certificates to show to servers, each key before its chain"},

@@ -19,7 +19,5 @@ var unsupportedSMTP = []plain{
 	{"smtp_tls_dkey_file", "$smtp_tls_dcert_file"},
 	{"smtp_tls_enable_rpk", "no"},
 	{"smtp_tls_per_site", ""},
-	{"smtp_tlsrpt_enable", "no"},
-	{"smtp_tlsrpt_skip_reused_handshakes", "no"},
 	{"smtp_tlsrpt_socket_name", ""},
 }

@@ -149,11 +149,7 @@ func parseURI(uri string) (Endpoint, bool) {
 	case "mailto":
 		// One address; header fields of the URI ("?subject=...") are not for us.
 		addr, err := url.PathUnescape(u.Opaque)
-		at := strings.LastIndexByte(addr, '@')
-		if err != nil || at < 1 || at == len(addr)-1 || len(addr) > 320 || !plainAddress(addr) {
-			return Endpoint{}, false
-		}
-		return Endpoint{Mailto: addr}, true
+		return Endpoint{Mailto: addr}, err == nil && CheckAddress(addr) == nil
 	case "https":
 		if u.Hostname() == "" || u.User != nil {
 			return Endpoint{}, false
@@ -162,15 +158,4 @@ func parseURI(uri string) (Endpoint, bool) {
 		return Endpoint{HTTPS: u.String()}, true
 	}
 	return Endpoint{}, false
-}
-
-// plainAddress tells whether an address can stand in a header field as it is: printable,
-// without spaces, and with nothing that would make two addresses of it.
-func plainAddress(addr string) bool {
-	for _, c := range addr {
-		if c <= ' ' || c == 0x7f || c == 0xfffd || strings.ContainsRune(`,;:<>()[]\"`, c) {
-			return false
-		}
-	}
-	return true
 }

@@ -27,6 +27,7 @@ func (c *scriptedConn) part(how string) {
 		}
 		io.Copy(io.Discard, c.nc)
 	case "reset":
+		time.Sleep(100 * time.Millisecond) // the other side is to have read, and to be waiting
 		raw.(*net.TCPConn).SetLinger(0)
 		raw.Close()
 	case "hang":

@@ -26,6 +26,7 @@ type Scripted struct {
 	TLS     *tls.Config // offers STARTTLS
 	Wrapped bool        // TLS from the first byte
 	LMTP    bool
+	Gate    chan struct{} // when there is one, nobody is greeted before it is closed
 
 	mu    sync.Mutex // guards what follows
 	talks [][]string
@@ -99,6 +100,9 @@ type scriptedConn struct {
 }
 
 func (c *scriptedConn) serve() {
+	if c.Gate != nil {
+		<-c.Gate
+	}
 	if c.Wrapped && !c.secure() {
 		return
 	}

@@ -1,26 +1,29 @@
 package integration
 
 import (
+	"maps"
 	"os"
 	"strings"
 	"testing"
 )
 
 // What Debian's Postfix makes of next hops that misbehave in every way of
-// testdata/hops.txt, live: the same as is recorded. HOPS_RECORD=1 records it.
+// testdata/hops.txt, live: the same as is recorded. HOPS_RECORD=1 records it; HOPS=RCPT takes
+// the cases that begin so.
 func TestHopsPostfix(t *testing.T) {
 	cases := hopsOf(t)
 	got := runHops(t, cases, recorderMaster, func(cf map[string]string) subject {
 		return newRecorder(t, cf, freeAddr(t))
 	})
+	want, _ := readHops(t, "testdata/hops.recorded")
 	if os.Getenv("HOPS_RECORD") != "" {
 		head := "# What Postfix 3.7.11 (Debian 12) made of the next hops of hops.txt: hops_test.go.\n"
-		if err := writeHops("testdata/hops.recorded", head, cases, got, nil); err != nil {
+		maps.Copy(want, got)
+		if err := writeHops("testdata/hops.recorded", head, loadHops(t), want, nil); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	want, _ := readHops(t, "testdata/hops.recorded")
 	for _, c := range cases {
 		if got[c.name] != want[c.name] {
 			t.Errorf("%s\ngot\n%srecorded\n%s", c.name, got[c.name], want[c.name])

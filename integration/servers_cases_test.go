@@ -211,6 +211,9 @@ func runServerCases(t *testing.T, cases []*serverCase, services string, start fu
 		})
 	}
 	submitting.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
 	awaitCases(t, cases, s)
 	if tryAgain(t, cases, s) {
 		awaitCases(t, cases, s)

@@ -209,6 +209,19 @@ func (s *session) hideSecrets() {
 	}
 }
 
+// hide takes them out of a text that may have been cut in the middle of one.
+func (s *session) hide(text string) string {
+	for _, secret := range s.secrets() {
+		text = strings.ReplaceAll(text, secret, "...")
+		for n := min(len(secret)-1, len(text)); n > 3; n-- {
+			if strings.HasSuffix(text, secret[:n]) {
+				text = text[:len(text)-n] + "..."
+			}
+		}
+	}
+	return text
+}
+
 // security are the options for the connection as it is.
 func (s *session) security() mechanism.Security {
 	switch a := s.set.SASL; {

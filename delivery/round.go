@@ -141,7 +141,9 @@ func (r *round) session(ctx context.Context, i int, plain, again, final bool) (s
 		}
 		text := errorText(err)
 		r.j.note(siteFailure(mail.Code(4, 4, 1), "connect to "+h.relay()+": "+text))
-		w.log.Info(mail.EventConnectErr, mail.KeyRelay, h.relay(), mail.KeyReason, text)
+		if h.path == "" { // as lmtp(8), which leaves a socket to the line about the recipient
+			w.log.Info(mail.EventConnectErr, mail.KeyRelay, h.relay(), mail.KeyReason, text)
+		}
 		return nil, false
 	}
 	w.free = func() { nc.Close(); free() }

@@ -174,17 +174,27 @@ func (s *session) ask(timeout time.Duration) error {
 // command a reply belongs: the connection is not used for further mail.
 func (s *session) read(timeout time.Duration) error {
 	s.conn.SetTimeout(timeout)
-	if err := s.conn.ReadReply(&s.reply); err != nil {
-		return err
-	}
+	err := s.conn.ReadReply(&s.reply)
 	if s.auth.loggedIn {
 		s.hideSecrets()
 	}
+	s.tooLong()
 	if s.reply.Garbage {
 		s.noReuse = true
 		s.garbled()
 	}
-	return nil
+	return err
+}
+
+// tooLong warns of replies that are not kept whole.
+func (s *session) tooLong() {
+	lines, reply := s.reply.TooLong()
+	for _, line := range lines {
+		s.log.Warn(fmt.Sprintf("%s: response longer than 2048: %s...", s.relay, s.hide(line)))
+	}
+	if reply != "" {
+		s.log.Warn(fmt.Sprintf("%s: multi-line response longer than 2048 %s...", s.relay, s.hide(reply)))
+	}
 }
 
 // garbled warns of lines that are no reply where that may lose mail.
@@ -201,7 +211,7 @@ func (s *session) garbled() {
 		id = []any{mail.KeyQueueID, s.tx.j.a.Env.ID.String()}
 	}
 	for _, line := range s.reply.GarbageLines() {
-		s.log.Warn(fmt.Sprintf("non-%s response from %s: %.100s", kind, s.relay, line), id...)
+		s.log.Warn(fmt.Sprintf("non-%s response from %s: %s", kind, s.relay, s.hide(line)), id...)
 	}
 }
 
@@ -344,7 +354,7 @@ func (s *session) lost(j *job, err error, doing string) {
 	case err == wire.ErrReplyTooLong:
 		reason = "Protocol error: endless reply from " + s.place + " while " + doing
 	}
-	if s.overTLS && s.choice.Level == mail.TLSMay && s.mayGoPlain(j) && doing != doingEndOfData {
+	if s.overTLS && s.choice.Level == mail.TLSMay && len(j.left) > 0 && s.mayGoPlain(j) && doing != doingEndOfData {
 		s.plainNext, s.final = true, false
 	}
 	j.fail(siteFailure(mail.Code(4, 4, 2), reason), s)

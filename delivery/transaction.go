@@ -298,9 +298,21 @@ func (t *transaction) rcptDone(pos int) bool {
 	case t.reply.Class() == 2:
 		t.accepted = append(t.accepted, pos)
 	default:
-		t.j.failOne(pos, t.said(toRcpt), t.session)
+		f := t.said(toRcpt)
+		if t.tooMany() {
+			f.status.Code, f.status.Enhanced[0] = 452, 4
+		}
+		t.j.failOne(pos, f, t.session)
 	}
 	return true
+}
+
+// tooMany tells whether a 552 means that there are too many recipients at a time, as RFC 821
+// had it: RFC 5321 section 4.5.3.1.10. It is for now then, and not for good, if somebody was
+// accepted before; the next attempt has fewer recipients.
+func (t *transaction) tooMany() bool {
+	e := t.reply.Enhanced
+	return t.reply.Code == 552 && len(t.accepted) > 0 && (e == mail.Enhanced{} || e == mail.Code(5, 5, 3))
 }
 
 func (t *transaction) dataDone() bool {

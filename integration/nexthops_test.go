@@ -24,11 +24,23 @@ type otherServer struct {
 	log      func() string
 }
 
-// newNextHop starts one by name.
-func newNextHop(t *testing.T, name string) *otherServer {
+// newNextHop starts one by name, without TLS.
+func newNextHop(t *testing.T, name string) *otherServer { return newNextHopWith(t, name, "") }
+
+// nextHopLimit is how large a message the servers of newNextHopWith take.
+const nextHopLimit = 5000000
+
+// newNextHopWith starts one whose certificate and key are cert.pem and key.pem in a folder;
+// without one it has no TLS.
+func newNextHopWith(t *testing.T, name, certs string) *otherServer {
 	t.Helper()
 	if name == "postfix" {
-		p := newPostfix(t, "smtpd_recipient_restrictions = check_recipient_access inline:{{bad@dest.example=REJECT no}}, permit_mynetworks, reject")
+		lines := []string{"smtpd_recipient_restrictions = check_recipient_access inline:{{bad@dest.example=REJECT no}}, permit_mynetworks, reject",
+			fmt.Sprintf("message_size_limit = %d", nextHopLimit)}
+		if certs != "" {
+			lines = append(lines, "smtpd_tls_security_level = may", "smtpd_tls_cert_file = "+certs+"/cert.pem", "smtpd_tls_key_file = "+certs+"/key.pem")
+		}
+		p := newPostfix(t, lines...)
 		return &otherServer{addr: p.addr, chunking: true, mail: p.inbox, log: p.log}
 	}
 	unpacked := peers.Unpacked(t)
@@ -45,19 +57,25 @@ func newNextHop(t *testing.T, name string) *otherServer {
 	s := &otherServer{addr: freeAddr(t)}
 	_, port, _ := net.SplitHostPort(s.addr)
 	var script, users string
+	tls := "tls_advertise_hosts =\n"
+	listen := "listen on 127.0.0.1 port " + port + "\n"
+	if certs != "" {
+		tls = "tls_advertise_hosts = *\ntls_certificate = " + certs + "/cert.pem\ntls_privatekey = " + certs + "/key.pem\n"
+		listen = "pki peer cert \"" + certs + "/cert.pem\"\npki peer key \"" + certs + "/key.pem\"\nlisten on 127.0.0.1 port " + port + " tls pki peer\n"
+	}
 	switch name {
 	case "exim":
 		s.chunking = true
 		s.mail = func() string { return filesIn(filepath.Join(top, "spool/input"), "*-[HD]") }
 		writeFile(t, top, "exim.conf", "keep_environment =\nprimary_hostname = exim.example\nspool_directory = "+top+"/spool\nlog_file_path = "+top+"/spool/%slog\n"+
-			"tls_advertise_hosts =\nchunking_advertise_hosts = *\nqueue_only\nacl_smtp_rcpt = rcpt\n"+
+			tls+fmt.Sprintf("message_size_limit = %d\n", nextHopLimit)+"dsn_advertise_hosts = *\nchunking_advertise_hosts = *\nqueue_only\nacl_smtp_rcpt = rcpt\n"+
 			"begin acl\nrcpt:\n deny local_parts = bad\n accept\n")
 		users = "Debian-exim:990"
 		script = "mkdir " + top + "/spool && chown 990:990 " + top + "/spool\n" +
 			"exec " + program + " -C " + top + "/exim.conf -bdf -oX 127.0.0.1." + port
 	case "opensmtpd":
 		s.mail = func() string { return filesIn(filepath.Join(top, "mail/new"), "*") }
-		writeFile(t, top, "smtpd.conf", "listen on 127.0.0.1 port "+port+"\naction keep maildir \""+top+"/mail\" virtual { \"@\" = nobody }\n"+
+		writeFile(t, top, "smtpd.conf", listen+fmt.Sprintf("smtp max-message-size %d\n", nextHopLimit)+"action keep maildir \""+top+"/mail\" virtual { \"@\" = nobody }\n"+
 			"match from any for rcpt-to \"bad@dest.example\" reject\nmatch from any for any action keep\n")
 		users = "opensmtpd:991 opensmtpq:992"
 		script = "mount -t tmpfs none /var/lib && mkdir -p -m 755 /var/lib/opensmtpd/empty\n" +

@@ -8,7 +8,9 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,9 +21,13 @@ import (
 type serverCase struct {
 	name, via string
 	to        []string
+	letters   []string // recipients of a letter each, all handed in before the server greets
+	fatesOnly bool     // what it heard is not compared
 	password  bool
 	server    peers.Scripted
 	next      *peers.Scripted // the fallback relay, a friendly one
+	twice     bool            // tried once more, when the message is old enough (patient)
+	attempts  int             // that are waited for
 }
 
 // serverServices are the services of master.cf that cases name, beside smtp and lmtp.
@@ -29,6 +35,10 @@ var serverServices = []struct{ name, command, options string }{
 	{"hurry", "smtp", hurried("smtp_", "helo mail rcpt data_init data_xfer data_done starttls rset xforward")},
 	{"hurryencrypt", "smtp", hurried("smtp_", "helo starttls") + " -o smtp_tls_security_level=encrypt"},
 	{"hurrylmtp", "lmtp", hurried("lmtp_", "lhlo mail rcpt data_init data_xfer data_done")},
+	{"patient", "smtp", "-o minimal_backoff_time=6s"},
+	{"hurrypatient", "smtp", hurried("smtp_", "helo mail rcpt data_init data_xfer data_done starttls rset") + " -o minimal_backoff_time=6s"},
+	{"one", "smtp", ""},
+	{"hurryone", "smtp", hurried("smtp_", "rset")},
 	{"hard5xx", "smtp", "-o smtp_skip_5xx_greeting=no"},
 	{"bybanner", "smtp", "-o smtp_always_send_ehlo=no"},
 	{"heloonly", "smtp", "-o smtp_never_send_ehlo=yes -o smtp_helo_name=helo.example"},
@@ -128,6 +138,7 @@ func serversConfig() map[string]string {
 		"inet_protocols":             "ipv4",
 		"smtp_dns_support_level":     "disabled",
 		"lmtp_dns_support_level":     "disabled",
+		"lmtp_quit_timeout":          "2s",
 		"transport_maps":             "texthash:{dir}/transport",
 		"smtp_tls_security_level":    "may",
 		"smtp_sasl_auth_enable":      "yes",
@@ -140,6 +151,11 @@ func serversConfig() map[string]string {
 		"smtpd_error_sleep_time":     "0",
 
 		"disable_mime_output_conversion": "yes",
+
+		"one_destination_concurrency_limit":        "1",
+		"one_initial_destination_concurrency":      "1",
+		"hurryone_destination_concurrency_limit":   "1",
+		"hurryone_initial_destination_concurrency": "1",
 	}
 }
 
@@ -174,7 +190,7 @@ func runServerCases(t *testing.T, cases []*serverCase, services string, start fu
 		}
 	}
 	s := start(serversConfig())
-	dir, top := s.places()
+	dir, _ := s.places()
 	for _, svc := range serverServices {
 		services += fmt.Sprintf("%s unix - - n - - %s %s\n", svc.name, svc.command, strings.ReplaceAll(svc.options, "{dir}", dir))
 	}
@@ -184,50 +200,119 @@ func runServerCases(t *testing.T, cases []*serverCase, services string, start fu
 	s.write("filter", "/^550 5\\.1\\.1 no such user/ 450 4.1.1 perhaps later\n/^250 fine/ 250 2.1.0 finer\n")
 	s.start()
 	defer s.stop()
-	for i, c := range cases {
-		submit(t, s.address(), i, c.to)
+	var submitting sync.WaitGroup
+	for first := range submitters {
+		submitting.Go(func() {
+			for i := first; i < len(cases); i += submitters {
+				if err := cases[i].submit(s.address(), i); err != nil {
+					t.Error(err)
+				}
+			}
+		})
 	}
+	submitting.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+	awaitCases(t, cases, s)
+	if tryAgain(t, cases, s) {
+		awaitCases(t, cases, s)
+	}
+	time.Sleep(100 * time.Millisecond) // what is logged after the connection has ended
+	outcomes := map[string]string{}
+	lines := linesByCase(cases, s.log())
+	for i, c := range cases {
+		outcomes[c.name] = c.outcome(i, strings.Join(lines[i], "\n"))
+	}
+	return outcomes
+}
+
+var fateOf = regexp.MustCompile(` to=<(\w+@c\d+\.example)>, `)
+
+// awaitCases waits until everybody's fate is in the log, and no connection is open.
+func awaitCases(t *testing.T, cases []*serverCase, s subject) {
+	t.Helper()
 	for end := time.Now().Add(60 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		fates := map[string]int{}
+		for _, m := range fateOf.FindAllStringSubmatch(s.log(), -1) {
+			fates[m[1]]++
+		}
 		open, missing := "", ""
 		for i, c := range cases {
 			if c.server.Open() > 0 || c.next != nil && c.next.Open() > 0 {
 				open += fmt.Sprintf(" %q", c.name)
 			}
 			for _, to := range c.to {
-				if !strings.Contains(s.log(), fmt.Sprintf("to=<%s@c%d.example>", to, i)) {
+				if fates[fmt.Sprintf("%s@c%d.example", to, i)] < max(c.attempts, 1) {
 					missing += fmt.Sprintf(" %q", c.name)
 				}
 			}
 		}
 		if missing == "" && open == "" {
-			break
+			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("not done:%s, connections open:%s; in %s", missing, open, top)
+			t.Fatalf("not done:%s, connections open:%s", missing, open)
 		}
 	}
-	time.Sleep(100 * time.Millisecond) // what is logged after the connection has ended
-	outcomes := map[string]string{}
-	for i, c := range cases {
-		outcomes[c.name] = c.outcome(i, s.log())
+}
+
+var deferredID = regexp.MustCompile(`: (\w+): to=<\w+@c(\d+)\.example>, .*status=deferred`)
+
+// tryAgain has the messages that are to have a second attempt, and were deferred, tried once
+// more. Until then they have grown older than minimal_backoff_time of "patient"; a busy machine
+// may take its time for the first.
+func tryAgain(t *testing.T, cases []*serverCase, s subject) (any bool) {
+	t.Helper()
+	if !slices.ContainsFunc(cases, func(c *serverCase) bool { return c.twice }) {
+		return false
 	}
-	return outcomes
+	time.Sleep(7 * time.Second)
+	dir, _ := s.places()
+	for _, m := range deferredID.FindAllStringSubmatch(s.log(), -1) {
+		number, _ := strconv.Atoi(m[2])
+		if c := cases[number]; c.twice && c.attempts == 0 {
+			c.attempts, any = 2, true
+			if out, code := s.run("postqueue", "-c", dir, "-i", m[1]); code != 0 {
+				t.Fatalf("postqueue -i: exit status %d\n%s", code, out)
+			}
+		}
+	}
+	return any
+}
+
+const submitters = 4
+
+// submit hands in what there is for a case.
+func (c *serverCase) submit(addr string, number int) error {
+	if c.letters == nil {
+		return submit(addr, number, c.to)
+	}
+	defer close(c.server.Gate)
+	for _, to := range c.letters {
+		if err := submit(addr, number, strings.Split(to, "+")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // submit hands in a message for recipients of a case. Its sender is null: nobody is told.
-func submit(t *testing.T, addr string, number int, to []string) {
-	t.Helper()
+func submit(addr string, number int, to []string) error {
 	c, err := textproto.Dial("tcp", addr)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	defer c.Close()
 	say := func(code int, line string) {
+		if err != nil {
+			return
+		}
 		if line != "" {
 			c.PrintfLine("%s", line)
 		}
-		if _, _, err := c.ReadResponse(code); err != nil {
-			t.Fatalf("%s: %v", line, err)
+		if _, _, err = c.ReadResponse(code); err != nil {
+			err = fmt.Errorf("%s: %w", line, err)
 		}
 	}
 	say(220, "")
@@ -239,15 +324,46 @@ func submit(t *testing.T, addr string, number int, to []string) {
 	say(354, "DATA")
 	say(250, "Subject: x\r\nDate: Thu, 1 Jan 2026 00:00:00 +0000\r\nMessage-Id: <1@x>\r\nFrom: x@x.example\r\n\r\nbody\r\n.")
 	say(221, "QUIT")
+	return err
 }
 
 var (
+	ofCase      = regexp.MustCompile(`: (\w+): to=<\w+@c(\d+)\.example>`)
+	portInLine  = regexp.MustCompile(`\]:(\d+)`)
 	clientLine  = regexp.MustCompile(`^\S+ +\d+ \S+ \S+ postfix/(?:smtp|lmtp)\[\d+\]: (?:(\w+): )?(.*)$`)
 	statusLine  = regexp.MustCompile(`^to=<(\w+)@[^>]*>, relay=([^,]*), .*dsn=([\d.]+), status=(\w+) (.*)$`)
 	changing    = regexp.MustCompile(`\b(SIZE=|PORT=|message size )\d+`)
 	handshakes  = regexp.MustCompile(`SSL_connect error to (\S+):.*`)
 	recordedFor = regexp.MustCompile(`(?m)^== (.*)\n((?:.+\n)*)`)
 )
+
+// linesByCase are the lines of a log that may be about each case: those with the queue ID of its
+// message or the port of its server.
+func linesByCase(cases []*serverCase, log string) [][]string {
+	byID, byPort := map[string]int{}, map[string]int{}
+	for i, c := range cases {
+		_, port, _ := net.SplitHostPort(c.server.Addr)
+		byPort[port] = i
+	}
+	for _, m := range ofCase.FindAllStringSubmatch(log, -1) {
+		byID[m[1]], _ = strconv.Atoi(m[2])
+	}
+	lines := make([][]string, len(cases))
+	for line := range strings.SplitSeq(log, "\n") {
+		m := clientLine.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		if i, ok := byID[m[1]]; ok {
+			lines[i] = append(lines[i], line)
+		} else if p := portInLine.FindStringSubmatch(line); p != nil {
+			if i, ok := byPort[p[1]]; ok {
+				lines[i] = append(lines[i], line)
+			}
+		}
+	}
+	return lines
+}
 
 // outcome is what the log and the server tell of a case: what became of each recipient,
 // what else was logged of it, and what the server heard.
@@ -261,12 +377,18 @@ func (c *serverCase) outcome(number int, log string) string {
 	plain := strings.NewReplacer("127.0.0.1[127.0.0.1]:"+nextPort, "NEXT:PORT", "127.0.0.1[127.0.0.1]:"+port, "HOST:PORT", "127.0.0.1[127.0.0.1]", "HOST", fmt.Sprintf("c%d.example", number), "case.example")
 	id := ""
 	for line := range strings.SplitSeq(log, "\n") {
-		if m := clientLine.FindStringSubmatch(line); m != nil && strings.Contains(m[2], domain) {
+		if !strings.Contains(line, domain) {
+			continue
+		}
+		if m := clientLine.FindStringSubmatch(line); m != nil {
 			id = m[1]
 		}
 	}
 	var fates, notes []string
 	for line := range strings.SplitSeq(log, "\n") {
+		if !strings.Contains(line, "]:"+port) && (id == "" || !strings.Contains(line, id)) {
+			continue
+		}
 		m := clientLine.FindStringSubmatch(line)
 		if m == nil || (id == "" || m[1] != id) && !strings.Contains(line, "]:"+port) {
 			continue
@@ -284,6 +406,9 @@ func (c *serverCase) outcome(number int, log string) string {
 		notes = append(notes, "log: "+handshakes.ReplaceAllString(plain.Replace(text), "SSL_connect error to $1"))
 	}
 	slices.Sort(fates)
+	if c.fatesOnly {
+		return strings.Join(fates, "\n") + "\n"
+	}
 	talks := c.server.Talks()
 	if c.next != nil {
 		talks = append(talks, append([][]string{{"(the next)"}}, c.next.Talks()...)...)

@@ -17,14 +17,16 @@ type Scripted struct {
 
 	// Answers are by the beginning of a command, of which the longest counts: "connect" is
 	// the greeting, "." the end of the content, in LMTP ". <address>" for each recipient.
-	// An answer is a reply, with \n between its lines; "close" hangs up, "hang" says
-	// nothing any more, and "REPLY | close", "REPLY | hang" do so after it. "REPLY | again"
-	// is for the first connection alone.
+	// An answer is a reply, with \n between its lines, or "raw BYTES", which are sent as they
+	// are; what comes after " | ", or stands alone, is how it goes on (partings). "REPLY |
+	// again" is for the first connection alone. "tls COMMAND" is a command over TLS;
+	// "handshake" has the bytes that come in place of one (misbehave.go).
 	Answers map[string]string
 	Offer   []string    // EHLO keywords
 	TLS     *tls.Config // offers STARTTLS
 	Wrapped bool        // TLS from the first byte
 	LMTP    bool
+	Gate    chan struct{} // when there is one, nobody is greeted before it is closed
 
 	mu    sync.Mutex // guards what follows
 	talks [][]string
@@ -98,6 +100,9 @@ type scriptedConn struct {
 }
 
 func (c *scriptedConn) serve() {
+	if c.Gate != nil {
+		<-c.Gate
+	}
 	if c.Wrapped && !c.secure() {
 		return
 	}
@@ -128,20 +133,23 @@ func (c *scriptedConn) command(line string) bool {
 		return false
 	case verb == "QUIT":
 		return false
-	case verb == "STARTTLS" && strings.HasPrefix(reply, "2"):
+	case verb == "STARTTLS" && class(reply) == '2':
 		return c.secure()
 	case verb == "RSET":
 		c.rcpt = nil
-	case verb == "RCPT" && strings.HasPrefix(reply, "2"):
+	case verb == "RCPT" && class(reply) == '2':
 		to, _, _ := strings.Cut(strings.TrimPrefix(rest, "TO:"), " ")
 		c.rcpt = append(c.rcpt, to)
-	case verb == "DATA" && strings.HasPrefix(reply, "354"):
+	case verb == "DATA" && class(reply) == '3':
 		return c.content()
 	}
 	return true
 }
 
 func (c *scriptedConn) secure() bool {
+	if _, ok := c.Answers["handshake"]; ok {
+		return c.noHandshake()
+	}
 	t := tls.Server(c.nc, c.TLS)
 	if t.Handshake() != nil {
 		return false
@@ -206,7 +214,11 @@ func (c *scriptedConn) content() bool {
 func (c *scriptedConn) answer(command, normal string) (string, bool) {
 	best, reply := "", normal
 	for begin, r := range c.Answers {
-		if strings.HasPrefix(command, begin) && len(begin) > len(best) {
+		where := command
+		if c.tls && strings.HasPrefix(begin, "tls ") {
+			where = "tls " + command
+		}
+		if strings.HasPrefix(where, begin) && len(begin) > len(best) {
 			best, reply = begin, r
 		}
 	}
@@ -214,19 +226,16 @@ func (c *scriptedConn) answer(command, normal string) (string, bool) {
 	if after == "again" && c.n > 0 {
 		reply, after = normal, ""
 	}
-	if reply == "close" || reply == "hang" {
+	if slices.Contains(partings, reply) {
 		reply, after = "", reply
 	}
 	if reply != "" {
-		if _, err := io.WriteString(c.nc, strings.ReplaceAll(reply, "\n", "\r\n")+"\r\n"); err != nil {
+		if _, err := io.WriteString(c.nc, onTheWire(reply)); err != nil {
 			return reply, false
 		}
 	}
-	switch after {
-	case "close":
-		return reply, false
-	case "hang":
-		io.Copy(io.Discard, c.nc)
+	if slices.Contains(partings, after) {
+		c.part(after)
 		return reply, false
 	}
 	return reply, true

@@ -161,11 +161,11 @@ func (c *Conn) StartTLSServer(cfg *tls.Config, timeout time.Duration) error {
 	return c.handshake(tls.Server(c.nc, cfg), timeout)
 }
 
-// StartTLSClient turns the connection into TLS as its client.
+// StartTLSClient turns the connection into TLS as its client. What the server said in the
+// clear behind its reply is thrown away, as Postfix does: anybody may have put it there (RFC
+// 3207 section 4.2), and it is no reason to do without TLS.
 func (c *Conn) StartTLSClient(cfg *tls.Config, timeout time.Duration) error {
-	if c.r.Buffered() > 0 {
-		return errors.New("input in the clear after the reply to STARTTLS")
-	}
+	c.r.Discard(c.r.Buffered())
 	return c.handshake(tls.Client(c.nc, cfg), timeout)
 }
 

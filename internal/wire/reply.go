@@ -18,9 +18,11 @@ import (
 // here. Text is made printable on the way in, for it goes into the log and reports.
 
 const (
-	replyLineKept  = 512      // bytes of a line, RFC 5321 section 4.5.3.1.5
-	replyLinesKept = 100      // lines
-	replyTextKept  = 2048     // bytes of what Text returns, as Postfix's line_length_limit
+	replyLineKept  = 2048     // bytes of a line, Postfix's line_length_limit; RFC 5321 has 512
+	replyLinesKept = 512      // lines
+	replyTextKept  = 2048     // bytes of what Text returns, to the end of the line that exceeds it
+	replyNote      = 30       // bytes of what is too long, for a warning
+	garbageKept    = 100      // lines without a code, and bytes of each
 	replyBytesMax  = 64 << 10 // bytes read for one reply
 	replySlowness  = 2        // a whole reply may take this many times one wait, if not told otherwise
 )
@@ -53,7 +55,10 @@ type Reply struct {
 
 	text  []byte // the lines with their codes, printable, separated by LF
 	lines int
-	line  []byte // the current line as it came, cut at replyLineKept
+
+	long    []string // beginnings of lines that were cut
+	garbage []string // lines without a code, as many and as much of them as GarbageLines has
+	line    []byte   // the current line as it came, cut at replyLineKept
 }
 
 // Class is the first digit of the code.
@@ -72,19 +77,40 @@ func (r *Reply) Status() mail.Enhanced {
 }
 
 // Text is the reply as the log shows it: all lines with their codes, separated by
-// spaces.
+// spaces. Lines that begin beyond replyTextKept are left out.
 func (r *Reply) Text() string {
-	t := r.text
-	if len(t) > replyTextKept {
-		t = t[:replyTextKept]
-		for c, n := utf8.DecodeLastRune(t); c == utf8.RuneError && n == 1; c, n = utf8.DecodeLastRune(t) {
-			t = t[:len(t)-1] // half of a character
-		}
-	}
+	t := r.text[:r.shown()]
 	if bytes.IndexByte(t, '\n') < 0 {
 		return string(t)
 	}
 	return strings.ReplaceAll(string(t), "\n", " ")
+}
+
+func (r *Reply) shown() int {
+	if len(r.text) > replyTextKept {
+		if end := bytes.IndexByte(r.text[replyTextKept:], '\n'); end >= 0 {
+			return replyTextKept + end
+		}
+	}
+	return len(r.text)
+}
+
+// TooLong is what of the reply exceeds what is shown: the beginning of each line that was
+// cut, and "" or the beginning of a reply of which lines are left out.
+func (r *Reply) TooLong() (lines []string, reply string) {
+	if r.shown() < len(r.text) {
+		reply = string(beginning(r.text, replyNote))
+	}
+	return r.long, reply
+}
+
+// beginning is the first bytes of a text, without half of a character.
+func beginning(text []byte, limit int) []byte {
+	text = text[:min(len(text), limit)]
+	for c, n := utf8.DecodeLastRune(text); c == utf8.RuneError && n == 1; c, n = utf8.DecodeLastRune(text) {
+		text = text[:len(text)-1]
+	}
+	return text
 }
 
 // Hide replaces what must not get into a log or a report.
@@ -106,19 +132,12 @@ func (r *Reply) Lines() []string {
 	return lines
 }
 
-// GarbageLines are those that Garbage is about.
-func (r *Reply) GarbageLines() (lines []string) {
-	for l := range bytes.SplitSeq(r.text, []byte{'\n'}) {
-		if _, _, ok := replyCode(l); !ok {
-			lines = append(lines, string(l))
-		}
-	}
-	return lines
-}
+// GarbageLines are those that Garbage is about: the first 100, and 100 bytes of each.
+func (r *Reply) GarbageLines() []string { return r.garbage }
 
 func (r *Reply) reset() {
 	r.Code, r.Enhanced, r.Garbage = 0, mail.Enhanced{}, false
-	r.text, r.lines = r.text[:0], 0
+	r.text, r.lines, r.long, r.garbage = r.text[:0], 0, nil, nil
 	if cap(r.text) > 4*replyTextKept { // of a talkative server; not kept for the quiet ones
 		r.text = nil
 	}
@@ -153,6 +172,9 @@ func (c *Conn) ReadReply(r *Reply) error {
 		code, more, ok := replyCode(r.line)
 		if !ok {
 			r.Garbage = true
+			if len(r.garbage) < garbageKept {
+				r.garbage = append(r.garbage, string(beginning(appendPrintable(nil, r.line), garbageKept)))
+			}
 			continue
 		}
 		if !more {
@@ -206,6 +228,7 @@ func (c *Conn) readReplyLine(r *Reply, left *int, deadline time.Time) error {
 			r.line = bytes.TrimRight(r.line, "\r\n")
 			if len(r.line) > replyLineKept {
 				r.line = r.line[:replyLineKept]
+				r.long = append(r.long, string(beginning(appendPrintable(nil, r.line[:2*replyNote]), replyNote)))
 			}
 			return nil
 		}
@@ -230,7 +253,7 @@ func (r *Reply) keep() {
 	if r.lines >= replyLinesKept {
 		return
 	}
-	if r.lines > 0 {
+	if len(r.text) > 0 { // an empty line in front of all is none, as in Postfix
 		r.text = append(r.text, '\n')
 	}
 	r.lines++

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -56,7 +57,7 @@ func TestReadReply(t *testing.T) {
 		{"garbage before", "hello\r\n250 Ok\r\n", 250, mail.Enhanced{}, mail.Code(2, 0, 0), "hello 250 Ok", true},
 		{"two digits", "25 Ok\r\n250 Ok\r\n", 250, mail.Enhanced{}, mail.Code(2, 0, 0), "25 Ok 250 Ok", true},
 		{"no separator", "2500 Ok\r\n250 Ok\r\n", 250, mail.Enhanced{}, mail.Code(2, 0, 0), "2500 Ok 250 Ok", true},
-		{"empty line", "\r\n250 Ok\r\n", 250, mail.Enhanced{}, mail.Code(2, 0, 0), " 250 Ok", true},
+		{"empty line", "\r\n250 Ok\r\n", 250, mail.Enhanced{}, mail.Code(2, 0, 0), "250 Ok", true},
 		{"control characters", "550 a\x00b\x1b[31mc\td\r\n", 550, mail.Enhanced{}, mail.Code(5, 0, 0), "550 a?b?[31mc?d", false},
 		{"CR inside", "550 a\rb\r\n", 550, mail.Enhanced{}, mail.Code(5, 0, 0), "550 a?b", false},
 		{"UTF-8 stays", "550 jösé nö\r\n", 550, mail.Enhanced{}, mail.Code(5, 0, 0), "550 jösé nö", false},
@@ -104,6 +105,33 @@ func TestReadReplyEnds(t *testing.T) {
 	}
 }
 
+// What is too long to be shown whole can be told; that is cut as Postfix cuts it.
+func TestReplyTooLong(t *testing.T) {
+	y, line := strings.Repeat("y", 1015), strings.Repeat("ü", 2000)
+	for _, c := range []struct {
+		name, sent, text string
+		lines            []string
+		reply            string
+	}{
+		{"short", "250-a\r\n250 b\r\n", "250-a 250 b", nil, ""},
+		{"to the byte", "250-" + y + "\r\n250-" + y + y[:8] + "\r\n250 c\r\n", "250-" + y + " 250-" + y + y[:8] + " 250 c", nil, ""},
+		{"one byte more", "250-" + y + "\r\n250-" + y + y[:9] + "\r\n250 c\r\n", "250-" + y + " 250-" + y + y[:9], nil, "250-" + y[:26]},
+		{"a line", "550 " + line + "\r\n", "550 " + line[:2044], []string{"550 " + line[:26]}, ""},
+		{"two lines", "550-x" + line + "\r\n550 " + line + "\r\n", "550-x" + line[:2042] + "?", []string{"550-x" + line[:24], "550 " + line[:26]}, "550-x" + line[:24]},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var r Reply
+			if err := fromServer(strings.NewReader(c.sent)).ReadReply(&r); err != nil {
+				t.Fatal(err)
+			}
+			lines, reply := r.TooLong()
+			if got := r.Text(); got != c.text || !slices.Equal(lines, c.lines) || reply != c.reply {
+				t.Errorf("text of %d bytes, want %d; lines %q, want %q; reply %q, want %q", len(got), len(c.text), lines, c.lines, reply, c.reply)
+			}
+		})
+	}
+}
+
 func TestReplyKeepsLittle(t *testing.T) {
 	conn := fromServer(strings.NewReader(
 		"250-" + strings.Repeat("ü", 5000) + "\r\n" + strings.Repeat("250-"+strings.Repeat("y", 400)+"\r\n", 120) + "250 2.0.0 end\r\n250 next\r\n"))
@@ -114,10 +142,10 @@ func TestReplyKeepsLittle(t *testing.T) {
 	if r.Code != 250 || r.Enhanced != mail.Code(2, 0, 0) {
 		t.Errorf("the last line counts: got %d %v", r.Code, r.Enhanced)
 	}
-	if n := len(r.Lines()); n != replyLinesKept {
-		t.Errorf("kept %d lines, want %d", n, replyLinesKept)
+	if n := len(r.Lines()); n != 122 {
+		t.Errorf("kept %d lines, want %d", n, 122)
 	}
-	if text := r.Text(); len(text) > replyTextKept || !utf8.ValidString(text) {
+	if text := r.Text(); len(text) != replyLineKept || !utf8.ValidString(text) {
 		t.Errorf("text of %d bytes, valid %v", len(text), utf8.ValidString(text))
 	}
 	if err := conn.ReadReply(&r); err != nil || r.Text() != "250 next" {
@@ -221,7 +249,7 @@ func FuzzReadReply(f *testing.F) {
 			t.Fatalf("%q: got %d, %v; naive %d, %v", sent, whole.Code, err, code, ok)
 		}
 		text := whole.Text()
-		if len(text) > replyTextKept || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+		if len(text) > replyTextKept+replyLineKept || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
 			t.Fatalf("%q: unfit text %q", sent, text)
 		}
 		if ok {

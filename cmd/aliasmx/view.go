@@ -45,7 +45,8 @@ type view struct {
 	aliases   *local.Options           // local delivery; nil: there is none
 	checks    map[string]*checks.Rules // by the name of a cleanup service
 
-	stsFetcher *mtasts.Fetcher // of MTA-STS policies; nil: nobody asks for them
+	stsFetcher *mtasts.Fetcher          // of MTA-STS policies; nil: nobody asks for them
+	filters    map[string]*statusFilter // by the name of a transport
 }
 
 // listenerView is one service of master.cf.

@@ -23,6 +23,7 @@ type host struct {
 	port uint16
 	pref uint16 // of the MX record
 	best bool   // of the best preference there is
+	rank uint16 // within the preference: equal where chance has decided
 
 	shunned bool // in penalty, while others are not
 }

@@ -21,6 +21,11 @@ func (s *search) order(hosts []host) []host {
 	slices.SortStableFunc(hosts, func(a, b host) int {
 		return cmp.Or(cmp.Compare(a.pref, b.pref), s.byFamily(a, b))
 	})
+	for i := range hosts {
+		if hosts[i].rank = uint16(i); s.RandomizeAddresses {
+			hosts[i].rank = uint16(s.familyRank(hosts[i]))
+		}
+	}
 	if s.Unbalanced {
 		return hosts
 	}
@@ -37,22 +42,21 @@ func (s *search) order(hosts []host) []host {
 	return balance(hosts, s.MXAddressLimit)
 }
 
-func (s *search) byFamily(a, b host) int {
-	var liked bool // IPv6
+func (s *search) byFamily(a, b host) int { return cmp.Compare(s.familyRank(a), s.familyRank(b)) }
+
+// familyRank is 1 for a family that is not the preferred one.
+func (s *search) familyRank(h host) int {
 	switch strings.ToLower(s.AddressPreference) {
 	case "ipv6":
-		liked = true
-	case "ipv4":
-	default:
-		return 0
-	}
-	rank := func(h host) int {
-		if h.addr.Is6() == liked {
-			return 0
+		if h.addr.Is4() {
+			return 1
 		}
-		return 1
+	case "ipv4":
+		if h.addr.Is6() {
+			return 1
+		}
 	}
-	return cmp.Compare(rank(a), rank(b))
+	return 0
 }
 
 // takeTurns lets the families alternate, beginning with that of the first host.

@@ -127,9 +127,10 @@ func (s *stage) relay(cf map[string]string, files map[string]string) *relay {
 }
 
 // submit sends a letter by the sendmail command.
-func (r *relay) submit(from, to string) {
+func (r *relay) submit(from string, to ...string) {
 	r.t.Helper()
-	if out, code := r.runWith("Subject: x\n\nx\n", "sendmail", "-C", r.dir, "-i", "-f", from, "--", to); code != 0 {
+	args := append([]string{"sendmail", "-C", r.dir, "-i", "-f", from, "--"}, to...)
+	if out, code := r.runWith("Subject: x\n\nx\n", args...); code != 0 {
 		r.t.Fatalf("sendmail: exit status %d\n%s", code, out)
 	}
 }

@@ -99,7 +99,14 @@ later2.test. A 192.0.2.36
 later3.test. A 192.0.2.37
 fallback.test. MX 10 down6.test.
 down6.test. A 192.0.2.76
-down7.test. A 192.0.2.77
+dual.test. MX 10 dual1.test.
+dual1.test. A 192.0.2.170
+dual1.test. A 192.0.2.171
+dual1.test. AAAA 2001:db8::20
+dual2.test. A 192.0.2.172
+dual2.test. A 192.0.2.173
+dual2.test. AAAA 2001:db8::20
+filtered.test. A 192.0.2.79
 `
 
 // routingTransports is transport_maps; "services" with options are below.
@@ -137,6 +144,13 @@ fallbackloop.test fallback:loop.test
 badfallback.test badfallback:nx8.test
 relayhost.test relayhost:nx9.test
 defermx.test defermx:nomxhost.test
+balanced.test balanced:dual.test
+unbalanced.test unbalanced:dual2.test
+only.test only:good.test
+onlysix.test only:six.test
+filtered.test filtered:filtered.test
+filteredok.test filteredok:good4.test
+filteredbad.test filteredok:filtered.test
 `
 
 // routingTransportOptions are services of smtp(8), with -o; "~" is a space.
@@ -155,6 +169,11 @@ fallback smtp_fallback_relay=[good4b.test]
 badfallback smtp_fallback_relay=[nx10.test]
 relayhost relayhost=nx9.test
 defermx smtp_defer_if_no_mx_address_found=yes
+balanced smtp_mx_address_limit=2
+unbalanced smtp_mx_address_limit=2 smtp_balance_inet_protocols=no
+only inet_interfaces=192.0.2.11,2001:db8::11
+filtered smtp_delivery_status_filter=static:{5.9.9~filtered~text}
+filteredok smtp_delivery_status_filter=static:{2.9.9~fine~text}
 `
 
 var routedLetters = []routed{
@@ -163,6 +182,7 @@ var routedLetters = []routed{
 	{to: "a@onemx.test"},
 	{to: "a@OneMX.Test"},
 	{to: "a@implicit.test"},
+	{to: "a@Implicit.Test", ours: "postfix/smtp: relay=implicit.test[192.0.2.20]:25, delay=N, dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as SINK)"},
 	{to: "a@cname.test"},
 	{to: "a@cnamemx.test"},
 	{to: "a@circle.test"},
@@ -238,6 +258,13 @@ var routedLetters = []routed{
 	{to: "a@fallbackloop.test"},
 	{to: "a@badfallback.test"},
 	{to: "a@relayhost.test"},
+	{to: "a@balanced.test"},
+	{to: "a@unbalanced.test"},
+	{to: "a@only.test"},
+	{to: "a@onlysix.test"},
+	{to: "a@filtered.test"},
+	{to: "a@filteredok.test"},
+	{to: "a@filteredbad.test"},
 	{to: "boss@onemx.test"},
 	{to: "boss@relayed.test"},
 }

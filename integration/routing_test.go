@@ -34,6 +34,7 @@ type routingLog struct {
 }
 
 var (
+	connUse  = regexp.MustCompile(`conn_use=\d+, `) // a letter may find a connection of another
 	routedTo = regexp.MustCompile(`^` + idPattern + `: to=<([^>]*)>, (?:orig_to=<[^>]*>, )?(.*)$`)
 	routedID = regexp.MustCompile(`^(warning: )?` + idPattern + `: `)
 	// What Postfix alone says of hosts: here the line of the letter has it.
@@ -48,7 +49,7 @@ func readRouting(log string, sinks []*peers.Sink) *routingLog {
 		if m == nil {
 			continue
 		}
-		daemon, text := m[1], logDelay.ReplaceAllString(m[2], "delay=N,")
+		daemon, text := m[1], connUse.ReplaceAllString(logDelay.ReplaceAllString(m[2], "delay=N,"), "")
 		if to := routedTo.FindStringSubmatch(text); to != nil {
 			rcpt := to[1]
 			r.byRcpt[rcpt] = append(r.byRcpt[rcpt], daemon+": "+to[2])

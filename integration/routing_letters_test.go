@@ -1,5 +1,10 @@
 package integration
 
+import (
+	"fmt"
+	"strings"
+)
+
 // The letters of TestRoutingAsPostfix, and the world they are sent into.
 
 const routingZone = `
@@ -175,6 +180,83 @@ only inet_interfaces=192.0.2.11,2001:db8::11
 filtered smtp_delivery_status_filter=static:{5.9.9~filtered~text}
 filteredok smtp_delivery_status_filter=static:{2.9.9~fine~text}
 `
+
+// routingScenes are those of TestRoutingAsPostfix.
+func routingScenes() map[string]*routingScene {
+	return map[string]*routingScene{
+		"hosts": {
+			cf: map[string]string{
+				"transport_maps":                  inlineTable(routingTransports),
+				"sender_dependent_relayhost_maps": "inline:{ {boss@client.example=[192.0.2.21]} {@other.example=DUNNO} }",
+				"relay_domains":                   "relayed.test",
+			},
+			services: routingServices(routingTransportOptions),
+			letters:  routedLetters,
+		},
+		"classes": {
+			cf: map[string]string{
+				"relayhost":                               "[good4.test]",
+				"default_transport":                       "smtp",
+				"relay_domains":                           "relayed.test, moved.test",
+				"relay_transport":                         "relay:[good4b.test]",
+				"virtual_mailbox_domains":                 "boxes.test",
+				"virtual_mailbox_maps":                    "static:x",
+				"relay_recipient_maps":                    "",
+				"virtual_transport":                       "smtp:[good2.test]",
+				"recipient_delimiter":                     "+",
+				"relocated_maps":                          "inline:{ {old@moved.test=new@good.test} {gone@good.test=nowhere} }",
+				"sender_dependent_relayhost_maps":         "inline:{ {boss@client.example=DUNNO} {<>=[good.test]} {@client.example=[good2.test]} }",
+				"sender_dependent_default_transport_maps": "inline:{ {bossy@client.example=error:5.7.2 not you} {<>=DUNNO} {boss@client.example=smtp:[good2.test]} }",
+				"parent_domain_matches_subdomains":        "transport_maps",
+				"transport_maps": inlineTable(`
+parents.test smtp:[good2.test]
+user@ext.test error:5.1.4 by address
+ext.test retry:4.3.5 by domain
+reset.test smtp
+wild.test :
+* :[good4b.test]`),
+			},
+			letters: []routed{
+				{to: "a@good.test"}, {to: "a@relayed.test"}, {to: "a@boxes.test"}, {to: "old@moved.test"}, {to: "new@moved.test"}, {to: "gone@good.test"},
+				{to: "boss@good.test"}, {to: "boss2@relayed.test"}, {to: "bossy@good.test"}, {to: "bossier@good.test"}, {to: "bossy@relayed.test"},
+				{to: "a@parents.test"}, {to: "a@sub.parents.test"}, {to: "user@ext.test"}, {to: "user+x@ext.test"}, {to: "other@ext.test"},
+				{to: "a@reset.test"}, {to: "a@wild.test"}, {to: "a@[192.0.2.21]"}, {to: "-a@good.test"},
+			},
+		},
+		"nothing said": {
+			cf: map[string]string{
+				"sender_dependent_relayhost_maps":         "inline:{ {boss@client.example=DUNNO} {@client.example=[good2.test]} }",
+				"sender_dependent_default_transport_maps": "inline:{ {bossy@client.example=error:5.7.2 not you} {boss@client.example=smtp:[good2.test]} }",
+				"empty_address_relayhost_maps_lookup_key": "nobody",
+			},
+			letters: []routed{{to: "a@onemx.test"}, {to: "boss@onemx.test"}, {to: "bossy@onemx.test"}, {to: "bossier@onemx.test"}},
+		},
+	}
+}
+
+// inlineTable has the lines of a table as inline:.
+func inlineTable(lines string) string {
+	var b strings.Builder
+	for line := range strings.SplitSeq(strings.TrimSpace(lines), "\n") {
+		key, value, _ := strings.Cut(line, " ")
+		fmt.Fprintf(&b, " {%s=%s}", key, strings.TrimSpace(value))
+	}
+	return "inline:{" + b.String() + " }"
+}
+
+// routingServices are services of master.cf with settings of their own: name, then -o.
+func routingServices(lines string) string {
+	var b strings.Builder
+	for line := range strings.SplitSeq(strings.TrimSpace(lines), "\n") {
+		name, options, _ := strings.Cut(line, " ")
+		fmt.Fprintf(&b, "%s unix - - n - - smtp", name)
+		for o := range strings.FieldsSeq(options) {
+			fmt.Fprintf(&b, "\n  -o { %s }", strings.Replace(strings.ReplaceAll(o, "~", " "), "=", " = ", 1))
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
 
 var routedLetters = []routed{
 	{to: "a@null.test"},

@@ -223,13 +223,18 @@ wild.test :
 				{to: "a@reset.test"}, {to: "a@wild.test"}, {to: "a@[192.0.2.21]"}, {to: "-a@good.test"},
 			},
 		},
-		"nothing said": {
+		"senders, and our own domains": {
 			cf: map[string]string{
+				"best_mx_transport":                       "smtp:[good2.test]",
+				"relay_domains":                           "loop.test",
 				"sender_dependent_relayhost_maps":         "inline:{ {boss@client.example=DUNNO} {@client.example=[good2.test]} }",
 				"sender_dependent_default_transport_maps": "inline:{ {bossy@client.example=error:5.7.2 not you} {boss@client.example=smtp:[good2.test]} }",
 				"empty_address_relayhost_maps_lookup_key": "nobody",
 			},
-			letters: []routed{{to: "a@onemx.test"}, {to: "boss@onemx.test"}, {to: "bossy@onemx.test"}, {to: "bossier@onemx.test"}},
+			letters: []routed{
+				{to: "a@loop.test"}, {to: "a@selfhost.test"}, {to: "a@secondary.test"}, {to: "a@secondarygone.test"}, {to: "a@hello.test"}, {to: "a@null.test"},
+				{to: "a@onemx.test"}, {to: "boss@onemx.test"}, {to: "bossy@onemx.test"}, {to: "bossier@onemx.test"},
+			},
 		},
 	}
 }

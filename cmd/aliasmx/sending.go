@@ -47,6 +47,9 @@ func (v *view) sending(names *dns.Resolver, log *slog.Logger) error {
 	if v.filters, err = v.statusFilters(senders, log); err != nil {
 		return err
 	}
+	if best := v.cfg.Get("best_mx_transport"); best != "" {
+		v.best = &bestMX{transport: best, log: log.With(mail.KeyDaemon, "smtp")}
+	}
 	services := map[string]delivery.Options{}
 	if !slices.ContainsFunc(senders, func(s postconf.Sender) bool { return s.Name == "lmtp" }) {
 		senders = append(senders, postconf.Sender{Name: "lmtp", Command: "lmtp", Config: v.cfg, Where: "default"})

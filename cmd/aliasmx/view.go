@@ -47,6 +47,7 @@ type view struct {
 
 	stsFetcher *mtasts.Fetcher          // of MTA-STS policies; nil: nobody asks for them
 	filters    map[string]*statusFilter // by the name of a transport
+	best       *bestMX                  // nil: none
 }
 
 // listenerView is one service of master.cf.

@@ -5,7 +5,6 @@ var unsupportedOther = []plain{
 	{"address_verify_service_name", "verify"},
 	{"allow_srv_lookup_fallback", "no"},
 	{"authorized_verp_clients", "$mynetworks"},
-	{"best_mx_transport", ""},
 	{"confirm_delay_cleared", "no"},
 	{"cyrus_sasl_config_path", ""},
 	{"default_cache_db_type", "btree"},

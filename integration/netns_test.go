@@ -38,7 +38,7 @@ func newStage(t testing.TB, zone string) *stage {
 	t.Cleanup(link.Close)
 	s := &stage{t: t, link: link, conf: filepath.Join(t.TempDir(), "resolv.conf")}
 	os.Chmod(filepath.Dir(s.conf), 0o755)
-	writeText(t, s.conf, "nameserver 192.0.2.53\noptions timeout:2 attempts:2\n")
+	writeText(t, s.conf, "nameserver 192.0.2.53\noptions timeout:5 attempts:3\n")
 	s.mx = s.host("192.0.2.10/24", "192.0.2.11/24", "2001:db8::10/64", "2001:db8::11/64")
 	var lost []string
 	for i := range 10 {
@@ -113,7 +113,7 @@ func (s *stage) relay(cf map[string]string, files map[string]string) *relay {
 	s.t.Helper()
 	all := base(nil)
 	all["inet_interfaces"], all["smtp_dns_support_level"] = "192.0.2.10, 2001:db8::10", ""
-	all["virtual_alias_maps"], all["smtp_tls_security_level"], all["smtp_connect_timeout"] = "", "none", "1s"
+	all["virtual_alias_maps"], all["smtp_tls_security_level"], all["smtp_connect_timeout"] = "", "none", "2s"
 	all["virtual_alias_domains"] = ""
 	for name, value := range cf {
 		all[name] = value

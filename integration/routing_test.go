@@ -101,7 +101,7 @@ func routingStage(t testing.TB) (*stage, []*peers.Sink) {
 func (scene *routingScene) config() map[string]string {
 	cf := map[string]string{
 		"smtp_randomize_addresses": "no",
-		"smtp_connect_timeout":     "1s",
+		"smtp_connect_timeout":     "2s",
 		"smtp_tls_security_level":  "none",
 		"inet_interfaces":          "192.0.2.10, 2001:db8::10",
 	}

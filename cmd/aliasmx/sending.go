@@ -13,6 +13,7 @@ import (
 	"aliasmx/delivery"
 	"aliasmx/internal/certs"
 	"aliasmx/internal/dns"
+	"aliasmx/internal/mail"
 	"aliasmx/internal/postconf"
 )
 

@@ -33,24 +33,60 @@ func (s *settings) connect(ctx context.Context, h *host) (net.Conn, error) {
 	return s.Dial(ctx, network, address)
 }
 
+// errNotBound is a connection that was not made because the address to connect from is
+// not there.
+var errNotBound = errors.New("server configuration error")
+
 // dial is the real network. An address to bind to that this machine does not have is a
-// reason for a warning and not for mail to stay (postconf(5): smtp_bind_address).
+// reason for a warning; mail stays only where that was asked for (postconf(5):
+// smtp_bind_address_enforce).
 func (s *settings) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	var d net.Dialer
-	bind := s.BindAddress
-	if network == "tcp6" {
-		bind = s.BindAddress6
-	}
-	if bind.IsValid() && network != "unix" {
+	bind, enforce := s.source(network)
+	if bind.IsValid() {
 		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(bind, 0))
 	}
 	conn, err := d.DialContext(ctx, network, address)
 	if call, ok := errors.AsType[*os.SyscallError](err); ok && call.Syscall == "bind" {
-		s.Log.Warn("bind "+bind.String()+": "+errorText(err), mail.KeyDaemon, "smtp")
+		s.Log.Warn("smtp_connect_addr: bind "+bind.String()+": "+errorText(err), mail.KeyDaemon, "smtp")
+		if enforce {
+			return nil, errNotBound
+		}
 		d.LocalAddr = nil
 		conn, err = d.DialContext(ctx, network, address)
 	}
 	return conn, err
+}
+
+// source is the address to connect from, and whether no other will do; an invalid one is the
+// system's choice.
+func (s *settings) source(network string) (bind netip.Addr, enforce bool) {
+	only := s.OnlyAddress
+	switch network {
+	case "tcp4":
+		bind = s.BindAddress
+	case "tcp6":
+		bind, only = s.BindAddress6, s.OnlyAddress6
+	default:
+		return netip.Addr{}, false
+	}
+	if bind.IsValid() {
+		return bind, s.BindEnforce
+	}
+	return only, false
+}
+
+// connectFailed logs and tells why there is no connection to a host.
+func (w *worker) connectFailed(h *host, err error) *failure {
+	text := errorText(err)
+	if err == errNotBound {
+		w.log.Info(text)
+		return siteFailure(mail.Code(4, 4, 0), text)
+	}
+	if h.path == "" { // as lmtp(8), which leaves a socket to the line about the recipient
+		w.log.Info(mail.EventConnectErr, mail.KeyRelay, h.relay(), mail.KeyReason, text)
+	}
+	return siteFailure(mail.Code(4, 4, 1), "connect to "+h.relay()+": "+text)
 }
 
 // errorText is an error of the network as the C library has it, for that is what

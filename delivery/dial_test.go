@@ -42,7 +42,7 @@ func TestBindAddress(t *testing.T) {
 	}{
 		{"none", "", "127.0.0.1", ""},
 		{"one we have", "127.0.0.3", "127.0.0.3", ""},
-		{"one we do not have", "192.0.2.99", "127.0.0.1", "WARN: bind 192.0.2.99: Cannot assign requested address"},
+		{"one we do not have", "192.0.2.99", "127.0.0.1", "WARN: smtp_connect_addr: bind 192.0.2.99: Cannot assign requested address"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := &peer{}

@@ -1,11 +1,9 @@
 package delivery
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
@@ -25,6 +23,7 @@ type host struct {
 	port uint16
 	pref uint16 // of the MX record
 	best bool   // of the best preference there is
+	rank uint16 // within the preference: equal where chance has decided
 
 	shunned bool // in penalty, while others are not
 }
@@ -63,7 +62,7 @@ func (s *search) hosts(ctx context.Context, hop nextHop) []host {
 	case hop.path != "":
 		return []host{{name: s.MyHostname, path: hop.path, best: true}}
 	case hop.direct || !s.DNSEnabled:
-		hosts = s.hostHosts(ctx, hop.domain, hop)
+		hosts = s.hostHosts(ctx, hop.domain)
 	default:
 		hosts = s.domainHosts(ctx, hop)
 	}
@@ -80,21 +79,31 @@ func (s *search) hosts(ctx context.Context, hop nextHop) []host {
 
 // domainHosts follows RFC 5321 section 5.1.
 func (s *search) domainHosts(ctx context.Context, hop nextHop) []host {
-	mxs, err := s.Resolver.MX(ctx, hop.domain)
+	name := aLabels(hop.domain)
+	mxs, err := s.Resolver.MX(ctx, name)
 	switch {
 	case errors.Is(err, dns.ErrNullMX):
 		s.why = local(mail.Code(5, 1, 0), err.Error())
 		return nil
 	case errors.Is(err, dns.ErrNotFound):
-		return s.hostHosts(ctx, hop.domain, hop) // implicit MX
+		return s.hostHosts(ctx, name) // implicit MX
 	case err != nil:
 		s.why = siteFailure(mail.Code(4, 4, 3), err.Error())
+		return nil
+	}
+	if mxs = s.usable(name, mxs); len(mxs) == 0 {
+		s.why = siteFailure(mail.Code(5, 4, 4), "Name service error for name="+name+" type=MX: Malformed or unexpected name server reply")
 		return nil
 	}
 	var all []host
 	for _, mx := range mxs {
 		for _, a := range s.addrs(ctx, mx.Host) {
 			all = append(all, host{name: mx.Host, addr: a, pref: mx.Pref})
+		}
+		if len(all) > recordsMost {
+			s.tooMany(mx.Host, "A")
+			all = all[:recordsMost]
+			break
 		}
 	}
 	if len(all) == 0 {
@@ -121,13 +130,18 @@ func (s *search) domainHosts(ctx context.Context, hop nextHop) []host {
 }
 
 // hostHosts are the addresses of a host.
-func (s *search) hostHosts(ctx context.Context, name string, hop nextHop) []host {
+func (s *search) hostHosts(ctx context.Context, name string) []host {
+	name = aLabels(name)
 	var all []host
 	for _, a := range s.addrs(ctx, name) {
 		all = append(all, host{name: name, addr: a})
 	}
+	if len(all) > recordsMost {
+		s.tooMany(name, "A")
+		all = all[:recordsMost]
+	}
 	if s.mayLoop && slices.ContainsFunc(all, s.isSelf) {
-		s.why = loop(5, hop.domain)
+		s.why = loop(5, name)
 		return nil
 	}
 	return s.order(all)
@@ -159,8 +173,12 @@ func (s *search) addrs(ctx context.Context, name string) []netip.Addr {
 		if addrs, err = s.Resolver.Addrs(ctx, name, s.family); err == nil {
 			return addrs
 		}
-		if !errors.Is(err, dns.ErrNotFound) {
+		switch e, _ := errors.AsType[*dns.Error](err); {
+		case !errors.Is(err, dns.ErrNotFound):
 			s.unresolved(mail.Code(4, 4, 3), err.Error())
+			return nil
+		case e != nil && e.Kind == dns.BadName: // in no file either
+			s.unresolved(mail.Code(5, 4, 4), err.Error())
 			return nil
 		}
 	}
@@ -206,105 +224,4 @@ func nativeText(err error) string {
 
 func (s *search) speaks(a netip.Addr) bool {
 	return s.family == dns.Any || (s.family == dns.IPv4) == a.Is4()
-}
-
-// order sorts hosts by preference. Among equals chance decides, and then the families
-// take turns, so that a family that does not work costs one time-out and not all that
-// the address limit allows (postconf(5): smtp_balance_inet_protocols).
-func (s *search) order(hosts []host) []host {
-	if s.RandomizeAddresses {
-		rand.Shuffle(len(hosts), func(i, k int) { hosts[i], hosts[k] = hosts[k], hosts[i] })
-	}
-	slices.SortStableFunc(hosts, func(a, b host) int {
-		return cmp.Or(cmp.Compare(a.pref, b.pref), s.byFamily(a, b))
-	})
-	if !strings.EqualFold(s.AddressPreference, "ipv4") && !strings.EqualFold(s.AddressPreference, "ipv6") {
-		for rest := hosts; len(rest) > 0; {
-			n := slices.IndexFunc(rest, func(h host) bool { return h.pref != rest[0].pref })
-			if n < 0 {
-				n = len(rest)
-			}
-			takeTurns(rest[:n])
-			rest = rest[n:]
-		}
-	}
-	return balance(hosts, s.MXAddressLimit)
-}
-
-func (s *search) byFamily(a, b host) int {
-	var liked bool // IPv6
-	switch strings.ToLower(s.AddressPreference) {
-	case "ipv6":
-		liked = true
-	case "ipv4":
-	default:
-		return 0
-	}
-	rank := func(h host) int {
-		if h.addr.Is6() == liked {
-			return 0
-		}
-		return 1
-	}
-	return cmp.Compare(rank(a), rank(b))
-}
-
-// takeTurns lets the families alternate, beginning with that of the first host.
-func takeTurns(hosts []host) {
-	if len(hosts) < 3 {
-		return
-	}
-	var same, other []host
-	for _, h := range hosts {
-		if h.addr.Is4() == hosts[0].addr.Is4() {
-			same = append(same, h)
-		} else {
-			other = append(other, h)
-		}
-	}
-	for i := 0; i < len(hosts); {
-		for _, of := range []*[]host{&same, &other} {
-			if len(*of) > 0 {
-				hosts[i] = (*of)[0]
-				*of = (*of)[1:]
-				i++
-			}
-		}
-	}
-}
-
-// balance cuts a list at the address limit so that neither family crowds out the other:
-// each keeps half of the places if it has that many.
-func balance(hosts []host, limit int) []host {
-	if limit <= 0 || len(hosts) <= limit {
-		return hosts
-	}
-	v4 := 0
-	for _, h := range hosts {
-		if h.addr.Is4() {
-			v4++
-		}
-	}
-	v6 := len(hosts) - v4
-	keep4, keep6 := v4, v6
-	switch half := limit / 2; {
-	case v6 <= half:
-		keep4 = limit - v6
-	case v4 <= half:
-		keep6 = limit - v4
-	default:
-		keep4 = half
-		if hosts[0].addr.Is4() {
-			keep4 = (limit + 1) / 2
-		}
-		keep6 = limit - keep4
-	}
-	return slices.DeleteFunc(hosts, func(h host) bool {
-		n := &keep6
-		if h.addr.Is4() {
-			n = &keep4
-		}
-		*n--
-		return *n < 0
-	})
 }

@@ -60,20 +60,30 @@ type slotWaiter struct {
 func (h *host) key() netip.AddrPort { return netip.AddrPortFrom(h.addr, h.port) }
 
 // take gives a slot of one of the hosts, the first that has one: there are fewer than
-// limits[i] connections. When none has, it waits. free gives it back, and may be called
-// more than once.
+// limits[i] connections. Of hosts that are as good as that, it is the one with the fewest: a
+// host that takes connections and says nothing would else gather all of them by and by. When
+// none has one, it waits. free gives it back, and may be called more than once.
 func (t *hostTable) take(ctx context.Context, hosts []host, limits []int) (i int, free func(), ok bool) {
 	t.mu.Lock()
+	best, fewest := -1, 0
 	for i := range hosts {
-		if limits[i] <= 0 {
+		if limits[i] <= 0 && best < 0 {
 			t.mu.Unlock()
 			return i, func() {}, true
 		}
-		if s := t.state(hosts[i].key()); s.conns < limits[i] {
-			s.conns++
-			t.mu.Unlock()
-			return i, t.freeing(hosts[i].key()), true
+		conns := 0
+		if s := t.byAddr[hosts[i].key()]; s != nil {
+			conns = s.conns
 		}
+		if conns < limits[i] && (best < 0 || hosts[i].rank == hosts[best].rank && conns < fewest) {
+			best, fewest = i, conns
+		}
+	}
+	if best >= 0 {
+		key := hosts[best].key()
+		t.state(key).conns++
+		t.mu.Unlock()
+		return best, t.freeing(key), true
 	}
 	w := &slotWaiter{limits: make(map[netip.AddrPort]int, len(hosts)), got: make(chan netip.AddrPort, 1)}
 	for i := range hosts {

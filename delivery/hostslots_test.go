@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -318,4 +319,35 @@ func TestLimitBecomesLess(t *testing.T) {
 			t.Errorf("served %v, left %v", served, table.byAddr)
 		}
 	})
+}
+
+// Of hosts as good as each other the one with the fewest connections gets the next, so that
+// one that says nothing never has all of them; a worse one only what the others cannot take.
+func TestFewestConnections(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		ranks []uint16
+		want  string // in the order of their taking
+	}{
+		{"equal", []uint16{0, 0, 0}, "012012012"},
+		{"one is not the preferred family", []uint16{0, 0, 1}, "010101222"},
+		{"in this order", []uint16{0, 1, 2}, "000111222"},
+	} {
+		var table hostTable
+		hosts := makeHosts(3, 0, 10)
+		for i := range hosts {
+			hosts[i].rank = c.ranks[i]
+		}
+		got := ""
+		for range 9 {
+			i, _, ok := table.take(t.Context(), hosts, []int{3, 3, 3})
+			if !ok {
+				t.Fatal("no slot")
+			}
+			got += strconv.Itoa(i)
+		}
+		if got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
 }

@@ -152,6 +152,7 @@ func (j *job) delivered(pos int, reply *wire.Reply, text string, s *session) {
 	r.Status = mail.Status{Code: reply.Code, Enhanced: reply.Status(), Text: text}
 	r.Reason, r.RemoteReply, r.RemoteMTA = text, text, s.host.name
 	r.DSNPassed = s.offers(extDSN)
+	r.Relayed = s.proto == protoSMTP || !s.set.AssumeFinal
 	j.results = append(j.results, r)
 }
 

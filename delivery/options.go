@@ -42,6 +42,8 @@ type Options struct {
 	AddressPreference string
 	// RandomizeAddresses is smtp_randomize_addresses.
 	RandomizeAddresses bool
+	// Unbalanced is smtp_balance_inet_protocols = no.
+	Unbalanced bool
 	// MXAddressLimit is smtp_mx_address_limit, MXSessionLimit smtp_mx_session_limit; 0 is
 	// 5 and 2, less than 0 no limit.
 	MXAddressLimit, MXSessionLimit int
@@ -53,7 +55,7 @@ type Options struct {
 	// DeferNoMXAddress is smtp_defer_if_no_mx_address_found.
 	DeferNoMXAddress bool
 	// RelayHost is relayhost: what is wrong with it is an error of the configuration, for
-	// which no mail is returned. FallbackRelay is smtp_fallback_relay.
+	// which no mail is returned. FallbackRelay is smtp_fallback_relay, or lmtp_fallback_relay.
 	RelayHost     string
 	FallbackRelay []string
 
@@ -69,8 +71,18 @@ type Options struct {
 
 	// DefaultPort is smtp_tcp_port, LMTPPort lmtp_tcp_port; 0 is 25 and 24.
 	DefaultPort, LMTPPort uint16
-	// BindAddress is smtp_bind_address, BindAddress6 smtp_bind_address6.
+	// BindAddress is smtp_bind_address, BindAddress6 smtp_bind_address6. BindEnforce is
+	// smtp_bind_address_enforce: where the address is not there, mail waits.
 	BindAddress, BindAddress6 netip.Addr
+	BindEnforce               bool
+	// OnlyAddress and OnlyAddress6 are the addresses to connect from where there is no
+	// BindAddress: the one IPv4 and the one IPv6 address of inet_interfaces, if it has no
+	// other, and it is not loopback's (postconf(5): smtp_bind_address, note 1).
+	OnlyAddress, OnlyAddress6 netip.Addr
+	// AssumeFinal is lmtp_assume_final: what an LMTP server without DSN takes is delivered.
+	AssumeFinal bool
+	// ProbeData is smtp_address_verify_target = data: a probe goes on to DATA.
+	ProbeData bool
 	// QueueDirectory is where a relative path of lmtp:unix:path begins.
 	QueueDirectory string
 

@@ -123,7 +123,7 @@ func (t *hostTable) arrange(hosts []host, from int, now time.Time) {
 // isHosts tells whether a connection failed because of the host, or the way there, and not
 // because this machine has no room for it.
 func isHosts(err error) bool {
-	if errors.Is(err, errStopping) {
+	if errors.Is(err, errStopping) || err == errNotBound {
 		return false
 	}
 	for _, own := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL} {

@@ -139,11 +139,7 @@ func (r *round) session(ctx context.Context, i int, plain, again, final bool) (s
 		if isHosts(err) {
 			w.c.hosts.failed(&h, w.set.Now())
 		}
-		text := errorText(err)
-		r.j.note(siteFailure(mail.Code(4, 4, 1), "connect to "+h.relay()+": "+text))
-		if h.path == "" { // as lmtp(8), which leaves a socket to the line about the recipient
-			w.log.Info(mail.EventConnectErr, mail.KeyRelay, h.relay(), mail.KeyReason, text)
-		}
+		r.j.note(w.connectFailed(&h, err))
 		return nil, false
 	}
 	w.free = func() { nc.Close(); free() }

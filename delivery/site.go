@@ -45,7 +45,7 @@ func (c *Client) Site(ctx context.Context, dest mail.Dest) (mail.Site, error) {
 	case hop.domain == "":
 		return mail.Site{}, nil
 	case hop.direct || !set.DNSEnabled:
-		return makeSite([]string{strings.ToLower(hop.domain)}, hop.port), nil
+		return makeSite([]string{strings.ToLower(aLabels(hop.domain))}, hop.port), nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, siteTime)
 	defer cancel()
@@ -88,6 +88,7 @@ func (s *settings) firstHop(dest mail.Dest) (nextHop, error) {
 // one is ourselves is known by its name alone; one that is so by its address is found out
 // when mail is sent.
 func (s *search) exchangers(ctx context.Context, domain string) ([]string, error) {
+	domain = aLabels(domain)
 	mxs, err := s.Resolver.MX(ctx, domain)
 	if e, ok := errors.AsType[*dns.Error](err); ok && (e.Kind == dns.NoData || s.native && e.Kind == dns.NoName) {
 		return []string{strings.ToLower(domain)}, nil // implicit MX

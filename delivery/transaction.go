@@ -98,7 +98,7 @@ func (s *session) transact(ctx context.Context, j *job) {
 	if t.body != nil {
 		defer t.body.Close()
 	}
-	if t.forwardClient() && t.envelope() && (t.dataCode/100 == 3 || t.way == wayChunk && len(t.accepted) > 0) {
+	if t.forwardClient() && t.envelope() && !j.a.Probe && (t.dataCode/100 == 3 || t.way == wayChunk && len(t.accepted) > 0) {
 		t.content()
 	}
 	if !s.dead && !s.stale {
@@ -166,10 +166,10 @@ func (t *transaction) failHere(f *failure, err error) {
 }
 
 // The commands of an envelope, in order: index 0 is RSET, 1 MAIL, then the recipients,
-// and last DATA, or BDAT with all of the content. A probe has neither, and content that
-// waits for the replies to RCPT is no part of the envelope.
+// and last DATA, or BDAT with all of the content. A probe has neither, unless it goes as far
+// as DATA, and content that waits for the replies to RCPT is no part of the envelope.
 func (t *transaction) last() int {
-	if t.way == wayNone || t.way == wayChunk {
+	if t.way == wayNone && !t.set.ProbeData || t.way == wayChunk {
 		return t.atData() - 1
 	}
 	return t.atData()
@@ -293,7 +293,7 @@ func (t *transaction) mailDone() bool {
 func (t *transaction) rcptDone(pos int) bool {
 	switch {
 	case t.refused: // then nothing depends on it
-	case t.reply.Class() == 2 && t.j.a.Probe:
+	case t.reply.Class() == 2 && t.j.a.Probe && !t.set.ProbeData:
 		t.probed(pos)
 	case t.reply.Class() == 2:
 		t.accepted = append(t.accepted, pos)
@@ -317,6 +317,10 @@ func (t *transaction) tooMany() bool {
 
 func (t *transaction) dataDone() bool {
 	t.dataCode = t.reply.Code
+	if t.j.a.Probe && t.reply.Class() == 3 {
+		t.probedByData()
+		return true
+	}
 	if t.reply.Class() != 3 && len(t.accepted) > 0 {
 		t.j.fail(t.said(toData), t.session)
 	}

@@ -158,15 +158,20 @@ func (w *worker) deliver(ctx context.Context, j *job) {
 // nextHops are those of the destination, then the fallback relays, of which the first
 // has the index that is returned.
 func (w *worker) nextHops() ([]nextHop, int, error) {
+	parse, port := parseNextHops, w.set.DefaultPort
 	if w.proto == protoLMTP {
-		hops, err := parseLMTP(w.dest.NextHop(), w.set.LMTPPort)
-		return hops, len(hops), err
+		parse, port = parseLMTP, w.set.LMTPPort
 	}
-	hops, err := parseNextHops(w.dest.NextHop(), w.set.DefaultPort)
+	hops, err := parse(w.dest.NextHop(), port)
 	if err != nil || len(w.set.FallbackRelay) == 0 {
 		return hops, len(hops), err
 	}
-	more, err := parseNextHops(strings.Join(w.set.FallbackRelay, ","), w.set.DefaultPort)
+	fallback := strings.Join(w.set.FallbackRelay, ",")
+	if hops[0].path != "" {
+		w.log.Warn(fmt.Sprintf("ignoring \"lmtp_fallback_relay = %s\" setting for non-TCP connections", fallback))
+		return hops, len(hops), nil
+	}
+	more, err := parse(fallback, port)
 	return append(hops, more...), len(hops), err
 }
 
@@ -176,12 +181,12 @@ func (w *worker) unresolved(j *job, why *failure, hop nextHop, fallback bool) {
 	param := ""
 	switch relayhost := w.set.RelayHost; {
 	case fallback:
-		param = "smtp_fallback_relay"
+		param = w.proto.String() + "_fallback_relay"
 	case w.proto == protoSMTP && relayhost != "" && (hop.text == relayhost || w.dest.NextHop() == relayhost):
 		param = "relayhost"
 	}
 	if param != "" && why.permanent() {
-		w.log.Warn(param + " configuration problem: " + why.reason)
+		w.log.Warn(param + " configuration problem")
 		why.status.Enhanced = mail.Code(4, 3, 5)
 	}
 	if w.c.ctx.Err() != nil {

@@ -57,6 +57,8 @@ type relay struct {
 	cmd  *exec.Cmd
 	out  *lockedBuffer
 	done chan error
+	// launched starts the daemon where it is to run; nil: here.
+	launched func(*exec.Cmd) error
 }
 
 // base is the main.cf that all tests share: the virtual alias domain alias.example
@@ -170,7 +172,11 @@ func (r *relay) launch() {
 	r.out = new(lockedBuffer)
 	r.cmd = exec.Command(binary, "start", "-c", r.dir)
 	r.cmd.Stdout, r.cmd.Stderr = r.out, r.out
-	if err := r.cmd.Start(); err != nil {
+	launched := r.cmd.Start
+	if r.launched != nil {
+		launched = func() error { return r.launched(r.cmd) }
+	}
+	if err := launched(); err != nil {
 		r.t.Fatal(err)
 	}
 	done := make(chan error, 1)

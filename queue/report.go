@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"strings"
 
 	"aliasmx/internal/mail"
 )
@@ -149,7 +148,7 @@ func successes(env *mail.Envelope, out []pending, kind mail.ReportKind) []mail.R
 			switch {
 			case r.Expanded:
 				is = mail.ReportExpanded
-			case r.Agent == "smtp" || r.Agent == "relay" || strings.HasSuffix(r.Agent, "/smtp"):
+			case r.Relayed:
 				is = mail.ReportRelayed
 			}
 			if is == kind {

@@ -279,7 +279,7 @@ func (h *hop) attempt(a *mail.Attempt, use int) ([]mail.Result, mail.Feedback) {
 	var results []mail.Result
 	for _, n := range a.Rcpts {
 		to := a.Env.Rcpts[n].Final.String()
-		r := mail.Result{Rcpt: n, Agent: "smtp", Relay: "mx[192.0.2.1]:25", ConnUse: use, Transmitted: delay, DSNPassed: h.dsn}
+		r := mail.Result{Rcpt: n, Agent: "smtp", Relay: "mx[192.0.2.1]:25", ConnUse: use, Transmitted: delay, DSNPassed: h.dsn, Relayed: true}
 		says := h.says[to]
 		if h.dice != nil {
 			says = h.dice(a, n)

@@ -248,9 +248,15 @@ func (r localRouter) Local(ctx context.Context, a mail.Address) (bool, error) {
 type transports struct {
 	delivery *delivery.Client
 	local    atomic.Pointer[local.Transport] // nil while there is no local delivery
+	filters  atomic.Pointer[map[string]*statusFilter]
+	best     atomic.Pointer[bestMX] // nil: none
 }
 
 func (t *transports) Work(ctx context.Context, dest mail.Dest, src mail.Source) {
+	t.carry(ctx, dest, t.passing(ctx, dest, t.filtered(ctx, dest, src)))
+}
+
+func (t *transports) carry(ctx context.Context, dest mail.Dest, src mail.Source) {
 	if l := t.local.Load(); l != nil && dest.Transport() == "local" {
 		l.Work(ctx, dest, src)
 		return
@@ -261,6 +267,8 @@ func (t *transports) Work(ctx context.Context, dest mail.Dest, src mail.Source) 
 // update puts the local delivery of a view in force. Without any, what is in the queue
 // for it is deferred.
 func (t *transports) update(v *view, q *queue.Queue) error {
+	t.filters.Store(&v.filters)
+	t.best.Store(v.best)
 	if v.aliases == nil {
 		return nil
 	}

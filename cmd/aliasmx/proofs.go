@@ -40,6 +40,16 @@ func (v *view) proveNextHops() error {
 			return fmt.Errorf("%s (%s): %w", parameter, v.cfg.Where(parameter), err)
 		}
 	}
+	if best := v.cfg.Get("best_mx_transport"); best != "" {
+		name, nextHop, _ := strings.Cut(best, ":")
+		err := v.checkRoute(name, nextHop)
+		if name == "virtual" || name == "local" && v.aliases == nil {
+			err = fmt.Errorf("there is no delivery to mailboxes; name smtp, lmtp, or a service of master.cf")
+		}
+		if err != nil {
+			return fmt.Errorf("best_mx_transport (%s): %w", v.cfg.Where("best_mx_transport"), err)
+		}
+	}
 	if hop := v.cfg.Get("relayhost"); hop != "" {
 		if err := delivery.CheckNextHop("smtp", hop); err != nil {
 			return fmt.Errorf("relayhost (%s): %w; write a domain, [host] or [host]:port", v.cfg.Where("relayhost"), err)

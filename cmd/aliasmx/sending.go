@@ -13,6 +13,7 @@ import (
 	"aliasmx/delivery"
 	"aliasmx/internal/certs"
 	"aliasmx/internal/dns"
+	"aliasmx/internal/mail"
 	"aliasmx/internal/postconf"
 )
 
@@ -43,6 +44,12 @@ func (v *view) sending(names *dns.Resolver, log *slog.Logger) error {
 	}
 	if err := v.completeSender(&v.delivery, v.cfg, false, log); err != nil {
 		return err
+	}
+	if v.filters, err = v.statusFilters(senders, log); err != nil {
+		return err
+	}
+	if best := v.cfg.Get("best_mx_transport"); best != "" {
+		v.best = &bestMX{transport: best, log: log.With(mail.KeyDaemon, "smtp")}
 	}
 	services := map[string]delivery.Options{}
 	if !slices.ContainsFunc(senders, func(s postconf.Sender) bool { return s.Name == "lmtp" }) {
@@ -124,14 +131,11 @@ func (s *sender) session(o *delivery.Options) error {
 	if o.Timeouts.Connect == 0 {
 		o.Timeouts.Connect = noTimeout
 	}
+	if err := s.routing(o); err != nil {
+		return err
+	}
 	if !s.lmtp {
 		o.HostConnectionLimit = cfg.Int("smtp_host_connection_limit")
-		o.FallbackRelay = cfg.List("smtp_fallback_relay")
-		for _, hop := range o.FallbackRelay {
-			if err := delivery.CheckNextHop("smtp", hop); err != nil {
-				return fmt.Errorf("smtp_fallback_relay (%s): %w; write a domain, [host] or [host]:port", cfg.Where(cfg.Source("smtp_fallback_relay")), err)
-			}
-		}
 		o.NeverEHLO, o.EHLOByBanner = cfg.Bool("smtp_never_send_ehlo"), !cfg.Bool("smtp_always_send_ehlo")
 	}
 	for _, word := range cfg.List(s.name("smtp_discard_ehlo_keywords", "lmtp_discard_lhlo_keywords")) {

@@ -46,7 +46,9 @@ type view struct {
 	checks    map[string]*checks.Rules // by the name of a cleanup service
 	tlsrpt    *tlsSessions             // TLS reports; nil: no transport wants them
 
-	stsFetcher *mtasts.Fetcher // of MTA-STS policies; nil: nobody asks for them
+	stsFetcher *mtasts.Fetcher          // of MTA-STS policies; nil: nobody asks for them
+	filters    map[string]*statusFilter // by the name of a transport
+	best       *bestMX                  // nil: none
 }
 
 // listenerView is one service of master.cf.

@@ -38,6 +38,7 @@ type Script struct {
 	// Hang stops answering at this step ("banner", "EHLO", "MAIL", "RCPT", "DATA", ".")
 	// until the connection is closed; Drop closes at it.
 	Hang, Drop string
+	Myself     string      // the name in the reply to EHLO; "": sink.example
 	TLS        *tls.Config // offers STARTTLS
 	Delay      time.Duration
 }
@@ -281,7 +282,7 @@ func (c *sinkConn) ehlo(sc Script) string {
 	if sc.TLS != nil && !c.tls {
 		words = append(append([]string(nil), words...), "STARTTLS")
 	}
-	lines := append([]string{"sink.example"}, words...)
+	lines := append([]string{or(sc.Myself, "sink.example")}, words...)
 	for i := range lines {
 		sep := "-"
 		if i == len(lines)-1 {

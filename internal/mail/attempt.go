@@ -49,6 +49,9 @@ type Result struct {
 	// TLS is how the connection was secured (postconf(5): smtp_log_tls_feature_status):
 	// "dane", "may:none"; "": it is not told.
 	TLS string
+	// Relayed: the next hop may pass the message on. A success is then reported as relayed,
+	// and not as delivered.
+	Relayed bool
 	// ReplyType is what RemoteReply is, where it is no SMTP reply: "x-unix" for the output
 	// of a command (RFC 3464 section 2.3.6).
 	ReplyType string

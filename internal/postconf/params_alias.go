@@ -68,6 +68,7 @@ var paramsRoute = []entry{
 	{"sender_dependent_default_transport_maps", list(), "", "tables of default transports by sender"},
 	{"empty_address_relayhost_maps_lookup_key", notEmpty(), "<>", "key of sender_dependent_relayhost_maps for the null sender"},
 	{"empty_address_default_transport_maps_lookup_key", notEmpty(), "<>", "key of sender_dependent_default_transport_maps for the null sender"},
+	{"best_mx_transport", text(), "", "transport of mail for domains whose best MX is this machine and that it does not know; empty: returned"},
 	{"relocated_maps", list(), "", "tables of recipients who have moved away, relocated(5)"},
 	{"relocated_prefix_enable", yesno(), "yes", "say \"5.1.6 User has moved to\" before what relocated_maps have"},
 	{"default_transport", notEmpty(), "smtp", "transport for domains that are not ours"},

@@ -104,5 +104,6 @@ var paramsPlumbing = []entry{
 	{"tlsproxy_service_name", text(), "tlsproxy", "name of a service in master.cf"},
 	{"tlsproxy_watchdog_timeout", text(), "10s", "how long tlsproxy may take"},
 	{"trace_service_name", text(), "trace", "name of a service in master.cf"},
+	{"transport_retry_time", text(), "60s", "how often the queue manager looks for a transport that does not answer"},
 	{"trigger_timeout", text(), "10s", "wait when waking another process"},
 }

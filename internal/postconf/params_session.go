@@ -3,6 +3,10 @@ package postconf
 // paramsSession govern what is said to a server and what of its answers counts.
 var paramsSession = []entry{
 	{"smtp_fallback_relay", list(), "$fallback_relay", "next hops for mail that its own next hop does not take"},
+	{"smtp_address_verify_target", choice("rcpt", "data"), "rcpt", "how far a probe of an address goes"},
+	{"smtp_delivery_status_filter", list(), "$default_delivery_status_filter", "tables that replace status code and text of deliveries"},
+	{"default_delivery_status_filter", list(), "", "the same, of every transport that has none of its own"},
+	{"local_delivery_status_filter", list(), "$default_delivery_status_filter", "the same, of local delivery"},
 	{"smtp_defer_if_no_mx_address_found", yesno(), "no", "keep mail while no mail exchanger has an address, and do not return it"},
 	{"smtp_always_send_ehlo", yesno(), "yes", "say EHLO to servers that do not greet with ESMTP"},
 	{"smtp_never_send_ehlo", yesno(), "no", "say HELO alone"},

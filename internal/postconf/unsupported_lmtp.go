@@ -2,13 +2,7 @@ package postconf
 
 // unsupportedLMTP are parameters of Postfix's LMTP client, which we do not have.
 var unsupportedLMTP = []plain{
-	{"lmtp_address_verify_target", "rcpt"},
-	{"lmtp_assume_final", "no"},
-	{"lmtp_balance_inet_protocols", "yes"},
-	{"lmtp_bind_address_enforce", "no"},
 	{"lmtp_cname_overrides_servername", "no"},
-	{"lmtp_delivery_status_filter", "$default_delivery_status_filter"},
-	{"lmtp_fallback_relay", ""},
 	{"lmtp_pix_workaround_delay_time", "10s"},
 	{"lmtp_pix_workaround_maps", ""},
 	{"lmtp_pix_workaround_threshold_time", "500s"},

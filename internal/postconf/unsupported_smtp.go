@@ -2,11 +2,7 @@ package postconf
 
 // unsupportedSMTP are parameters of Postfix's SMTP client that we do not have.
 var unsupportedSMTP = []plain{
-	{"smtp_address_verify_target", "rcpt"},
-	{"smtp_balance_inet_protocols", "yes"},
-	{"smtp_bind_address_enforce", "no"},
 	{"smtp_cname_overrides_servername", "no"},
-	{"smtp_delivery_status_filter", "$default_delivery_status_filter"},
 	{"smtp_pix_workaround_delay_time", "10s"},
 	{"smtp_pix_workaround_maps", ""},
 	{"smtp_pix_workaround_threshold_time", "500s"},

@@ -31,7 +31,6 @@ type job struct {
 	unwell     bool     // the last failure was the destination's
 	turnedAway bool     // the last host said 421
 	tls        string   // of the last host that there was no connection to: how it was to be secured
-	optional   *bool    // the message asks for no policy (TLS-Required: no); nil: not looked
 }
 
 // begin makes an attempt the worker's job. The results are the queue's afterwards, all

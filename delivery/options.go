@@ -103,7 +103,7 @@ type Options struct {
 	// LogTLSStatus is smtp_log_tls_feature_status: results tell how their connection was
 	// secured.
 	LogTLSStatus bool
-	// TLSRequired is tls_required_enable: a field "TLS-Required: no" is obeyed (RFC 8689).
+	// TLSRequired is tls_required_enable: mail.FlagTLSOptional counts (RFC 8689).
 	TLSRequired bool
 	// MinimalBackoff is minimal_backoff_time: where TLS is not required but fails, mail
 	// that waited this long before is sent in plain text; younger mail is deferred. With

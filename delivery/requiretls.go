@@ -23,6 +23,14 @@ func requiresTLS(a *mail.Attempt) bool {
 	return a.Env.Flags&mail.FlagRequireTLS != 0 && !a.Env.Sender.IsNull()
 }
 
+// asksForNoPolicy tells whether the sender would rather have a message arrive than kept from
+// a host whose policy cannot be kept (TLS-Required: no, RFC 8689 section 4): a report about
+// that very policy, for one. TLS is then used where it is to be had, nobody is verified, and
+// none of it is reported.
+func (s *settings) asksForNoPolicy(a *mail.Attempt) bool {
+	return s.TLSRequired && a.Env.Flags&mail.FlagTLSOptional != 0
+}
+
 // enforce makes of a choice one that verifies the host, if the message needs that. A
 // policy may have done so. Otherwise a name from an MX record is no proof, but one that
 // the next hop itself has is: its certificate has to be for it, by one of the authorities

@@ -146,6 +146,7 @@ func (r *round) session(ctx context.Context, i int, plain, again, final bool) (s
 	w.c.hosts.worked(&h)
 	s = newSession(ctx, w, h, r.hop, nc, free)
 	s.mayLoop, s.final, s.peer = r.mayLoop, final, r.peer(&h)
+	s.unreported = w.set.asksForNoPolicy(r.j.a)
 	return s, s.hello(ctx, r.j, choice)
 }
 
@@ -162,11 +163,8 @@ func (r *round) peer(h *host) mail.TLSPeer {
 func (r *round) choose(ctx context.Context, h *host) (*mail.TLSChoice, *failure) {
 	w := r.w
 	choice, err := w.tlsFor(ctx, r.peer(h))
-	if (err != nil || choice.Level.Must()) && r.j.asksForNoPolicy() {
-		if choice.Level != mail.TLSNone {
-			choice = mail.TLSChoice{Level: mail.TLSMay}
-		}
-		err = nil
+	if (err != nil || choice.Level.Must()) && w.set.asksForNoPolicy(r.j.a) {
+		choice, err = mail.TLSChoice{Level: mail.TLSMay}, nil
 	}
 	if err != nil {
 		w.log.Warn("TLS policy lookup for " + r.hop.name() + "/" + h.name + ": " + err.Error())

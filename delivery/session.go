@@ -95,6 +95,7 @@ type session struct {
 	overTLS    bool
 	verified   bool // the certificate is the one that was asked for
 	banner     string
+	unreported bool // its TLS is nobody's affair
 	born       time.Time
 	uses       int  // transactions begun
 	counted    int  // of them, those that the host's streak has

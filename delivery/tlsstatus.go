@@ -29,7 +29,7 @@ const (
 
 // reportTLS tells once of a connection what became of its TLS; result "" is success.
 func (s *session) reportTLS(result, reason string) {
-	if s.set.TLSReporter == nil || s.host.path != "" || s.choice.Level == mail.TLSNone {
+	if s.set.TLSReporter == nil || s.unreported || s.host.path != "" || s.choice.Level == mail.TLSNone {
 		return
 	}
 	t := mail.TLSSession{

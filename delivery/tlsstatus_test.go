@@ -111,31 +111,32 @@ func TestTLSStatus(t *testing.T) {
 func TestTLSRequiredNo(t *testing.T) {
 	cert, pool := selfSigned(t, "mx.dest.example")
 	for _, c := range []struct {
-		name, body string
-		err        error
-		flags      mail.Flags
-		obeyed     bool
-		want       string
+		name   string
+		err    error
+		flags  mail.Flags
+		obeyed bool
+		want   string
+		report int
 	}{
-		{"no field", "Subject: x\r\n\r\nTLS-Required: no\r\n", nil, 0, true, "deferred 4.7.5"},
-		{"field", "Subject: x\r\nTLS-Required: No\r\n\r\nx\r\n", nil, 0, true, "sent"},
-		{"other case, spaces", "tls-required :\tno \r\n\r\nx\r\n", nil, 0, true, "sent"},
-		{"another value", "TLS-Required: yes\r\n\r\nx\r\n", nil, 0, true, "deferred 4.7.5"},
-		{"switched off", "TLS-Required: No\r\n\r\nx\r\n", nil, 0, false, "deferred 4.7.5"},
-		{"the envelope wins", "TLS-Required: No\r\n\r\nx\r\n", nil, mail.FlagRequireTLS, true, "bounced 5.7.10"},
-		{"a policy that cannot be had", "TLS-Required: No\r\n\r\nx\r\n", errors.New("no answer"), 0, true, "sent"},
+		{"no field", nil, 0, true, "deferred 4.7.5", 1},
+		{"field", nil, mail.FlagTLSOptional, true, "sent", 0},
+		{"switched off", nil, mail.FlagTLSOptional, false, "deferred 4.7.5", 1},
+		{"a policy that cannot be had", errors.New("no answer"), mail.FlagTLSOptional, true, "sent", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := &peer{keywords: allKeywords, cert: cert}
+			h := &heard{}
 			s := newSetup(t, map[string]any{"192.0.2.1:25": p}, Options{
-				TLSPolicy: &policy{choice: wants(pool, "other.example"), err: c.err}, TLSRequired: c.obeyed, MinimalBackoff: time.Hour,
+				TLSPolicy: &policy{choice: wants(pool, "other.example"), err: c.err}, TLSReporter: h, TLSRequired: c.obeyed, MinimalBackoff: time.Hour,
 			})
 			s.net.tcp = true
 			a := letter("r@dest.example")
-			a.Body = body(c.body)
 			a.Env.Flags |= c.flags
 			if got := fates(s.send("smtp:[192.0.2.1]", a).results[0]); !strings.HasPrefix(got, c.want) {
 				t.Error(got)
+			}
+			if len(h.said) != c.report {
+				t.Errorf("reported %q", h.said)
 			}
 		})
 	}

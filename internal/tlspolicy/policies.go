@@ -17,7 +17,7 @@ import (
 // misconfigured is what a message waits for where a policy cannot be made out. What is
 // wrong stands in a warning.
 func misconfigured() error {
-	return &mail.TLSError{Status: mail.Status{Code: 451, Enhanced: mail.Code(4, 7, 5), Text: "client TLS configuration problem"}}
+	return &mail.TLSError{Status: mail.Status{Enhanced: mail.Code(4, 7, 5), Text: "client TLS configuration problem"}}
 }
 
 var errNoFingerprints = errors.New("configured at fingerprint security level, but with no fingerprints to match")
@@ -111,6 +111,14 @@ func keys(nextHop string) []string {
 	}
 }
 
+// known is what is left of a choice that must not be: the policies, for reports.
+func known(c *mail.TLSChoice) mail.TLSChoice {
+	if c == nil {
+		return mail.TLSChoice{}
+	}
+	return mail.TLSChoice{Level: c.Level, Asked: c.Asked, Policies: c.Policies}
+}
+
 // deciding is one decision under way.
 type deciding struct {
 	*Policies
@@ -130,7 +138,7 @@ func (d *deciding) choice(ctx context.Context, warn func(string)) (mail.TLSChoic
 		c, err = d.dane(ctx)
 	}
 	if _, tls := errors.AsType[*mail.TLSError](err); tls {
-		return mail.TLSChoice{}, err
+		return known(c), err
 	}
 	switch {
 	case errors.Is(err, errNoFingerprints):
@@ -141,7 +149,7 @@ func (d *deciding) choice(ctx context.Context, warn func(string)) (mail.TLSChoic
 		return mail.TLSChoice{}, misconfigured()
 	}
 	if c, err = d.published(ctx, c); err != nil {
-		return mail.TLSChoice{}, err
+		return known(c), err
 	}
 	if c, err = d.secured(c); err != nil {
 		warn(err.Error())

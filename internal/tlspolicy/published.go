@@ -15,7 +15,7 @@ import (
 // policies, and policies that a program has put into the table.
 
 func refused(text, result string) error {
-	return &mail.TLSError{Status: mail.Status{Code: 451, Enhanced: mail.Code(4, 7, 5), Text: text}, Result: result}
+	return &mail.TLSError{Status: mail.Status{Enhanced: mail.Code(4, 7, 5), Text: text}, Result: result}
 }
 
 // dane is the choice at dane and dane-only.
@@ -39,7 +39,7 @@ func (d *deciding) dane(ctx context.Context) (*mail.TLSChoice, error) {
 			d.o.warn(text + ": " + err.Error())
 			err = refused(text, validationFailure)
 		}
-		return nil, err
+		return &c, err
 	}
 	if only && c.Level != mail.TLSDANE {
 		text := c.Reason
@@ -49,7 +49,7 @@ func (d *deciding) dane(ctx context.Context) (*mail.TLSChoice, error) {
 		case text == "":
 			text = "no TLSA records found"
 		}
-		return nil, refused(text, "dane-required")
+		return &c, refused(text, "dane-required")
 	}
 	if c.Level != mail.TLSDANE {
 		c.Asked = mail.TLSDANE
@@ -71,7 +71,8 @@ func (d *deciding) published(ctx context.Context, c *mail.TLSChoice) (*mail.TLSC
 	}
 	s, err := d.o.STS.TLS(ctx, d.peer)
 	if err != nil {
-		return nil, err
+		c.Policies = slices.Concat(c.Policies, s.Policies)
+		return c, err
 	}
 	switch {
 	case s.Level == mail.TLSSecure && s.Verify != nil:
@@ -109,7 +110,7 @@ func (d *deciding) told(c *mail.TLSChoice) (*mail.TLSChoice, error) {
 	}
 	if d.enforcesSTS() && !matchesMX(p.Hosts, d.peer.Host) {
 		text := fmt.Sprintf("MX name '%s' does not match STS MX pattern for '%s'", d.peer.Host, p.Domain)
-		return nil, refused(text, validationFailure)
+		return c, refused(text, validationFailure)
 	}
 	return c, nil
 }

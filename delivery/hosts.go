@@ -88,7 +88,7 @@ func (s *search) domainHosts(ctx context.Context, hop nextHop) []host {
 	case errors.Is(err, dns.ErrNotFound):
 		return s.hostHosts(ctx, name) // implicit MX
 	case err != nil:
-		s.why = siteFailure(mail.Code(4, 4, 3), err.Error())
+		s.why = siteFailure(unanswered(err), err.Error())
 		return nil
 	}
 	if mxs = s.usable(name, mxs); len(mxs) == 0 {
@@ -175,7 +175,7 @@ func (s *search) addrs(ctx context.Context, name string) []netip.Addr {
 		}
 		switch e, _ := errors.AsType[*dns.Error](err); {
 		case !errors.Is(err, dns.ErrNotFound):
-			s.unresolved(mail.Code(4, 4, 3), err.Error())
+			s.unresolved(unanswered(err), err.Error())
 			return nil
 		case e != nil && e.Kind == dns.BadName: // in no file either
 			s.unresolved(mail.Code(5, 4, 4), err.Error())
@@ -201,6 +201,14 @@ func (s *search) unresolved(code mail.Enhanced, reason string) {
 	}
 	s.soft = s.soft || code[0] == 4
 	s.why = siteFailure(code, reason)
+}
+
+// unanswered is what a message waits for where nobody could say, or nobody may.
+func unanswered(err error) mail.Enhanced {
+	if e, ok := errors.AsType[*dns.Error](err); ok && e.Kind == dns.Filtered {
+		return mail.Code(4, 7, 0)
+	}
+	return mail.Code(4, 4, 3)
 }
 
 func notFoundClass(err error) uint16 {

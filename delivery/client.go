@@ -19,6 +19,7 @@ type Client struct {
 	noBdat  distrust
 	hosts   hostTable
 	parked  parkedTable
+	open    atomic.Int64 // connections
 
 	ctx  context.Context // ends with Close
 	stop context.CancelCauseFunc

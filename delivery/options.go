@@ -52,6 +52,10 @@ type Options struct {
 	// for a host of a next hop (domain); 0 says nothing. It is asked before each connection.
 	HostConnectionLimit int
 	HostConnections     func(ctx context.Context, domain, host string) int
+	// ConnectionLimit is default_process_limit: of the connections that have nothing to do, so
+	// many stay open that there are no more than this in all; 0 is no limit. The queue keeps
+	// those that have something to do within it.
+	ConnectionLimit int
 	// DeferNoMXAddress is smtp_defer_if_no_mx_address_found.
 	DeferNoMXAddress bool
 	// RelayHost is relayhost: what is wrong with it is an error of the configuration, for

@@ -114,6 +114,27 @@ func (t *parkedTable) evict(at netip.AddrPort) bool {
 	return true
 }
 
+// makeRoom counts in a connection that is about to be made. Where it is one too many, the one
+// that has waited for longest goes.
+func (c *Client) makeRoom(limit int) {
+	if open := c.open.Add(1); limit > 0 && open > int64(limit) {
+		c.parked.evictOldest()
+	}
+}
+
+func (t *parkedTable) evictOldest() {
+	t.mu.Lock()
+	var p *parkedConn
+	if len(t.order) > 0 {
+		p = t.order[0]
+		t.drop(p)
+	}
+	t.mu.Unlock()
+	if p != nil {
+		p.s.leave()
+	}
+}
+
 // close ends all of them, and lets none wait any more.
 func (t *parkedTable) close() {
 	t.mu.Lock()

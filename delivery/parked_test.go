@@ -176,3 +176,28 @@ func TestWaitingConnectionsAreBounded(t *testing.T) {
 		t.Errorf("%d wait after the end", got)
 	}
 }
+
+// Connections that wait make room for others (default_process_limit).
+func TestWaitingConnectionsMakeRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, other, deaf := &peer{keywords: allKeywords}, &peer{keywords: allKeywords}, &peer{on: func(_ int, cmd string) string { return "close" }}
+		zone := domains(1, "10 mx1.example")
+		zone.mx["d1.example"], zone.mx["d2.example"] = "10 mx3.example", "10 mx4.example"
+		zone.addrs["mx4.example"] = "192.0.2.4"
+		s := newSetup(t, map[string]any{"192.0.2.1:25": p, "192.0.2.3:25": other, "192.0.2.4:25": deaf}, Options{
+			DNSEnabled: true, Resolver: zone, ConnectionLimit: 1, CacheFor: func(string) bool { return true }, CacheTime: time.Hour, ReuseTime: time.Hour,
+		})
+		each(t, s, 0, 1)
+		each(t, s, 1, 2)
+		synctest.Wait()
+		if got := p.commands(1); got[len(got)-1] != "QUIT" || len(s.parked.order) != 1 || s.open.Load() != 1 {
+			t.Errorf("%q; %d wait, %d are open", got, len(s.parked.order), s.open.Load())
+		}
+		s.send("smtp:d2.example", letter("r@dest.example"))  // hangs up
+		s.send("smtp:[192.0.2.9]", letter("r@dest.example")) // nobody there
+		s.send("smtp:d1.example", letters(3)...)             // one connection
+		if s.Close(); s.open.Load() != 0 {
+			t.Errorf("%d are open after the end", s.open.Load())
+		}
+	})
+}

@@ -104,7 +104,7 @@ func (r *round) session(ctx context.Context, i int, plain, again, final bool) (s
 	}
 	if !plain && !again && !r.anew {
 		if s := r.parked(ctx, i); s != nil {
-			w.free = func() { s.conn.Close(); s.free() }
+			w.free = func() { s.conn.Close(); s.closed(); s.free() }
 			return s, true
 		}
 	}
@@ -134,8 +134,10 @@ func (r *round) session(ctx context.Context, i int, plain, again, final bool) (s
 	if choice.Level != mail.TLSNone {
 		r.j.tls += "?"
 	}
+	w.c.makeRoom(w.set.ConnectionLimit)
 	nc, err := w.set.connect(ctx, &h)
 	if err != nil {
+		w.c.open.Add(-1)
 		if isHosts(err) {
 			w.c.hosts.failed(&h, w.set.Now())
 		}
@@ -146,6 +148,7 @@ func (r *round) session(ctx context.Context, i int, plain, again, final bool) (s
 	w.c.hosts.worked(&h)
 	s = newSession(ctx, w, h, r.hop, nc, free)
 	s.mayLoop, s.final, s.peer = r.mayLoop, final, r.peer(&h)
+	w.free = func() { nc.Close(); s.closed(); free() }
 	s.unreported = w.set.asksForNoPolicy(r.j.a)
 	return s, s.hello(ctx, r.j, choice)
 }

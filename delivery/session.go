@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"aliasmx/internal/mail"
@@ -79,6 +80,7 @@ type session struct {
 	conn   *wire.Conn
 	detach func() bool // ends the watch for the Client's end
 	free   func()      // gives back the slot at the host
+	closed func()      // counts it out; may be called more than once
 	reply  wire.Reply
 	cmd    []byte // the command being built
 	dots   wire.DotWriter
@@ -122,6 +124,7 @@ func newSession(ctx context.Context, w *worker, h host, hop nextHop, nc net.Conn
 		place: h.place(), relay: h.relay(), born: w.set.Now(), hop: hop, auth: auth{refused: &w.c.refused},
 		conn: wire.NewConn(nc, w.set.Timeouts.Helo),
 	}
+	s.closed = sync.OnceFunc(func() { s.c.open.Add(-1) })
 	s.filterReplies(ctx)
 	s.detach = context.AfterFunc(ctx, func() { nc.Close() })
 	return s
@@ -155,6 +158,7 @@ func (s *session) quit(await bool) {
 	s.dead = true
 	s.detach()
 	s.conn.Close()
+	s.closed()
 	s.free()
 }
 

@@ -119,6 +119,7 @@ func (s *sender) session(o *delivery.Options) error {
 	o.MinDataRate = cfg.Int(s.name("smtp_min_data_rate", "lmtp_min_data_rate"))
 	o.SendXForward = cfg.Bool(s.name("smtp_send_xforward_command", "lmtp_send_xforward_command"))
 	o.Timeouts.XForward = cfg.Duration(s.name("smtp_xforward_timeout", "lmtp_xforward_timeout"))
+	o.ConnectionLimit = cfg.Int("default_process_limit")
 	o.LogTLSStatus = cfg.Bool(s.name("smtp_log_tls_feature_status", "lmtp_log_tls_feature_status"))
 	o.TLSRequired = cfg.Bool("tls_required_enable")
 	o.NoCacheOnDemand = !cfg.Bool(s.name("smtp_connection_cache_on_demand", "lmtp_connection_cache_on_demand"))

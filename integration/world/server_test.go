@@ -113,8 +113,8 @@ func (r *run) settings(number int) (view, error) {
 		Timeouts:       delivery.Timeouts{Connect: 30 * time.Second},
 		MinimalBackoff: minimalBackoff, Skip5xxGreeting: true, SendEightBit: true,
 		ReuseCount: 100, ReuseTime: 300 * time.Second, CacheTime: 2 * time.Second,
-		HostConnectionLimit: []int{2, 5, 20}[d.IntN(3)],
-		Log:                 r.log, Dial: r.line.dial,
+		HostConnectionLimit: []int{2, 5, 20}[d.IntN(3)], ConnectionLimit: v.queue.ProcessLimit,
+		Log: r.log, Dial: r.line.dial,
 	}
 	r.host = max(r.host, v.delivery.HostConnectionLimit)
 	v.smtpd = smtpd.Options{

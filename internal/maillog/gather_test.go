@@ -130,6 +130,10 @@ func TestGatherDoesNotHoldBack(t *testing.T) {
 		if got, _ := w.all(); !strings.Contains(got, "two") || !strings.Contains(got, "three") {
 			t.Errorf("after a warning: %q", got)
 		}
+		log.Info(mail.EventMessageID, mail.KeyMessage, "<1@x>")
+		if got, _ := w.all(); !strings.Contains(got, "message-id=<1@x>") {
+			t.Errorf("before the 250: %q", got)
+		}
 		log.Info(mail.EventDisconnect, mail.KeyClient, "x[192.0.2.1]")
 		if got, _ := w.all(); !strings.Contains(got, "disconnect from x") {
 			t.Errorf("after a connection: %q", got)

@@ -10,7 +10,6 @@ var unsupportedLMTP = []plain{
 	{"lmtp_quote_rfc821_envelope", "yes"},
 	{"lmtp_sender_dependent_authentication", "no"},
 	{"lmtp_tls_block_early_mail_reply", "no"},
-	{"lmtp_tls_connection_reuse", "no"},
 	{"lmtp_tls_dcert_file", ""},
 	{"lmtp_tls_dkey_file", "$lmtp_tls_dcert_file"},
 	{"lmtp_tls_enable_rpk", "no"},

@@ -10,7 +10,6 @@ var unsupportedSMTP = []plain{
 	{"smtp_quote_rfc821_envelope", "yes"},
 	{"smtp_requiretls_policy", ""},
 	{"smtp_tls_block_early_mail_reply", "no"},
-	{"smtp_tls_connection_reuse", "no"},
 	{"smtp_tls_dcert_file", ""},
 	{"smtp_tls_dkey_file", "$smtp_tls_dcert_file"},
 	{"smtp_tls_enable_rpk", "no"},

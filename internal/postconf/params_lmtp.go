@@ -31,7 +31,6 @@ var paramsLMTP = []entry{
 	{"lmtp_connection_cache_time_limit", seconds(1, 0), "2s", "how long an idle connection is kept"},
 	{"lmtp_connection_cache_on_demand", yesno(), "yes", "idle connections are kept where there has been much mail of late"},
 	{"lmtp_connection_cache_destinations", list(), "", "next hops whose idle connections are kept in any case"},
-	{"lmtp_tls_connection_reuse", yesno(), "no", "accepted: a connection is used again with TLS as it is without"},
 	{"lmtp_connection_reuse_time_limit", seconds(1, 0), "300s", "how long a connection is used"},
 	{"lmtp_connection_reuse_count_limit", number(0, 0), "0", "messages sent over one connection; 0: no limit"},
 	{"lmtp_tls_security_level", choice("", "none", "may", "encrypt", "dane", "dane-only", "fingerprint", "verify", "secure"), "", "TLS to LMTP servers: none, may (if they offer it), encrypt, verify, secure, and more"},

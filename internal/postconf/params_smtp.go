@@ -33,7 +33,6 @@ var paramsSMTP = []entry{
 	{"smtp_connection_cache_time_limit", seconds(1, 0), "2s", "how long an idle connection is kept"},
 	{"smtp_connection_cache_on_demand", yesno(), "yes", "idle connections are kept where there has been much mail of late"},
 	{"smtp_connection_cache_destinations", list(), "", "next hops whose idle connections are kept in any case"},
-	{"smtp_tls_connection_reuse", yesno(), "no", "accepted: a connection is used again with TLS as it is without"},
 	{"smtp_connection_reuse_time_limit", seconds(1, 0), "300s", "how long a connection is used"},
 	{"smtp_connection_reuse_count_limit", number(0, 0), "100", "messages sent over one connection; 0: no limit"},
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"aliasmx/internal/dnscheck"
-	"aliasmx/internal/maillog"
 )
 
 // check dns asks the DNS for what others look at: our domains, our hosts, our addresses.
@@ -22,14 +20,11 @@ const (
 )
 
 type checkDNSFlags struct {
-	Config   string   `short:"c" placeholder:"DIR" help:"Configuration directory."`
-	JSON     bool     `help:"Findings as JSON, one object a line."`
-	Resolver string   `placeholder:"HOST:PORT" help:"Name server to ask."`
-	Now      int64    `placeholder:"UNIX" help:"Time by which certificates are judged."`
-	IP       []string `name:"ip" placeholder:"ADDRESS" help:"A public address of ours that this machine does not have itself; may be repeated."`
-	Selector []string `placeholder:"NAME" help:"Selector of a DKIM key to look at; may be repeated."`
-	NextKey  []string `placeholder:"FILE" help:"Key or certificate (PEM) that is to follow: its TLSA record is printed, too; may be repeated."`
-	Domains  []string `arg:"" optional:"" name:"domain" help:"Domains; none: all of virtual_alias_domains."`
+	diagnosis `embed:""`
+	IP        []string `name:"ip" placeholder:"ADDRESS" help:"A public address of ours that this machine does not have itself; may be repeated."`
+	Selector  []string `placeholder:"NAME" help:"Selector of a DKIM key to look at; may be repeated."`
+	NextKey   []string `placeholder:"FILE" help:"Key or certificate (PEM) that is to follow: its TLSA record is printed, too; may be repeated."`
+	Domains   []string `arg:"" optional:"" name:"domain" help:"Domains; none: all of virtual_alias_domains."`
 }
 
 func checkDNSCommand(args []string, env environ) int {
@@ -38,15 +33,11 @@ func checkDNSCommand(args []string, env environ) int {
 	if done, status := parseFlags("check dns", summary, &flags, args, env); done {
 		return status
 	}
-	cfg, err := loadConfig(configDir(flags.Config, env), env)
-	if err == nil && flags.Resolver != "" {
-		cfg, err = cfg.Override(map[string]string{"dns_servers": flags.Resolver}, "--resolver")
-	}
+	cfg, err := flags.config(env)
 	if err != nil {
 		return fail(env, "aliasmx", exitConfig, err)
 	}
-	warn := func(text string) { fmt.Fprintf(env.stderr, "aliasmx: warning: %s\n", text) }
-	log := slog.New(maillog.New(maillog.Options{Name: "aliasmx", Out: warningLines{warn}}))
+	warn, log := env.warnings()
 	v, err := newView(cfg, log, new(keyring))
 	if err != nil {
 		return fail(env, "aliasmx", exitConfig, err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strconv"
 	"strings"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"aliasmx/delivery"
 	"aliasmx/internal/dns"
 	"aliasmx/internal/mail"
-	"aliasmx/internal/maillog"
 	"aliasmx/internal/postconf"
 	"aliasmx/internal/shaping"
 	"aliasmx/queue"
@@ -25,25 +23,19 @@ const siteTime = 30 * time.Second
 // there, each with where it comes from.
 func checkSiteCommand(args []string, env environ) int {
 	var flags struct {
-		Config   string `short:"c" placeholder:"DIR" help:"Configuration directory."`
-		JSON     bool   `help:"As JSON."`
-		Resolver string `placeholder:"HOST:PORT" help:"Name server to ask."`
-		Now      int64  `hidden:""` // all commands of diagnosis take it; the clock does not matter here
-		Dest     string `arg:"" name:"destination" help:"A domain, an address, a next hop ([host]:port), or transport:nexthop."`
+		diagnosis `embed:""`
+		Dest      string `arg:"" name:"destination" help:"A domain, an address, a next hop ([host]:port), or transport:nexthop."`
 	}
 	const summary = "Show the site of a destination, its hosts, and the limits in force for it. Exit status 1: mail for it goes to no other host; 75: that is not known for now."
 	if done, status := parseFlags("check site", summary, &flags, args, env); done {
 		return status
 	}
-	cfg, err := loadConfig(configDir(flags.Config, env), env)
-	if err == nil && flags.Resolver != "" {
-		cfg, err = cfg.Override(map[string]string{"dns_servers": flags.Resolver}, "--resolver")
-	}
+	cfg, err := flags.config(env)
 	if err != nil {
 		return fail(env, "aliasmx", exitConfig, err)
 	}
-	warn := func(text string) { fmt.Fprintf(env.stderr, "aliasmx: warning: %s\n", text) }
-	v, err := newView(cfg, slog.New(maillog.New(maillog.Options{Name: "aliasmx", Out: warningLines{warn}})), new(keyring))
+	_, log := env.warnings()
+	v, err := newView(cfg, log, new(keyring))
 	if err != nil {
 		return fail(env, "aliasmx", exitConfig, err)
 	}

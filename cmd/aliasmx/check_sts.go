@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 
 	"aliasmx/internal/dns"
-	"aliasmx/internal/maillog"
 	"aliasmx/internal/mtasts"
 )
 
@@ -16,26 +14,20 @@ import (
 // mail exchangers it names. It looks at nothing that the daemon has kept.
 func checkSTSCommand(args []string, env environ) int {
 	var flags struct {
-		Config   string `short:"c" placeholder:"DIR" help:"Configuration directory."`
-		JSON     bool   `help:"As JSON."`
-		Resolver string `placeholder:"HOST:PORT" help:"Name server to ask."`
-		Now      int64  `hidden:""` // all commands of diagnosis take it; the clock does not matter here
-		Domain   string `arg:"" name:"domain" help:"A domain, as mail is sent to it."`
+		diagnosis `embed:""`
+		Domain    string `arg:"" name:"domain" help:"A domain, as mail is sent to it."`
 	}
 	const summary = "Show the MTA-STS policy of a domain, and the hosts that it is about. Exit status 1: it announces a policy that cannot be had, or a host fails it; 75: that is not known for now."
 	if done, status := parseFlags("check sts", summary, &flags, args, env); done {
 		return status
 	}
-	cfg, err := loadConfig(configDir(flags.Config, env), env)
-	if err == nil && flags.Resolver != "" {
-		cfg, err = cfg.Override(map[string]string{"dns_servers": flags.Resolver}, "--resolver")
-	}
+	cfg, err := flags.config(env)
 	if err != nil {
 		return fail(env, "aliasmx", exitConfig, err)
 	}
-	warn := func(text string) { fmt.Fprintf(env.stderr, "aliasmx: warning: %s\n", text) }
+	_, log := env.warnings()
 	names := dns.New(dns.Options{Servers: cfg.List("dns_servers")})
-	f, err := newSTSFetcher(cfg, names, slog.New(maillog.New(maillog.Options{Name: "aliasmx", Out: warningLines{warn}})))
+	f, err := newSTSFetcher(cfg, names, log)
 	if err != nil {
 		return fail(env, "aliasmx", exitConfig, err)
 	}

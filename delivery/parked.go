@@ -214,7 +214,7 @@ func (r *round) parked(ctx context.Context, i int) *session {
 			continue
 		}
 		s := w.c.parked.take(key, func(s *session) bool {
-			return s.secured(choice, r.domain) && s.auth.identity == who && s.maySend(r.j.a)
+			return s.secured(choice, r.domain) && s.auth.identity == who && s.maySend(r.j)
 		})
 		if s == nil {
 			continue

@@ -73,9 +73,19 @@ func verifyName(roots *x509.CertPool, name string) func(*tls.ConnectionState) ma
 	}
 }
 
-// maySend tells whether an open connection is good enough for a message.
-func (s *session) maySend(a *mail.Attempt) bool {
-	return s.verified || s.host.path != "" || !requiresTLS(a)
+// maySend tells whether an open connection is good enough for a message. One that was made
+// for a message that asks for no policy, or in the clear after TLS had failed, is for messages
+// alone for which the same would be done.
+func (s *session) maySend(j *job) bool {
+	switch {
+	case s.host.path != "":
+		return true
+	case s.unreported && !s.set.asksForNoPolicy(j.a):
+		return false
+	case s.choice.Level == mail.TLSNone && s.choice.Asked == mail.TLSMay && !s.mayGoPlain(j):
+		return false
+	}
+	return s.verified || !requiresTLS(j.a)
 }
 
 // needsTLS finds what keeps a message from a server that does not promise what it needs.

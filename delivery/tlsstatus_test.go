@@ -141,3 +141,64 @@ func TestTLSRequiredNo(t *testing.T) {
 		})
 	}
 }
+
+// What one message may do no other does after it on the same connection: go unverified, or
+// in the clear.
+func TestLenientConnectionIsNotShared(t *testing.T) {
+	cert, pool := selfSigned(t, "mx.dest.example")
+	lenient := letter("r@dest.example")
+	lenient.Env.Flags |= mail.FlagTLSOptional
+	old := letter("r@dest.example")
+	old.Active = old.Env.Arrived.Add(2 * time.Hour)
+	broken := func(conn int, cmd string) string {
+		if cmd == "STARTTLS" && conn == 1 {
+			return "220 go| close"
+		}
+		return ""
+	}
+	for _, c := range []struct {
+		name    string
+		choice  mail.TLSChoice
+		on      func(int, string) string
+		letters []*mail.Attempt
+		want    string // whether each came, and over TLS
+	}{
+		{"no policy", wants(pool, "other.example"), nil, []*mail.Attempt{lenient, letter("r@dest.example"), lenient}, "tls, deferred, tls"},
+		{"plain after a failure", mail.TLSChoice{Level: mail.TLSMay}, broken, []*mail.Attempt{old, letter("r@dest.example")}, "plain, tls"},
+		{"plain after a failure, both old", mail.TLSChoice{Level: mail.TLSMay}, broken, []*mail.Attempt{old, old}, "plain, plain"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := &peer{keywords: allKeywords, cert: cert, on: c.on}
+			s := newSetup(t, map[string]any{"192.0.2.1:25": p}, Options{
+				TLSPolicy: &policy{choice: c.choice}, TLSRequired: true, MinimalBackoff: time.Hour, CacheFor: func(string) bool { return true },
+			})
+			s.net.tcp = true
+			var got []string
+			came := p.got()
+			for _, r := range s.send("smtp:[192.0.2.1]", c.letters...).results {
+				if r[0].State != mail.Delivered {
+					got = append(got, "deferred")
+					continue
+				}
+				if came = p.got()[len(filter(got)):]; came[0].tls {
+					got = append(got, "tls")
+				} else {
+					got = append(got, "plain")
+				}
+			}
+			if text := strings.Join(got, ", "); text != c.want {
+				t.Errorf("got %s, want %s", text, c.want)
+			}
+		})
+	}
+}
+
+// filter leaves out what did not come.
+func filter(fates []string) (came []string) {
+	for _, f := range fates {
+		if f != "deferred" {
+			came = append(came, f)
+		}
+	}
+	return came
+}

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"syscall"
 	"time"
 
 	"aliasmx/internal/postconf"
@@ -36,12 +38,21 @@ func bind(v *view, have map[string]*port) (fresh map[string]*port, err error) {
 			}
 			ln, err := net.Listen(postconf.Network(addr), addr)
 			if err != nil {
-				return fresh, fmt.Errorf("%s: cannot listen on %s: %w; stop what uses the port or choose another", l.where, addr, err)
+				return fresh, cannotListen(l.where, addr, err)
 			}
 			fresh[addr] = &port{where: l.where, ln: ln}
 		}
 	}
 	return fresh, nil
+}
+
+// cannotListen says why an address cannot be had, and what to do.
+func cannotListen(where, addr string, err error) error {
+	remedy := "stop what uses the port or choose another"
+	if errors.Is(err, syscall.EACCES) {
+		remedy = "a port below 1024 takes root, which is given up after the start: restart, or give the process CAP_NET_BIND_SERVICE"
+	}
+	return fmt.Errorf("%s: cannot listen on %s: %w; %s", where, addr, err, remedy)
 }
 
 // wanted are the addresses of a view, with the options of each.

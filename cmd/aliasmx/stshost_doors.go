@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net"
 
 	"aliasmx/internal/postconf"
@@ -29,8 +28,7 @@ func (s *stsDoors) bind(v *view) (fresh map[string]net.Listener, err error) {
 		l, err := net.Listen(postconf.Network(addr), addr)
 		if err != nil {
 			closeDoors(fresh)
-			return nil, fmt.Errorf("mta_sts_listen (%s): cannot listen on %s: %w; stop what uses the port or choose another",
-				v.cfg.Where("mta_sts_listen"), addr, err)
+			return nil, cannotListen("mta_sts_listen ("+v.cfg.Where("mta_sts_listen")+")", addr, err)
 		}
 		fresh[addr] = l
 	}

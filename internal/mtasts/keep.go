@@ -11,8 +11,10 @@ import (
 // file.
 
 const (
-	// saveDelay is how long what was learnt may be missing in the file.
-	saveDelay = time.Minute
+	// saveDelay is how long it may be missing in the file when mail was sent somewhere, and
+	// learntDelay how long a policy that was learnt: a crash must not forget it.
+	saveDelay   = time.Minute
+	learntDelay = time.Second
 	// maxRenewing bounds the refreshes at a time: they have all day.
 	maxRenewing = 4
 	// keepUnused is how long policies are refreshed of domains that get no mail. Then they
@@ -65,7 +67,7 @@ func (s *Source) tend(now time.Time) (save, next time.Time) {
 		case e.id != "" && !e.valid(now):
 			if now.Sub(e.used) >= lookAgain {
 				s.drop(domain)
-				s.touch(now)
+				s.touch(now, saveDelay)
 			}
 			continue
 		case e.id == "" || due.IsZero() || now.Sub(e.used) >= keepUnused || s.fetcher == nil:
@@ -81,15 +83,15 @@ func (s *Source) tend(now time.Time) (save, next time.Time) {
 		}
 	}
 	if !s.dirty.IsZero() && s.file != "" {
-		save = s.dirty.Add(saveDelay)
+		save = s.dirty
 	}
 	return save, next
 }
 
-// touch notes that the file lacks something. The caller holds s.mu.
-func (s *Source) touch(now time.Time) {
-	if s.dirty.IsZero() {
-		s.dirty = now
+// touch has the file written not later than after a delay. The caller holds s.mu.
+func (s *Source) touch(now time.Time, delay time.Duration) {
+	if at := now.Add(delay); s.dirty.IsZero() || at.Before(s.dirty) {
+		s.dirty = at
 		s.poke()
 	}
 }

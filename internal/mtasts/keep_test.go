@@ -154,7 +154,7 @@ func TestSavedSoon(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "mta_sts_cache")
 		s := w.source(Options{}, file)
 		expect(t, s, "example.com", "mx.example.com", "enforce")
-		time.Sleep(time.Minute + time.Second)
+		time.Sleep(learntDelay + time.Millisecond) // a crash after this forgets nothing
 		w.set(func() { w.txt = nil })
 		// Those without a policy are no reason to write it again.
 		expect(t, s, "other.example", "mx.example.com", "none")

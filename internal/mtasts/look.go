@@ -56,7 +56,7 @@ func (s *Source) policy(ctx context.Context, domain, host string) (known, error)
 	roots := s.fetcher.Roots
 	have := e.valid(now)
 	if have && now.Sub(e.used) >= time.Hour {
-		s.touch(now)
+		s.touch(now, saveDelay)
 	}
 	e.used = now
 	if f := e.flight; f == nil && (now.Sub(e.looked) >= lookAgain || !have && e.failure == nil && e.id != "") {
@@ -155,13 +155,15 @@ func (s *Source) learn(e *entry, domain, id string, p Policy, err error, renew b
 	e.looked, e.failure = now, nil
 	switch {
 	case err == nil:
+		delay := saveDelay
 		if p.String() != e.policy.String() || !e.valid(now) {
+			delay = learntDelay
 			s.log.Info(fmt.Sprintf("MTA-STS policy of %s: id %s, %s, for %v", domain, id, p.Mode, p.MaxAge))
 		}
 		e.id, e.fetched, e.warned = id, now, time.Time{}
 		e.refresh = due(now, min(refreshTime, p.MaxAge/2))
 		s.hold(e, domain, p)
-		s.touch(now)
+		s.touch(now, delay)
 		return known{policy: p}
 	case err == errUnchanged:
 		return known{policy: e.policy}

@@ -45,7 +45,7 @@ type Source struct {
 	bytes   int       // that the policies of the entries take
 	flights int       // looks under way
 	renewed int       // of them, those of keep
-	dirty   time.Time // since when the file lacks something; zero: it does not
+	dirty   time.Time // when the file is to be written; zero: it lacks nothing
 	started bool
 	closed  bool
 }

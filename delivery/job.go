@@ -103,8 +103,7 @@ func (j *job) fail(f *failure, s *session) bool {
 	j.note(f)
 	if (!f.permanent() || f.elsewhere) && s != nil && !s.final {
 		s.log.Info(f.reason, mail.KeyQueueID, j.a.Env.ID.String())
-		j.aside = append(j.aside, j.left...)
-		j.left = j.left[:0]
+		j.setAside()
 		return true
 	}
 	for _, pos := range j.left {
@@ -112,6 +111,12 @@ func (j *job) fail(f *failure, s *session) bool {
 	}
 	j.left = j.left[:0]
 	return false
+}
+
+// setAside leaves all that are left to the next connection.
+func (j *job) setAside() {
+	j.aside = append(j.aside, j.left...)
+	j.left = j.left[:0]
 }
 
 // failOne is fail for one recipient.

@@ -240,5 +240,8 @@ func (s *session) secured(choice *mail.TLSChoice, domain string) bool {
 	if choice.Verify != nil && choice.Key == "" {
 		return false
 	}
+	if s.choice.Versions != choice.Versions || !slices.Equal(s.choice.Ciphers, choice.Ciphers) {
+		return false
+	}
 	return s.choice.ServerName == choice.ServerName && s.set.serverName(&s.host, s.domain) == s.set.serverName(&s.host, domain)
 }

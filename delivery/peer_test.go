@@ -22,6 +22,7 @@ type peer struct {
 	banner   string   // "" is "220 sink.example ESMTP"
 	keywords []string // of EHLO
 	cert     *tls.Certificate
+	secured  *tls.Config // in place of one with cert alone: remembers sessions
 	lmtp     bool
 	// on answers a command ("connect", a command line, "." for the end of the content,
 	// with the number of the connection, from 1): "" is the normal answer. "close" hangs
@@ -238,7 +239,11 @@ func (c *peerConn) after(cmd, text string) bool {
 	case ok && strings.HasPrefix(cmd, "RCPT TO:"):
 		c.open.to = append(c.open.to, arg[8:])
 	case ok && cmd == "STARTTLS":
-		t := tls.Server(c.nc, &tls.Config{Certificates: []tls.Certificate{*c.cert}})
+		cfg := c.peer.secured
+		if cfg == nil {
+			cfg = &tls.Config{Certificates: []tls.Certificate{*c.cert}}
+		}
+		t := tls.Server(c.nc, cfg)
 		if t.Handshake() != nil {
 			return false
 		}

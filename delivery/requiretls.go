@@ -1,10 +1,12 @@
 package delivery
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"net/netip"
+	"time"
 
 	"aliasmx/internal/mail"
 )
@@ -86,6 +88,22 @@ func (s *session) maySend(j *job) bool {
 		return false
 	}
 	return s.verified || !requiresTLS(j.a)
+}
+
+// policyTime is how long a connection is used without another look at what is asked of it.
+const policyTime = time.Second
+
+// isRight tells whether the worker's open connection still is what would be made for a
+// message: tables, records and policies may have changed while it was used.
+func (w *worker) isRight(ctx context.Context, j *job) bool {
+	s, now := w.sess, w.set.Now()
+	if s.host.path != "" || now.Sub(s.chosen) < policyTime {
+		return true
+	}
+	s.chosen = now
+	r := &round{w: w, j: j, hop: s.hop, domain: s.domain, direct: w.direct}
+	choice, f := r.choose(ctx, &s.host)
+	return f == nil && s.secured(choice, s.domain)
 }
 
 // needsTLS finds what keeps a message from a server that does not promise what it needs.

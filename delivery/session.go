@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -67,7 +66,7 @@ type session struct {
 	set    *settings
 	log    *slog.Logger
 	c      *Client
-	resume tls.ClientSessionCache
+	resume resumption
 	proto  protocol
 	host   host
 	domain string // the next hop's
@@ -93,6 +92,7 @@ type session struct {
 	sizeLimit  int64 // the server's, 0: not told
 	limits     limits
 	choice     mail.TLSChoice
+	chosen     time.Time // when that was last looked at
 	tls        tlsState
 	overTLS    bool
 	verified   bool // the certificate is the one that was asked for
@@ -120,8 +120,8 @@ type session struct {
 func newSession(ctx context.Context, w *worker, h host, hop nextHop, nc net.Conn, free func()) *session {
 	s := &session{
 		free: free,
-		set:  w.set, log: w.log, c: w.c, resume: w.set.sessions, proto: w.proto, host: h, domain: hop.domain,
-		place: h.place(), relay: h.relay(), born: w.set.Now(), hop: hop, auth: auth{refused: &w.c.refused},
+		set:  w.set, log: w.log, c: w.c, proto: w.proto, host: h, domain: hop.domain,
+		place: h.place(), relay: h.relay(), born: w.set.Now(), chosen: w.set.Now(), hop: hop, auth: auth{refused: &w.c.refused},
 		conn: wire.NewConn(nc, w.set.Timeouts.Helo),
 	}
 	s.closed = sync.OnceFunc(func() { s.c.open.Add(-1) })

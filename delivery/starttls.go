@@ -90,7 +90,17 @@ func (s *session) handshake(j *job, choice *mail.TLSChoice) bool {
 	var verdict mail.TLSVerdict
 	if choice.Verify != nil {
 		verdict = choice.Verify(&state)
-		s.verified = verdict.Matched
+		s.verified = verdict.Matched && choice.Level != mail.TLSHalfDANE
+	}
+	if choice.Verify != nil && !verdict.Matched && state.DidResume {
+		// It is the certificate of that time that was judged: the server may have another one
+		// now. Once more, with all that belongs to it.
+		s.resume.forget()
+		if !choice.Testing {
+			s.again, s.final = true, false
+			j.setAside()
+			return false
+		}
 	}
 	if choice.Verify != nil && !choice.Testing && !verdict.Matched && verdict.Reason != "" {
 		s.log.Info(strings.TrimLeft(verdict.Whose+" certificate verification failed for ", " ") + s.relay + ": " + verdict.Reason)

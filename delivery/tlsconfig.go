@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"crypto/tls"
+	"strings"
 
 	"aliasmx/internal/mail"
 )
@@ -26,10 +27,27 @@ func (s *session) tlsConfig(choice *mail.TLSChoice) *tls.Config {
 		MaxVersion:           versions[1],
 		CipherSuites:         choice.Ciphers,
 		GetClientCertificate: set.ClientCertificate,
-		ClientSessionCache:   s.resume,
 	}
 	if cfg.ServerName == "" {
 		cfg.ServerName = set.serverName(&s.host, s.domain)
 	}
+	s.resume = resumption{set.sessions, strings.Join([]string{s.relay, cfg.ServerName, string(choice.Level), choice.Key}, " ")}
+	cfg.ClientSessionCache = &s.resume
 	return cfg
 }
+
+// resumption keeps the sessions of one server under one policy apart from all others: what
+// is resumed has been verified by what is asked for now, or by nothing.
+type resumption struct {
+	all tls.ClientSessionCache
+	key string
+}
+
+// Get implements tls.ClientSessionCache. The key of crypto/tls says less than ours.
+func (r *resumption) Get(string) (*tls.ClientSessionState, bool) { return r.all.Get(r.key) }
+
+// Put implements tls.ClientSessionCache.
+func (r *resumption) Put(_ string, s *tls.ClientSessionState) { r.all.Put(r.key, s) }
+
+// forget drops the session that was resumed.
+func (r *resumption) forget() { r.all.Put(r.key, nil) }

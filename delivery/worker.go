@@ -123,7 +123,7 @@ func (w *worker) deliver(ctx context.Context, j *job) {
 	// A server that speaks unasked is about to leave; and a reply that waits for no
 	// command would be taken for the one to the next. Nor does a connection take what it is
 	// not logged in for.
-	if w.sess != nil && (!w.sess.mayServe() || !w.sess.maySend(j) || w.sess.conn.Moved() || !w.sess.suits(ctx, j)) {
+	if w.sess != nil && (!w.sess.mayServe() || !w.sess.maySend(j) || w.sess.conn.Moved() || !w.sess.suits(ctx, j) || !w.isRight(ctx, j)) {
 		w.hangUp()
 	}
 	if s := w.sess; s != nil {

@@ -16,8 +16,11 @@ const (
 	// lookAgain is how long after a look the next one comes: a record is not asked for more
 	// often, and a fetch that has failed not tried again (RFC 8461 section 3.3).
 	lookAgain = 5 * time.Minute
-	// maxFlights bounds the looks under way. They outlive the deliveries that wait for them.
-	maxFlights = 200
+	// maxFlights bounds the looks under way, maxFetches those of them that fetch a policy: hosts
+	// that are silent hold up no question for a record. They outlive the deliveries that wait
+	// for them.
+	maxFlights = 5000
+	maxFetches = 200
 	// refreshTime is how often a policy is fetched again, and retryTime how long after a
 	// failure; both where max_age is not shorter.
 	refreshTime = 24 * time.Hour
@@ -112,7 +115,7 @@ func (s *Source) look(e *entry, domain string, renew bool) {
 	}
 	fetcher := s.fetcher
 	s.wg.Go(func() {
-		id, p, err := see(s.ctx, fetcher, domain, old, f)
+		id, p, err := s.see(s.ctx, fetcher, domain, old, f)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.flights--
@@ -134,7 +137,7 @@ func (s *Source) look(e *entry, domain string, renew bool) {
 var errUnchanged = errors.New("the policy has not changed")
 
 // see is the look itself.
-func see(ctx context.Context, fetcher *Fetcher, domain, old string, f *flight) (id string, p Policy, err error) {
+func (s *Source) see(ctx context.Context, fetcher *Fetcher, domain, old string, f *flight) (id string, p Policy, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, fetchTime, errTooLong)
 	defer cancel()
 	if id, err = fetcher.Record(ctx, domain); err != nil {
@@ -143,6 +146,12 @@ func see(ctx context.Context, fetcher *Fetcher, domain, old string, f *flight) (
 	f.announced.Store(true)
 	if id == old {
 		return id, Policy{}, errUnchanged
+	}
+	select {
+	case s.fetching <- struct{}{}:
+		defer func() { <-s.fetching }()
+	case <-ctx.Done():
+		return id, Policy{}, &Failure{resultFetch, fmt.Errorf("fetch https://%s/.well-known/mta-sts.txt: too many are fetched at a time", policyHost(domain))}
 	}
 	p, err = fetcher.Policy(ctx, domain)
 	return id, p, err

@@ -35,7 +35,9 @@ type Source struct {
 	ctx  context.Context // ends with Close
 	stop context.CancelFunc
 	wake chan struct{} // tells keep that something has changed
-	wg   sync.WaitGroup
+	// fetching has an element for each fetch under way.
+	fetching chan struct{}
+	wg       sync.WaitGroup
 
 	mu      sync.Mutex // guards what follows
 	log     *slog.Logger
@@ -63,7 +65,7 @@ func New(o Options) *Source {
 	}
 	s := &Source{
 		max: o.MaxDomains, wait: o.Wait, now: o.Now, log: slog.New(slog.DiscardHandler),
-		wake: make(chan struct{}, 1), entries: map[string]*entry{},
+		wake: make(chan struct{}, 1), fetching: make(chan struct{}, maxFetches), entries: map[string]*entry{},
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	return s

@@ -17,8 +17,8 @@
 //  3. At dane and dane-only, what the DANE source says. dane is what the receiver makes of
 //     it: verified where there are usable TLSA records, encrypt where there are only
 //     unusable ones, may where there are none. dane-only insists on usable ones.
-//  4. Where that leaves may or encrypt, and no entry has decided and no TLSA record, the
-//     STS source. It may raise the level, never lower it.
+//  4. Where that leaves less than dane (may, encrypt, half-dane), and no entry has decided,
+//     the STS source. It may raise the level, never lower it.
 //
 // Invariants. What cannot be read of an entry never weakens a connection: the host is left
 // alone, with Postfix's "client TLS configuration problem". Who is trusted is decided by

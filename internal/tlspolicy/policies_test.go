@@ -115,8 +115,11 @@ func TestDecision(t *testing.T) {
 		{name: "none with everything", level: "none", dane: dane("dane", ""), sts: enforce, want: "none"},
 
 		{name: "dane", level: "dane", dane: dane("dane", ""), sts: enforce, want: "dane verify tlsa", asked: [2]int{1, 0}},
-		{name: "half-dane", level: "dane", dane: dane("half-dane", ""), sts: enforce, want: "half-dane<dane verify tlsa", asked: [2]int{1, 0}},
-		{name: "unusable", level: "dane", dane: dane("encrypt", "TLSA records unusable"), sts: enforce, want: "encrypt<dane tlsa", asked: [2]int{1, 0}},
+		{name: "half-dane", level: "dane", dane: dane("half-dane", ""), sts: absent, want: "half-dane<dane verify tlsa", asked: [2]int{1, 1}},
+		{name: "half-dane, enforce", level: "dane", dane: dane("half-dane", ""), sts: enforce, want: "secure verify tlsa sts", asked: [2]int{1, 1}},
+		{name: "half-dane, testing", level: "dane", dane: dane("half-dane", ""), sts: onTrial, want: "half-dane<dane verify tlsa sts", asked: [2]int{1, 1}},
+		{name: "unusable", level: "dane", dane: dane("encrypt", "TLSA records unusable"), sts: absent, want: "encrypt<dane tlsa", asked: [2]int{1, 1}},
+		{name: "unusable, enforce", level: "dane", dane: dane("encrypt", "TLSA records unusable"), sts: enforce, want: "secure verify tlsa sts", asked: [2]int{1, 1}},
 		{name: "no records", level: "dane", dane: dane("may", "no TLSA records found"), want: "may<dane", asked: [2]int{1, 0}},
 		{name: "no records, enforce", level: "dane", dane: dane("may", ""), sts: enforce, want: "secure verify sts", asked: [2]int{1, 1}},
 		{name: "no records, testing", level: "dane", dane: dane("may", ""), sts: onTrial, want: "may<dane verify testing sts", asked: [2]int{1, 1}},

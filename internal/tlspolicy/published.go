@@ -65,7 +65,9 @@ func (d *deciding) published(ctx context.Context, c *mail.TLSChoice) (*mail.TLSC
 	if d.e != nil {
 		return d.told(c)
 	}
-	opportunistic := d.level == mail.TLSMay || d.level == mail.TLSEncrypt || d.level == mail.TLSDANE && c.Level == mail.TLSMay
+	// Records that prove nothing about who the host is (half-dane), or nothing at all, do not
+	// stand in the place of a policy that does.
+	opportunistic := d.level == mail.TLSMay || d.level == mail.TLSEncrypt || d.level == mail.TLSDANE && c.Level != mail.TLSDANE
 	if d.o.STS == nil || !opportunistic || !d.peer.ByMX { // a policy is about MX hosts
 		return c, nil
 	}
@@ -78,7 +80,7 @@ func (d *deciding) published(ctx context.Context, c *mail.TLSChoice) (*mail.TLSC
 	case s.Level == mail.TLSSecure && s.Verify != nil:
 		s.Policies = slices.Concat(c.Policies, s.Policies)
 		return &s, nil
-	case s.Verify != nil:
+	case s.Verify != nil && c.Verify == nil:
 		c.Verify, c.Testing, c.Key, c.ServerName = s.Verify, true, s.Key, s.ServerName
 	}
 	c.Policies = slices.Concat(c.Policies, s.Policies)

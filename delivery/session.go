@@ -245,6 +245,9 @@ func (s *session) hello(ctx context.Context, j *job, choice *mail.TLSChoice) boo
 		j.fail(f, s)
 		return false
 	}
+	if first, _, _ := strings.Cut(s.reply.Lines()[0], " "); s.mayLoop && s.set.MyHostname != "" && strings.EqualFold(first, s.set.MyHostname) {
+		s.log.Warn("host " + s.relay + " greeted me with my own hostname " + s.set.MyHostname)
+	}
 	return s.ehlo(ctx, j, s.wantsEHLO()) && (s.overTLS || s.secure(ctx, j, choice)) && s.logIn(j)
 }
 

@@ -41,6 +41,7 @@ type destination struct {
 	line      *line[*destination] // of first and more of its site, the one it stands in
 	hungry    bool                // it stands in the scheduler's line of that name
 	starved   bool                // it stands in its site's
+	astray    bool                // nobody could say where it is; its jobs wait while that is asked again
 	unlocated bool                // it stands in the scheduler's line lost
 	alarm     alarm
 }

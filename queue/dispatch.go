@@ -63,7 +63,7 @@ func (s *scheduler) wanted() int { return len(s.first) + len(s.more) }
 
 // standInLine puts d in the line of its site where it belongs, if it has a job.
 func (s *scheduler) standInLine(d *destination) {
-	if d.waiting() == 0 {
+	if d.waiting() == 0 || d.astray && (d.locating || d.unlocated) {
 		return // site.next finds out, if it stands in one
 	}
 	st := d.site

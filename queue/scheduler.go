@@ -30,10 +30,12 @@ type scheduler struct {
 	sites         map[string]*site
 	gates         map[string]*gate // by transport
 	timers        timers
-	first, more   line[*site]        // have a job and want a connection: the first, another
-	hungry        line[*destination] // have due jobs in the store
-	lost          line[*destination] // wait to be located
-	locates       int                // under way
+	first, more   line[*site]              // have a job and want a connection: the first, another
+	hungry        line[*destination]       // have due jobs in the store
+	lost          line[*destination]       // wait to be located
+	locates       int                      // under way
+	asked         [locatesAtOnce]time.Time // when the last so many of them began
+	nextAsked     int                      // the oldest of these
 
 	conns   map[connID]*conn
 	waiting []*conn // for work, the longest wait first
@@ -67,6 +69,7 @@ func (s *scheduler) step(now time.Time, ev event) []action {
 				s.attendSite(a.site)
 			}
 		}
+		s.locateLost()
 		s.startReady()
 		s.claimHungry()
 	}
@@ -78,10 +81,14 @@ func (s *scheduler) next() time.Time {
 	if !s.open || s.closing {
 		return time.Time{}
 	}
+	at := s.timers.next()
 	if s.crowded() {
-		return sooner(s.timers.next(), s.looked.Add(stuckLook))
+		at = sooner(at, s.looked.Add(stuckLook))
 	}
-	return s.timers.next()
+	if len(s.lost) > 0 && s.locates < locatesMost {
+		at = sooner(at, s.locateNext())
+	}
+	return at
 }
 
 // drained tells, once it is closing, that no job is in memory any more. Connections

@@ -114,9 +114,16 @@ func TestUnknownSite(t *testing.T) {
 	sc := newSited(t, Params{})
 	sc.tell(evArrived{sc.jobs("a", 1)}, "locate a")
 	sc.tell(evArrived{sc.jobs("a", 1)}, "")
-	sc.tell(evLocated{dest: "smtp:a", failed: true}, "start 1 a job 1, start 2 a job 2")
+	sc.tell(evLocated{dest: "smtp:a", failed: true}, "start 1 a job 1")
+	sc.tell(evArrived{sc.jobs("b", 1)}, "locate b")
+	sc.tell(evLocated{dest: "smtp:b", failed: true}, "start 2 b job 3")
+	sc.tell(done(2, good), "")
+	sc.tell(evAsk{2, false}, "refuse 2")
+	sc.tell(evExit{2}, "")
 	sc.now = start.Add(locateRetry)
-	sc.tell(evArrived{sc.jobs("a", 1)}, "locate a, start 3 a job 3")
+	sc.tell(evArrived{sc.jobs("b", 1)}, "locate b") // and it waits for the answer
+	sc.locate("b", "mxb", mail.SiteLimits{}, "start 3 b job 4")
+	sc.tell(evArrived{sc.jobs("a", 1)}, "locate a")
 	sc.locate("a", "mx", mail.SiteLimits{}, "")
 	if name := sc.s.dests["smtp:a"].site.name(); name != "smtp:a" {
 		t.Errorf("it went to %s with connections open", name)
@@ -130,6 +137,13 @@ func TestQuestionsTakeTurns(t *testing.T) {
 	}
 	sc.tell(evArrived{sc.jobs("late", 1)}, "")
 	sc.locate("0", "mx", mail.SiteLimits{}, "locate late, start 1 0 job 1")
+	// Questions that have been asked for a while keep nobody from asking.
+	sc.tell(evArrived{sc.jobs("later", 1)}, "")
+	if at := sc.s.next(); !at.Equal(sc.now.Add(locateYoung)) {
+		t.Errorf("looked again at %s", at)
+	}
+	sc.now = sc.now.Add(locateYoung)
+	sc.tell(evTick{}, "locate later")
 }
 
 // error(8) and its like need no hosts.

@@ -155,11 +155,16 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	s.cancel()
-	s.mu.Lock()
-	for c := range s.conns {
-		c.wc.Close()
+	// Whoever is still in the middle of something hears why (RFC 5321 section 3.8).
+	s.each(func(c *conn) { c.wc.Interrupt() })
+	last := time.NewTimer(farewellTime)
+	defer last.Stop()
+	select {
+	case <-done:
+		return ctx.Err()
+	case <-last.C:
 	}
-	s.mu.Unlock()
+	s.each(func(c *conn) { c.wc.Close() })
 	// They end now, but for one that waits for a disk. The process does not wait for that.
 	t := time.NewTimer(time.Second)
 	defer t.Stop()
@@ -168,6 +173,17 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-t.C:
 	}
 	return ctx.Err()
+}
+
+// farewellTime is how long clients that are broken off have to hear 421.
+const farewellTime = 300 * time.Millisecond
+
+func (s *Server) each(do func(*conn)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		do(c)
+	}
 }
 
 func (s *Server) beginShutdown() {

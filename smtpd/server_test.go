@@ -102,6 +102,9 @@ func TestShutdownBreaksOff(t *testing.T) {
 		if err := w.srv.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Shutdown: %v", err)
 		}
+		if got := c.reply(); got != "421 4.3.2 mx.example.com Service shutting down" {
+			t.Errorf("in the middle of a message: %q", got)
+		}
 		c.hangUp()
 		w.conns.Wait()
 		if len(w.store.messages) != 0 || w.store.open != 0 {

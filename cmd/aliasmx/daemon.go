@@ -28,7 +28,7 @@ import (
 )
 
 // stopLimit is how long transfers under way may take once the daemon is to end.
-const stopLimit = 8 * time.Second
+const stopLimit = 7 * time.Second
 
 type daemonOptions struct {
 	cfg   *postconf.Config

@@ -18,8 +18,11 @@ import (
 // large queue takes longer: that is no failure.
 const flushWait = 5 * time.Second
 
-// maxFlushes is how many go on at a time.
-const maxFlushes = 8
+// maxFlushes is how many go on at a time; one more waits for its turn for turnWait.
+const (
+	maxFlushes = 8
+	turnWait   = 2 * time.Second
+)
 
 // flushing is one of them.
 type flushing struct {
@@ -55,9 +58,11 @@ func (s *Server) flush(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	turn := time.NewTimer(turnWait)
+	defer turn.Stop()
 	select {
 	case s.slots <- struct{}{}:
-	default:
+	case <-turn.C:
 		return errors.New("the queue is being flushed already")
 	}
 	ctx := mail.ByUser(s.ctx, uidOf(r))

@@ -2,6 +2,7 @@ package dns
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -16,17 +17,23 @@ const (
 	maxRecords = 100 // kept of one answer, as postconf(5): dns_rr_list_limit of later releases
 	maxTTL     = 24 * time.Hour
 	maxNegTTL  = 5 * time.Minute // a mistake that was corrected should show soon
+	failureTTL = 5 * time.Second // RFC 9520 section 3.2: whoever asks at once again hears the same
 )
 
 // ask finds the records of a name, following CNAMEs beyond those that the server
 // followed itself. It is secure if each reply on the way is: one alias that anybody could
 // have forged leads anywhere.
 func (r *Resolver) ask(ctx context.Context, name string, qtype uint16) answer {
-	a := answer{secure: true, ttl: maxTTL}
+	a, began := answer{secure: true, ttl: maxTTL}, r.o.Now()
 	for left := maxAliases; ; {
 		m, secure, err := r.askServers(ctx, name, qtype)
 		if err != nil {
-			return answer{kind: Temporary, cause: err}
+			failed := answer{kind: Temporary, cause: err}
+			// Whoever has no time tells nothing about the servers; who has waited does.
+			if !errors.As(err, new(*gaveUp)) || r.o.Now().Sub(began) >= failureTTL {
+				failed.ttl = failureTTL
+			}
+			return failed
 		}
 		a.secure = a.secure && secure
 		w := walk{m: m, target: name, ttl: a.ttl, left: left}

@@ -58,7 +58,7 @@ func (c *cache) get(k cacheKey) (answer, bool) {
 	return a, true
 }
 
-// put keeps an answer. Failures are not kept: what is down may be up at the next try.
+// put keeps an answer that says for how long.
 func (c *cache) put(k cacheKey, a answer) {
 	if a.ttl <= 0 {
 		return

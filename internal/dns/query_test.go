@@ -138,7 +138,8 @@ func TestCache(t *testing.T) {
 		{"gone2.example", 30, 31 * time.Second, true},
 		{"gone3.example", 86400, 5*time.Minute - 1, false},
 		{"gone3.example", 86400, 5*time.Minute + 1, true},
-		{"sick.example", 0, time.Millisecond, true},
+		{"sick.example", 0, failureTTL - 1, false},
+		{"sick.example", 0, failureTTL + 1, true},
 	} {
 		t.Run(fmt.Sprint(c.name, " ", c.later), func(t *testing.T) {
 			if c.soa > 0 {

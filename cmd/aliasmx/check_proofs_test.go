@@ -20,6 +20,12 @@ func TestCheckRefuses(t *testing.T) {
 		"the log is in no place":  {"maillog_file = DIR/none/log\n", "maillog_file (main.cf, line 8): stat DIR/none"},
 		"authorities are a file":  {"smtp_tls_CApath = " + file + "\n", "smtp_tls_CApath (main.cf, line 8)"},
 		"a default is not blamed": {"virtual_mailbox_maps = texthash:DIR/none\n", "fatal: virtual_mailbox_maps (main.cf, line 8)"},
+		"a relay host of no name": {"relayhost = mx..example\n",
+			`relayhost (main.cf, line 8): next hop "mx..example": "mx..example" cannot be the name of a host or domain; write a domain, [host] or [host]:port`},
+		"a fallback of no name": {"smtp_fallback_relay = a.example, a:b:c\n", `smtp_fallback_relay (main.cf, line 8): next hop "a:b:c"`},
+		"a transport to nobody": {"default_transport = smtp:-foo\n", `default_transport (main.cf, line 8): next hop "-foo"`},
+		"a relay to nobody":     {"relay_transport = relay:[1.2.3.4.5]\n", `relay_transport (main.cf, line 8): next hop "[1.2.3.4.5]"`},
+		"mailboxes at nobody":   {"virtual_transport = lmtp:inet:-a\n", `virtual_transport (main.cf, line 8): next hop "-a"`},
 		"everybody in a class": {"mynetworks = 0.0.0.0/0\nsmtpd_restriction_classes = ours\nours = permit_mynetworks\n" +
 			"smtpd_recipient_restrictions = ours, reject_unauth_destination\nsmtpd_relay_restrictions =\n", "the whole Internet is in it"},
 	} {
@@ -68,7 +74,7 @@ func appendFile(t *testing.T, path, text string) {
 func TestCheckRoutes(t *testing.T) {
 	dir := checkDir(t, "postmaster@virt.example joe@dest.example\n")
 	for name, text := range map[string]string{
-		"transport": "good.example smtp:[10.0.0.1]:25\nfast.example smpt:[10.0.0.1]\nport.example smtp:[10.0.0.1]:notaport\nnone.example :\n",
+		"transport": "good.example smtp:[10.0.0.1]:25\nfast.example smpt:[10.0.0.1]\nport.example smtp:[10.0.0.1]:notaport\nnone.example :\nname.example smtp:mx..example\n",
 		"relayhost": "@a.example [10.0.0.1\n@b.example DUNNO\n",
 		"canonical": "a@c.example b@c.example\nb@c.example a@c.example\nd@c.example ,,\ne@c.example f@c.example\ng@c.example h@c.example, i@c.example\n",
 		"relocated": "x@virt.example nowhere\ny@virt.example 5.1.6 gone\n",
@@ -84,6 +90,7 @@ func TestCheckRoutes(t *testing.T) {
 	for _, w := range []string{
 		`DIR/transport, line 2: fast.example: there is no transport "smpt"`,
 		"DIR/transport, line 3: port.example: ",
+		"DIR/transport, line 5: name.example: next hop \"mx..example\": ",
 		"DIR/relayhost, line 1: @a.example: ",
 		"DIR/canonical, line 1: a@c.example: leads round in a circle: a@c.example -> b@c.example -> a@c.example",
 		"DIR/canonical, line 2: b@c.example: leads round in a circle",
@@ -95,10 +102,10 @@ func TestCheckRoutes(t *testing.T) {
 			t.Errorf("no %q", w)
 		}
 	}
-	if status != exitOK || !strings.Contains(stdout, "with 8 warnings") {
+	if status != exitOK || !strings.Contains(stdout, "with 9 warnings") {
 		t.Errorf("status %d\n%s%s", status, stdout, stderr)
 	}
-	if _, stdout, _ := check(t, "-c", dir, "--json"); strings.Count(stdout, `"kind":"route"`) != 3 {
+	if _, stdout, _ := check(t, "-c", dir, "--json"); strings.Count(stdout, `"kind":"route"`) != 4 {
 		t.Errorf("JSON: %s", stdout)
 	}
 }

@@ -26,6 +26,11 @@ func TestCheckRefuses(t *testing.T) {
 		"a transport to nobody": {"default_transport = smtp:-foo\n", `default_transport (main.cf, line 8): next hop "-foo"`},
 		"a relay to nobody":     {"relay_transport = relay:[1.2.3.4.5]\n", `relay_transport (main.cf, line 8): next hop "[1.2.3.4.5]"`},
 		"mailboxes at nobody":   {"virtual_transport = lmtp:inet:-a\n", `virtual_transport (main.cf, line 8): next hop "-a"`},
+		"DANE without digests": {"tls_dane_digests =\n", "fatal: tls_dane_digests: there is no digest, and the security level is dane: " +
+			"no record with a digest would count; write sha512 sha256, or the level may (main.cf, line 8)"},
+		"DANE alone without digests": {"smtp_tls_security_level = dane-only\ntls_dane_digests = =1\n", "fatal: tls_dane_digests: there is no digest, and the security level is dane-only: "},
+		"an entry of DANE without digests": {"smtp_tls_security_level = may\ntls_dane_digests =\nsmtp_tls_policy_maps = inline:{{dest.example=dane}}\n",
+			"fatal: smtp_tls_policy_maps (main.cf, line 10): dest.example: tls_dane_digests: there is no digest"},
 		"everybody in a class": {"mynetworks = 0.0.0.0/0\nsmtpd_restriction_classes = ours\nours = permit_mynetworks\n" +
 			"smtpd_recipient_restrictions = ours, reject_unauth_destination\nsmtpd_relay_restrictions =\n", "the whole Internet is in it"},
 	} {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -51,7 +52,7 @@ func (v *view) tlsPolicy(s *sender, o *delivery.Options) error {
 	}
 	o.TLSLevel = level
 	p := tlspolicy.Options{
-		Name: name, Level: level, DANE: dane, STS: sts,
+		Name: name, Level: level, DANE: dane, STS: sts, Undigested: undigested(cfg),
 		VerifyMatch:      colonList(cfg, s.name("smtp_tls_verify_cert_match", "lmtp_tls_verify_cert_match")),
 		SecureMatch:      colonList(cfg, s.name("smtp_tls_secure_cert_match", "lmtp_tls_secure_cert_match")),
 		Depth:            cfg.Int(s.name("smtp_tls_scert_verifydepth", "lmtp_tls_scert_verifydepth")),
@@ -84,9 +85,15 @@ func (v *view) tlsPolicy(s *sender, o *delivery.Options) error {
 	}
 	policies, err := tlspolicy.New(p)
 	if err != nil {
-		return fmt.Errorf("%w (%s)", err, cfg.Where(cmp.Or(where, s.name("smtp_tls_security_level", "lmtp_tls_security_level"))))
+		return fmt.Errorf("%w (%s)", err, cfg.Where(blamed(cfg, err, cmp.Or(where, s.name("smtp_tls_security_level", "lmtp_tls_security_level")))))
 	}
 	o.TLSPolicy = policies
+	t := tlsTable{policies: policies, maps: maps, parameter: s.name("smtp_tls_policy_maps", "lmtp_tls_policy_maps"), cfg: cfg}
+	if p.Undigested {
+		if err := t.proveNeeds(); err != nil {
+			return err
+		}
+	}
 	warning := ""
 	switch {
 	case level == mail.TLSDANE && dane == nil:
@@ -98,8 +105,20 @@ func (v *view) tlsPolicy(s *sender, o *delivery.Options) error {
 	if warning != "" && !slices.ContainsFunc(v.tlsTables, func(t tlsTable) bool { return t.warning == warning }) {
 		s.log.Warn(warning)
 	}
-	v.tlsTables = append(v.tlsTables, tlsTable{policies, maps, s.name("smtp_tls_policy_maps", "lmtp_tls_policy_maps"), cfg, warning})
+	t.warning = warning
+	v.tlsTables = append(v.tlsTables, t)
 	return nil
+}
+
+// blamed is the parameter that an error is about and that is set; where none is, the one
+// that made it count.
+func blamed(cfg *postconf.Config, err error, otherwise string) string {
+	if e, ok := errors.AsType[*tlspolicy.ParameterError](err); ok {
+		if i := slices.IndexFunc(e.Parameters, cfg.Set); i >= 0 {
+			return e.Parameters[i]
+		}
+	}
+	return otherwise
 }
 
 // tlsLevel is the security level of a transport, and the parameter that says so; "": none

@@ -43,7 +43,8 @@ func (p *Policies) TLS(ctx context.Context, peer mail.TLSPeer) (mail.TLSChoice, 
 	})
 }
 
-// Check tells what is wrong with an entry, without its key.
+// Check tells what is wrong with an entry, without its key. A *ParameterError says that the
+// entry needs a parameter which is empty.
 func (p *Policies) Check(value string) error {
 	e, err := parseEntry(value)
 	if err != nil {
@@ -53,6 +54,9 @@ func (p *Policies) Check(value string) error {
 	by.peer.Host, by.peer.Domain, by.peer.Port = "host.invalid", "domain.invalid", 25
 	if _, err := by.secured(&mail.TLSChoice{Level: e.level}); err != nil {
 		return err
+	}
+	if (e.level == mail.TLSDANE || e.level == mail.TLSDANEOnly) && p.o.DANE != nil && p.o.Undigested {
+		return errUndigested(e.level)
 	}
 	var first error
 	switch e.level {

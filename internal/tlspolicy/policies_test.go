@@ -370,6 +370,8 @@ func TestNew(t *testing.T) {
 		{Options{Level: "fingerprint"}, "smtp_tls_fingerprint_cert_match: there are no fingerprints"},
 		{Options{Fingerprints: []string{"zz"}}, "smtp_tls_fingerprint_cert_match: malformed fingerprint value: zz"},
 		{Options{Suites: func(Ciphers) ([]uint16, error) { return nil, errors.New("none left") }}, "smtp_tls_ciphers, smtp_tls_exclude_ciphers: none left"},
+		{Options{Level: "dane", DANE: &published{}, Undigested: true}, "tls_dane_digests: there is no digest, and the security level is dane: "},
+		{Options{Level: "dane-only", DANE: &published{}, Undigested: true}, "tls_dane_digests: there is no digest, and the security level is dane-only: "},
 	} {
 		if _, err := New(tt.o); err == nil || !strings.HasPrefix(err.Error(), tt.wrong) {
 			t.Errorf("%+v: %v, want %s", tt.o, err, tt.wrong)

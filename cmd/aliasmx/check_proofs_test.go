@@ -31,11 +31,24 @@ func TestCheckRefuses(t *testing.T) {
 		"DANE alone without digests": {"smtp_tls_security_level = dane-only\ntls_dane_digests = =1\n", "fatal: tls_dane_digests: there is no digest, and the security level is dane-only: "},
 		"an entry of DANE without digests": {"smtp_tls_security_level = may\ntls_dane_digests =\nsmtp_tls_policy_maps = inline:{{dest.example=dane}}\n",
 			"fatal: smtp_tls_policy_maps (main.cf, line 10): dest.example: tls_dane_digests: there is no digest"},
+		"nobody to verify": {"smtp_tls_security_level = secure\nsmtp_tls_secure_cert_match =\n",
+			"fatal: smtp_tls_secure_cert_match: it names nobody, and the security level is secure; write nexthop, dot-nexthop, hostname or a name (main.cf, line 9)"},
+		"nobody to verify of old": {"smtp_enforce_tls = yes\nsmtp_tls_verify_cert_match =\n", "fatal: smtp_tls_verify_cert_match: it names nobody"},
+		"an entry with nobody to verify": {"lmtp_tls_verify_cert_match =\nlmtp_tls_policy_maps = texthash:DIR/policy\n",
+			"fatal: DIR/policy, line 2: dest.example: lmtp_tls_verify_cert_match: it names nobody, and the security level is verify; " +
+				"write nexthop, dot-nexthop, hostname or a name (main.cf, line 8)"},
+		"a broken fingerprint": {"smtp_tls_security_level = may\nlmtp_tls_fingerprint_cert_match = xyz\n", "lmtp_tls_fingerprint_cert_match: malformed fingerprint value: xyz (main.cf, line 9)"},
+		"authorities that are none": {"smtp_tls_CAfile = DIR/main.cf\n",
+			"fatal: smtp_tls_CAfile (main.cf, line 8): DIR/main.cf has no certificate in PEM; name a file of authorities such as /etc/ssl/certs/ca-certificates.crt"},
+		"authorities that are none for LMTP": {"lmtp_tls_CAfile = DIR/main.cf\n", "fatal: lmtp_tls_CAfile (main.cf, line 8): DIR/main.cf has no certificate in PEM"},
 		"everybody in a class": {"mynetworks = 0.0.0.0/0\nsmtpd_restriction_classes = ours\nours = permit_mynetworks\n" +
 			"smtpd_recipient_restrictions = ours, reject_unauth_destination\nsmtpd_relay_restrictions =\n", "the whole Internet is in it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := checkDir(t, checkedTable)
+			if err := os.WriteFile(filepath.Join(dir, "policy"), []byte("match.example verify match=mx.example\ndest.example verify\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
 			path := filepath.Join(dir, "main.cf")
 			data, err := os.ReadFile(path)
 			if err != nil {
@@ -62,6 +75,30 @@ func TestCheckAuthoritiesName(t *testing.T) {
 	appendFile(t, filepath.Join(dir, "main.cf"), "smtp_tls_CApath = "+odd+"\n")
 	if status, _, stderr := check(t, "-c", dir); status != exitOK {
 		t.Errorf("status %d, %s", status, stderr)
+	}
+}
+
+// A directory without authorities is as good as none, and said to be so, once for all
+// transports.
+func TestCheckNobodyIsTrusted(t *testing.T) {
+	dir := checkDir(t, checkedTable)
+	empty := filepath.Join(dir, "ca")
+	if err := os.Mkdir(empty, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	appendFile(t, filepath.Join(dir, "main.cf"), "smtp_tls_security_level = secure\nsmtp_tls_CApath = "+empty+"\n")
+	appendFile(t, filepath.Join(dir, "master.cf"), "other unix - - n - - smtp\n")
+	status, _, stderr := check(t, "-c", dir)
+	for _, want := range []string{
+		"warning: smtp_tls_CApath (main.cf, line 9): there is no certificate in " + empty + "; install ca-certificates, or name another directory\n",
+		"warning: smtp_tls_security_level (main.cf, line 8): secure verifies certificates, and nobody is trusted; set smtp_tls_CAfile = ",
+	} {
+		if n := strings.Count(stderr, want); n != 1 {
+			t.Errorf("%d times %q in %s", n, want, stderr)
+		}
+	}
+	if status != exitOK {
+		t.Errorf("status %d", status)
 	}
 }
 

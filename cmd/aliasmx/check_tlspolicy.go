@@ -18,7 +18,7 @@ type tlsTable struct {
 	maps      table.Maps
 	parameter string
 	cfg       *postconf.Config
-	warning   string // what was said when they were made: of each transport the same, once
+	warnings  []string // what was said when they were made: of each transport the same, once
 }
 
 // tlsEntry is one entry of a policy table.

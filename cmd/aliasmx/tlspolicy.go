@@ -67,9 +67,11 @@ func (v *view) tlsPolicy(s *sender, o *delivery.Options) error {
 	if p.Optional, p.Mandatory, err = s.ciphers(); err != nil {
 		return err
 	}
-	if p.Authorities, err = s.authorities(); err != nil {
+	authorities, untrusting, err := s.authorities()
+	if err != nil {
 		return err
 	}
+	p.Authorities = authorities
 	if p.Anchors, err = trustAnchors(cfg, s.name("smtp_tls_trust_anchor_file", "lmtp_tls_trust_anchor_file")); err != nil {
 		return err
 	}
@@ -89,7 +91,7 @@ func (v *view) tlsPolicy(s *sender, o *delivery.Options) error {
 	}
 	o.TLSPolicy = policies
 	t := tlsTable{policies: policies, maps: maps, parameter: s.name("smtp_tls_policy_maps", "lmtp_tls_policy_maps"), cfg: cfg}
-	if p.Undigested {
+	if policies.Lacks() {
 		if err := t.proveNeeds(); err != nil {
 			return err
 		}
@@ -102,10 +104,12 @@ func (v *view) tlsPolicy(s *sender, o *delivery.Options) error {
 		warning = fmt.Sprintf("%s (%s): %s verifies certificates, and nobody is trusted; set %s_tls_CAfile = /etc/ssl/certs/ca-certificates.crt",
 			where, cfg.Where(where), level, name)
 	}
-	if warning != "" && !slices.ContainsFunc(v.tlsTables, func(t tlsTable) bool { return t.warning == warning }) {
-		s.log.Warn(warning)
+	t.warnings = []string{untrusting, warning}
+	for _, w := range t.warnings {
+		if w != "" && !slices.ContainsFunc(v.tlsTables, func(t tlsTable) bool { return slices.Contains(t.warnings, w) }) {
+			s.log.Warn(w)
+		}
 	}
-	t.warning = warning
 	v.tlsTables = append(v.tlsTables, t)
 	return nil
 }
@@ -194,25 +198,37 @@ func protocolVersions(list string) ([2]uint16, error) {
 	return [2]uint16{s.least, cmp.Or(s.most, tls.VersionTLS13)}, err
 }
 
-// authorities are those that certificates are verified with; nil: there are none.
-func (s *sender) authorities() (*tlspolicy.Authorities, error) {
+// authorities are those that certificates are verified with; nil: there are none. A file
+// that holds none is refused; Postfix gives up TLS for it.
+func (s *sender) authorities() (a *tlspolicy.Authorities, warning string, err error) {
 	cfg := s.cfg
 	parameters := [2]string{s.name("smtp_tls_CAfile", "lmtp_tls_CAfile"), s.name("smtp_tls_CApath", "lmtp_tls_CApath")}
 	if cfg.Get(parameters[0]) == "" && cfg.Get(parameters[1]) == "" {
-		return nil, nil
+		return nil, "", nil
 	}
 	var files [][]byte
 	if err := eachAuthority(cfg, parameters, func(pem []byte) { files = append(files, pem) }); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	var system *x509.CertPool
 	if cfg.Bool("tls_append_default_CA") {
-		var err error
 		if system, err = x509.SystemCertPool(); err != nil {
-			return nil, fmt.Errorf("tls_append_default_CA (%s): %w", cfg.Where("tls_append_default_CA"), err)
+			return nil, "", fmt.Errorf("tls_append_default_CA (%s): %w", cfg.Where("tls_append_default_CA"), err)
 		}
 	}
-	return tlspolicy.NewAuthorities(files, system), nil
+	file, dir := cfg.Get(parameters[0]), cfg.Get(parameters[1])
+	if file != "" && tlspolicy.NewAuthorities(files[:1], nil).Read() == 0 {
+		return nil, "", fmt.Errorf("%s (%s): %s has no certificate in PEM; name a file of authorities such as /etc/ssl/certs/ca-certificates.crt",
+			parameters[0], cfg.Where(parameters[0]), file)
+	}
+	a = tlspolicy.NewAuthorities(files, system)
+	if file == "" && a.Read() == 0 {
+		warning = fmt.Sprintf("%s (%s): there is no certificate in %s; install ca-certificates, or name another directory", parameters[1], cfg.Where(parameters[1]), dir)
+		if system == nil {
+			a = nil
+		}
+	}
+	return a, warning, nil
 }
 
 func trustAnchors(cfg *postconf.Config, parameter string) (*tlspolicy.Anchors, error) {

@@ -101,6 +101,25 @@ func errUndigested(level mail.TLSLevel) error {
 		"no record with a digest would count; write sha512 sha256, or the level may", level)}
 }
 
+// matched are the words of the parameter for verify or secure.
+func (o *Options) matched(level mail.TLSLevel) []string {
+	if level == mail.TLSVerify {
+		return o.VerifyMatch
+	}
+	return o.SecureMatch
+}
+
+// nobody tells whether that parameter names nobody, whatever the next hop.
+func (o *Options) nobody(level mail.TLSLevel) bool {
+	return peerNames(o.matched(level), mail.TLSPeer{Domain: "domain.invalid", Host: "host.invalid"}) == nil
+}
+
+// errNobody is for a level that finds its parameter to name nobody.
+func (o *Options) errNobody(level mail.TLSLevel) error {
+	return o.wrong(fmt.Sprintf("it names nobody, and the security level is %s; write nexthop, dot-nexthop, hostname or a name", level),
+		string(level)+"_cert_match")
+}
+
 // New makes policies of options. What is wrong with the level, with what it needs or with
 // ciphers is a *ParameterError.
 func New(o Options) (*Policies, error) {
@@ -132,6 +151,8 @@ func New(o Options) (*Policies, error) {
 	switch dane := o.Level == mail.TLSDANE || o.Level == mail.TLSDANEOnly; {
 	case o.Level == mail.TLSFingerprint && len(o.Fingerprints) == 0 && o.Lookup == nil:
 		return nil, o.wrong("there are no fingerprints, and the security level is fingerprint", "fingerprint_cert_match")
+	case (o.Level == mail.TLSVerify || o.Level == mail.TLSSecure) && o.nobody(o.Level):
+		return nil, o.errNobody(o.Level)
 	case dane && o.DANE != nil && o.Undigested:
 		return nil, errUndigested(o.Level)
 	}

@@ -43,6 +43,11 @@ func (p *Policies) TLS(ctx context.Context, peer mail.TLSPeer) (mail.TLSChoice, 
 	})
 }
 
+// Lacks tells whether a parameter is empty that an entry may need.
+func (p *Policies) Lacks() bool {
+	return p.o.Undigested || p.o.nobody(mail.TLSVerify) || p.o.nobody(mail.TLSSecure)
+}
+
 // Check tells what is wrong with an entry, without its key. A *ParameterError says that the
 // entry needs a parameter which is empty.
 func (p *Policies) Check(value string) error {
@@ -194,18 +199,19 @@ func (d *deciding) verified(c *mail.TLSChoice, warn func(string)) (*mail.TLSChoi
 			return nil, err
 		}
 	}
-	switch {
-	case words != nil:
-	case d.level == mail.TLSVerify:
-		words = d.o.VerifyMatch
-	default:
-		words = d.o.SecureMatch
+	own := words != nil
+	if !own {
+		words = d.o.matched(d.level)
 	}
 	if d.enforcesSTS() {
 		words = []string{"hostname"}
 	}
 	if v.names = peerNames(words, d.peer); v.names == nil {
-		return nil, errors.New("could not configure peer name checks")
+		why := errors.New("the match attribute names nobody")
+		if !own {
+			why = d.o.errNobody(d.level)
+		}
+		return nil, fmt.Errorf("could not configure peer name checks: %w", why)
 	}
 	c.Verify, c.Key = v.verify, v.key()
 	return c, nil

@@ -47,7 +47,7 @@ func checkTables(v *view, warn, inform func(text string)) {
 	}); err != nil {
 		warn(err.Error())
 	}
-	if err := checkTLSPolicies(v, func(where, key, text string) { warn(where + ": " + key + ": " + text) }); err != nil {
+	if err := checkTLSPolicies(v, func(where, key, text string) { warn(tlsEntry{where: where, key: key}.place() + ": " + text) }); err != nil {
 		warn(err.Error())
 	}
 	var found findings

@@ -75,6 +75,19 @@ func (p *Policies) Check(value string) error {
 	return cmp.Or(first, err)
 }
 
+// CheckOpen is Check for an entry of which only the beginning is known: its level, when
+// that is whole.
+func (p *Policies) CheckOpen(beginning string) error {
+	list := fields(beginning)
+	if len(list) == 0 || len(list) == 1 && strings.HasSuffix(beginning, list[0]) {
+		return nil
+	}
+	if level := mail.TLSLevel(strings.ToLower(list[0])); !levels[level] {
+		return fmt.Errorf("invalid security level %q", list[0])
+	}
+	return nil
+}
+
 // entry finds the one of a next hop, and what to call it in warnings; nil: there is none.
 func (p *Policies) entry(ctx context.Context, nextHop string) (e *entry, where string, err error) {
 	if p.o.Lookup == nil {

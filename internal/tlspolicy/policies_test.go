@@ -402,3 +402,18 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
+
+// Of an entry that a rule completes with a part of the key, the level is known.
+func TestCheckOpen(t *testing.T) {
+	p := newPolicies(t, Options{})
+	for beginning, want := range map[string]string{
+		"": "", "sec": "", "secure": "", "secure match=": "", "secure {match = ": "", "none ": "",
+		"secured match=": `invalid security level "secured"`,
+		"secured,":       `invalid security level "secured"`,
+	} {
+		err := p.CheckOpen(beginning)
+		if got := fmt.Sprint(err); got != want && (want != "" || err != nil) {
+			t.Errorf("%s: %s, want %s", beginning, got, want)
+		}
+	}
+}

@@ -41,12 +41,20 @@ func TestCheckRefuses(t *testing.T) {
 		"authorities that are none": {"smtp_tls_CAfile = DIR/main.cf\n",
 			"fatal: smtp_tls_CAfile (main.cf, line 8): DIR/main.cf has no certificate in PEM; name a file of authorities such as /etc/ssl/certs/ca-certificates.crt"},
 		"authorities that are none for LMTP": {"lmtp_tls_CAfile = DIR/main.cf\n", "fatal: lmtp_tls_CAfile (main.cf, line 8): DIR/main.cf has no certificate in PEM"},
+		"a cache is a directory":             {"smtp_tls_mta_sts_cache = btree:DIR\n", "fatal: smtp_tls_mta_sts_cache (main.cf, line 8): DIR is a directory; name a file in it"},
+		"a reply filter of rules": {"smtp_dns_reply_filter = regexp:DIR/filter\n",
+			`fatal: smtp_dns_reply_filter (main.cf, line 8): DIR/filter, line 2: unknown DNS filter action: "DROP it"; write IGNORE`},
+		"a reply filter inline": {"lmtp_dns_reply_filter = inline:{{x=IGNORED}}\n",
+			`fatal: lmtp_dns_reply_filter (main.cf, line 8): inline:{{x=IGNORED}}: unknown DNS filter action: "IGNORED"; write IGNORE`},
 		"everybody in a class": {"mynetworks = 0.0.0.0/0\nsmtpd_restriction_classes = ours\nours = permit_mynetworks\n" +
 			"smtpd_recipient_restrictions = ours, reject_unauth_destination\nsmtpd_relay_restrictions =\n", "the whole Internet is in it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := checkDir(t, checkedTable)
 			if err := os.WriteFile(filepath.Join(dir, "policy"), []byte("match.example verify match=mx.example\ndest.example verify\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, "filter"), []byte("/ AAAA (.*)/ ignore $1\n/ A / DROP it\n"), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			path := filepath.Join(dir, "main.cf")

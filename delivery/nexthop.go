@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"aliasmx/internal/dns"
 )
 
 // The next hop of a destination, as transport(5) and relayhost write it:
@@ -32,14 +34,27 @@ func (h *nextHop) name() string {
 	return h.text
 }
 
-// CheckNextHop tells what is wrong with the next hop of a transport (smtp, relay, lmtp).
-func CheckNextHop(transport, nextHop string) (err error) {
+// CheckNextHop tells what is wrong with the next hop of a transport (smtp, relay, lmtp):
+// how it is written, and names that no lookup finds.
+func CheckNextHop(transport, nextHop string) error {
+	parse, port := parseNextHops, uint16(25)
 	if transport == "lmtp" {
-		_, err = parseLMTP(nextHop, 24)
-	} else {
-		_, err = parseNextHops(nextHop, 25)
+		parse, port = parseLMTP, 24
 	}
-	return err
+	hops, err := parse(nextHop, port)
+	if err != nil {
+		return err
+	}
+	for _, h := range hops {
+		if _, err := netip.ParseAddr(h.domain); h.path != "" || err == nil {
+			continue
+		}
+		// The dot that ends a name is left out when it is looked up.
+		if !dns.ValidName(aLabels(strings.TrimSuffix(h.domain, "."))) {
+			return fmt.Errorf("next hop %q: %q cannot be the name of a host or domain", h.text, h.domain)
+		}
+	}
+	return nil
 }
 
 // parseNextHops reads a list of next hops for SMTP.

@@ -46,6 +46,44 @@ func TestParseNextHop(t *testing.T) {
 	}
 }
 
+// A name that is none is looked up in vain for days: whoever reads a configuration is told.
+func TestCheckNextHop(t *testing.T) {
+	long := strings.Repeat("x", 70) + ".example"
+	for _, c := range []struct{ transport, hop, want string }{
+		{"smtp", "dest.example", ""},
+		{"smtp", "dest.example.", ""},
+		{"smtp", "relay", ""},
+		{"smtp", "mail_gw.example:587", ""},
+		{"smtp", "münchen.example", ""},
+		{"smtp", "[xn--mnchen-3ya.example]", ""},
+		{"smtp", "192.0.2.1", ""},
+		{"smtp", "[192.0.2.1]:25", ""},
+		{"smtp", "[ipv6:2001:db8::1]", ""},
+		{"smtp", "[2001:db8::1]:25", ""},
+		{"smtp", "a.example, [b.example]", ""},
+		{"lmtp", "unix:/run/../odd..name", ""},
+		{"lmtp", "inet:[host.example]:24", ""},
+		{"smtp", "mx..example", `next hop "mx..example": "mx..example" cannot be the name of a host or domain`},
+		{"smtp", "a:b:c", `next hop "a:b:c": "a:b:c" cannot be the name of a host or domain`},
+		{"smtp", "-foo", `next hop "-foo": "-foo" cannot be the name of a host or domain`},
+		{"relay", "[1.2.3.4.5]", `next hop "[1.2.3.4.5]": "1.2.3.4.5" cannot be the name of a host or domain`},
+		{"smtp", long, fmt.Sprintf("next hop %q: %[1]q cannot be the name of a host or domain", long)},
+		{"smtp", "a.example, b..example:25", `next hop "b..example:25": "b..example" cannot be the name of a host or domain`},
+		{"smtp", "dest.example..", `next hop "dest.example..": "dest.example.." cannot be the name of a host or domain`},
+		{"smtp", "user@dest.example", `next hop "user@dest.example": "user@dest.example" cannot be the name of a host or domain`},
+		{"lmtp", "inet:-a", `next hop "-a": "-a" cannot be the name of a host or domain`},
+		{"smtp", "[host", `next hop "[host": missing "]"`},
+	} {
+		got := ""
+		if err := CheckNextHop(c.transport, c.hop); err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%s:%s: got %q, want %q", c.transport, c.hop, got, c.want)
+		}
+	}
+}
+
 func TestParseLMTP(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
 		{"unix:/run/lmtp", "unix /run/lmtp"},

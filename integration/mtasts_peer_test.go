@@ -139,6 +139,9 @@ func TestMTASTSAsPostfixMTASTSResolver(t *testing.T) {
 				}
 			}
 		}
+		if c.name == "none" && strings.Contains(out, `"hosts"`) {
+			t.Errorf("none: a policy that is withdrawn is about hosts: %s", out)
+		}
 		if c.name == "twice" && (theirs[domain].mode != "none" || !strings.Contains(out, "mode: enforce")) {
 			// RFC 8461 section 3.2: of fields that are there twice all but the first are ignored.
 			t.Errorf("twice: %+v, ours %s", theirs[domain], out)

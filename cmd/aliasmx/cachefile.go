@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,6 +24,9 @@ func cacheFile(cfg *postconf.Config, parameter, value string) (string, error) {
 	if !slices.Contains([]string{"btree", "hash", "lmdb", "sdbm"}, kind) || !filepath.IsAbs(path) {
 		return "", fmt.Errorf("%s (%s): %q is no file that can be written; choose btree:/path, or leave it empty to keep it in memory",
 			parameter, cfg.Where(parameter), value)
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return "", fmt.Errorf("%s (%s): %s is a directory; name a file in it", parameter, cfg.Where(parameter), path)
 	}
 	return path, nil
 }

@@ -33,9 +33,15 @@ func checkCommand(args []string, env environ) int {
 	if done, status := parseFlags("check", "Prove configuration and tables. Exit status 78 when the daemon would not start. 'check site DESTINATION' shows the limits for a destination, 'check dns' what the DNS says of our domains, 'check sts DOMAIN' the MTA-STS policy of a domain.", &flags, args, env); done {
 		return status
 	}
+	refuse := func(err error) int {
+		if flags.JSON {
+			_ = writeJSONLine(env.stdout, findingJSON{Severity: "fatal", Kind: "configuration", Text: err.Error()})
+		}
+		return fail(env, "aliasmx", exitConfig, err)
+	}
 	cfg, err := loadConfig(configDir(flags.Config, env), env)
 	if err != nil {
-		return fail(env, "aliasmx", exitConfig, err)
+		return refuse(err)
 	}
 	warnings := 0
 	warn := func(text string) {
@@ -52,11 +58,11 @@ func checkCommand(args []string, env environ) int {
 	}
 	v, err := newView(cfg, slog.New(maillog.New(maillog.Options{Name: "aliasmx", Out: warningLines{warn}})), new(keyring))
 	if err != nil {
-		return fail(env, "aliasmx", exitConfig, err)
+		return refuse(err)
 	}
 	defer v.close()
 	if err := checkFiles(cfg); err != nil {
-		return fail(env, "aliasmx", exitConfig, err)
+		return refuse(err)
 	}
 	for _, w := range slices.Concat(operatorWarnings(cfg), v.loginWarnings(), v.stsWarnings()) {
 		warn(w)
@@ -80,7 +86,10 @@ func checkCommand(args []string, env environ) int {
 		}
 	}
 	fmt.Fprintf(env.stdout, "%s: ok", cfg.Dir())
-	if warnings > 0 {
+	switch {
+	case warnings == 1:
+		fmt.Fprint(env.stdout, ", with 1 warning")
+	case warnings > 1:
 		fmt.Fprintf(env.stdout, ", with %d warnings", warnings)
 	}
 	fmt.Fprintln(env.stdout)

@@ -71,13 +71,14 @@ func checkSiteCommand(args []string, env environ) int {
 
 // destOf is the destination that an argument means.
 func (v *view) destOf(arg string) mail.Dest {
+	arg = strings.TrimSpace(arg)
 	name, _, isDest := strings.Cut(arg, ":")
 	switch {
 	case isDest && v.checkRoute(name, "") == nil:
 		return mail.Dest(arg)
 	case strings.Contains(arg, "@"):
 		return v.resolver.Dest(mail.SplitAddress(arg))
-	case isDest || strings.HasPrefix(arg, "["):
+	case isDest || strings.HasPrefix(arg, "[") || strings.ContainsAny(arg, ", \t"): // a next hop, or several
 		return mail.MakeDest("smtp", arg)
 	}
 	return v.resolver.Dest(mail.Address{Local: "postmaster", Domain: arg})

@@ -79,6 +79,9 @@ host_connections none  (smtp_host_connection_limit (master.cf, line 2))
 delay 2s  (slow_destination_rate_delay (main.cf, line 10))
 `, exitOK},
 		{"lmtp:unix:/run/lmtp", "destination lmtp:unix:/run/lmtp\nsite /run/lmtp\nconcurrency 20  (lmtp_destination_concurrency_limit (default))\ninitial 5  (lmtp_initial_destination_concurrency (default))\n", exitOK},
+		{"192.0.2.1, [few.test]", "destination smtp:192.0.2.1, [few.test]\nsite 192.0.2.1\n", exitOK},
+		{"[few.test] b.example", "destination smtp:[few.test] b.example\nsite few.test\n", exitOK},
+		{" 192.0.2.1 b", "destination smtp:192.0.2.1 b\nsite 192.0.2.1\n", exitOK},
 		{"info@virt.example", "no site: mail for it goes to no other host\n", exitFailure},
 		{"[unclosed", "no site: next hop \"[unclosed\": missing \"]\"\n", exitFailure},
 	} {

@@ -81,6 +81,9 @@ func explainSTS(ctx context.Context, f *mtasts.Fetcher, names *dns.Resolver, dom
 		return doc, exitTempFail
 	}
 	doc.Policy = p.Lines()
+	if p.Mode == mtasts.ModeNone {
+		return doc, exitOK // it is about no host
+	}
 	hosts, err := names.MX(ctx, name)
 	switch {
 	case errors.Is(err, dns.ErrNullMX):
@@ -93,7 +96,7 @@ func explainSTS(ctx context.Context, f *mtasts.Fetcher, names *dns.Resolver, dom
 	for _, mx := range hosts {
 		named := p.Matches(mx.Host)
 		doc.Hosts = append(doc.Hosts, stsHost{mx.Host, named})
-		if !named && p.Mode != mtasts.ModeNone {
+		if !named {
 			status = exitFailure
 		}
 	}

@@ -47,7 +47,7 @@ func checkTables(v *view, warn, inform func(text string)) {
 	}); err != nil {
 		warn(err.Error())
 	}
-	if err := checkTLSPolicies(v, func(where, key, text string) { warn(where + ": " + key + ": " + text) }); err != nil {
+	if err := checkTLSPolicies(v, func(where, key, text string) { warn(tlsEntry{where: where, key: key}.place() + ": " + text) }); err != nil {
 		warn(err.Error())
 	}
 	var found findings
@@ -126,7 +126,7 @@ func cutLine(where string) (file string, line int, ok bool) {
 
 // findingJSON is a line of check --json.
 type findingJSON struct {
-	Severity string `json:"severity"` // warning, info
+	Severity string `json:"severity"` // fatal (it would not start), warning, info
 	Kind     string `json:"kind"`     // an alias.Kind, or "configuration"
 	Where    string `json:"where,omitempty"`
 	Key      string `json:"key,omitempty"`

@@ -101,11 +101,12 @@ func TestCheckJSON(t *testing.T) {
 	if status != exitOK || stderr != "" || fmt.Sprint(kinds) != fmt.Sprint(want) {
 		t.Errorf("exit status %d, %v, want %v, %s", status, kinds, want, stderr)
 	}
-	// What cannot start is no finding.
+	// What keeps from starting is one, too, and said as always.
 	if err := os.Remove(filepath.Join(dir, "virtual")); err != nil {
 		t.Fatal(err)
 	}
-	if status, stdout, stderr := check(t, "-c", dir, "--json"); status != exitConfig || stdout != "" || !strings.Contains(stderr, "fatal") {
+	if status, stdout, stderr := check(t, "-c", dir, "--json"); status != exitConfig || !strings.Contains(stderr, "fatal") ||
+		strings.Count(stdout, "\n") != 1 || !strings.HasPrefix(stdout, `{"severity":"fatal","kind":"configuration","text":"virtual_alias_maps (main.cf, line `) {
 		t.Errorf("exit status %d, %q, %q", status, stdout, stderr)
 	}
 }
@@ -131,5 +132,18 @@ func TestFindingsOrder(t *testing.T) {
 	}
 	if fmt.Sprint(got) != "[50 4 9 30 100]" {
 		t.Error(got)
+	}
+}
+
+// The last line counts the warnings.
+func TestCheckLastLine(t *testing.T) {
+	for table, want := range map[string]string{
+		"postmaster@virt.example joe@dest.example\n":                                                                         ": ok\n",
+		"postmaster@virt.example joe@dest.example\nx@virt.example nobody@virt.example\n":                                     ": ok, with 1 warning\n",
+		"postmaster@virt.example joe@dest.example\nx@virt.example nobody@virt.example\ny@virt.example nobody@virt.example\n": ": ok, with 2 warnings\n",
+	} {
+		if _, stdout, stderr := check(t, "-c", checkDir(t, table)); !strings.HasSuffix(stdout, want) {
+			t.Errorf("%q: no %q in\n%s%s", table, want, stdout, stderr)
+		}
 	}
 }

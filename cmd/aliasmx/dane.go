@@ -37,6 +37,12 @@ func daneSource(cfg *postconf.Config, names *dns.Resolver, lmtp bool, log *slog.
 	}), nil
 }
 
+// undigested tells whether tls_dane_digests has no digest.
+func undigested(cfg *postconf.Config) bool {
+	digests, err := dane.ParseDigests(cfg.List("tls_dane_digests"))
+	return err == nil && len(digests) == 0
+}
+
 // family is the kind of addresses that are used (postconf(5): inet_protocols).
 func family(cfg *postconf.Config) dns.Family {
 	used := cfg.List("inet_protocols")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"aliasmx/internal/dns"
 	"aliasmx/internal/mail"
 	"aliasmx/internal/postconf"
+	"aliasmx/internal/table"
 )
 
 // The resolver of the daemon: whom it asks, and whom it believes.
@@ -29,6 +31,10 @@ func newNames(cfg *postconf.Config, log *slog.Logger) (*dns.Resolver, error) {
 		if !ok {
 			return nil, fmt.Errorf("dnssec_trusted_servers (%s): %q is no address or network; write 192.0.2.53, 192.0.2.0/24 or [2001:db8::]/64",
 				cfg.Where("dnssec_trusted_servers"), word)
+		}
+		if p.Bits() == 0 {
+			log.Warn(fmt.Sprintf("dnssec_trusted_servers (%s): %s trusts every name server to validate, and the way to it; name yours",
+				cfg.Where("dnssec_trusted_servers"), word))
 		}
 		o.Trusted = append(o.Trusted, p)
 	}
@@ -109,14 +115,16 @@ func (s *sender) names(o *delivery.Options) error {
 	}
 	parameter := s.name("smtp_dns_reply_filter", "lmtp_dns_reply_filter")
 	if maps := s.maps(parameter); maps != nil {
+		if err := proveReplyFilter(maps); err != nil {
+			return fmt.Errorf("%s (%s): %w", parameter, s.cfg.Where(parameter), err)
+		}
 		log := s.log.With(slog.String(mail.KeyDaemon, s.name("smtp", "lmtp")))
 		look.Filter = func(ctx context.Context, record string) (bool, error) {
 			action, _, found, err := maps.Lookup(ctx, record)
 			if err != nil || !found {
 				return false, err
 			}
-			word, _, _ := strings.Cut(strings.ReplaceAll(action, "\t", " "), " ")
-			if !strings.EqualFold(word, "IGNORE") {
+			if !leavesOut(action) {
 				log.Warn(fmt.Sprintf("%s: unknown DNS filter action: %q", parameter, action))
 				return false, fmt.Errorf("%s: unknown action %q", parameter, action)
 			}
@@ -129,6 +137,33 @@ func (s *sender) names(o *delivery.Options) error {
 	}
 	if names, ok := o.Resolver.(*dns.Resolver); ok && (look.DefNames || look.Search || look.Filter != nil) {
 		o.Resolver = names.With(look)
+	}
+	return nil
+}
+
+// leavesOut tells whether the action of a reply filter is IGNORE, the only one there is.
+func leavesOut(action string) bool {
+	word, _, _ := strings.Cut(strings.ReplaceAll(action, "\t", " "), " ")
+	return strings.EqualFold(word, "IGNORE")
+}
+
+// proveReplyFilter refuses tables with another action: the record that meets it makes mail
+// wait. Only tables that know all their values are looked at, as for header_checks.
+func proveReplyFilter(maps table.Maps) (wrong error) {
+	for _, m := range maps {
+		valued, ok := m.(table.Valued)
+		if !ok {
+			continue
+		}
+		err := valued.Values(func(value table.Value) bool {
+			if whole := !value.Open || strings.ContainsAny(value.Text, " \t"); whole && !leavesOut(value.Text) {
+				wrong = fmt.Errorf("%s: unknown DNS filter action: %q; write IGNORE", cmp.Or(value.Where, m.Name()), value.Text)
+			}
+			return wrong == nil
+		})
+		if err = cmp.Or(wrong, err); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -32,6 +32,8 @@ func TestNamesWarnings(t *testing.T) {
 		{"dns_servers = 192.0.2.53\n", ""},
 		{"smtp_tls_security_level = dane\ndns_servers = 127.0.0.1\n", ""},
 		{"smtp_tls_security_level = dane\ndns_servers = 192.0.2.53\ndnssec_trusted_servers = 192.0.2.0/24\n", ""},
+		{"dnssec_trusted_servers = 127.0.0.1, 0.0.0.0/0\ndns_servers = 127.0.0.1\n", "dnssec_trusted_servers (test): 0.0.0.0/0 trusts every name server"},
+		{"dnssec_trusted_servers = [::]/0\ndns_servers = 127.0.0.1\n", "dnssec_trusted_servers (test): [::]/0 trusts every name server"},
 		{"smtp_tls_security_level = dane-only\ndns_servers = 192.0.2.53\n", "no name server is trusted to validate: 192.0.2.53:53"},
 		{"lmtp_dns_support_level = dnssec\ndns_servers = 192.0.2.53\n", "no name server is trusted"},
 		{"smtp_tls_security_level = dane\ndns_servers = 127.0.0.1, 192.0.2.53\n", "answers of 192.0.2.53:53, which are not in dnssec_trusted_servers"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"syscall"
 	"time"
 
@@ -53,6 +54,51 @@ func cannotListen(where, addr string, err error) error {
 		remedy = "a port below 1024 takes root, which is given up after the start: restart, or give the process CAP_NET_BIND_SERVICE"
 	}
 	return fmt.Errorf("%s: cannot listen on %s: %w; %s", where, addr, err, remedy)
+}
+
+// provePorts refuses addresses of which one would keep the other from being bound: the
+// same port of the same address, or of all addresses of its family. The same one twice in
+// one list is bound once.
+func (v *view) provePorts() error {
+	type bound struct {
+		where string
+		addr  netip.AddrPort
+		sts   bool
+	}
+	var all []bound
+	add := func(where, addr string, sts bool) error {
+		b := bound{where: where, sts: sts}
+		var err error
+		if b.addr, err = netip.ParseAddrPort(addr); err != nil || b.addr.Port() == 0 {
+			return nil // whoever binds it will say
+		}
+		for _, a := range all {
+			if a.addr == b.addr && a.sts == b.sts || a.addr.Port() != b.addr.Port() {
+				continue
+			}
+			ip, taken := b.addr.Addr(), a.addr.Addr()
+			if ip == taken || ip.Is4() == taken.Is4() && (ip.IsUnspecified() || taken.IsUnspecified()) {
+				return fmt.Errorf("%s: cannot listen on %s: %s (%s) takes its port; choose another, or remove one", where, b.addr, a.addr, a.where)
+			}
+		}
+		all = append(all, b)
+		return nil
+	}
+	for _, l := range v.listeners {
+		for _, addr := range l.addrs {
+			if err := add(l.where, addr, false); err != nil {
+				return err
+			}
+		}
+	}
+	if v.sts != nil {
+		for _, addr := range v.sts.addrs {
+			if err := add("mta_sts_listen ("+v.cfg.Where("mta_sts_listen")+")", addr, true); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // wanted are the addresses of a view, with the options of each.

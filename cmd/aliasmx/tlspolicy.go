@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -51,7 +52,7 @@ func (v *view) tlsPolicy(s *sender, o *delivery.Options) error {
 	}
 	o.TLSLevel = level
 	p := tlspolicy.Options{
-		Name: name, Level: level, DANE: dane, STS: sts,
+		Name: name, Level: level, DANE: dane, STS: sts, Undigested: undigested(cfg),
 		VerifyMatch:      colonList(cfg, s.name("smtp_tls_verify_cert_match", "lmtp_tls_verify_cert_match")),
 		SecureMatch:      colonList(cfg, s.name("smtp_tls_secure_cert_match", "lmtp_tls_secure_cert_match")),
 		Depth:            cfg.Int(s.name("smtp_tls_scert_verifydepth", "lmtp_tls_scert_verifydepth")),
@@ -66,9 +67,11 @@ func (v *view) tlsPolicy(s *sender, o *delivery.Options) error {
 	if p.Optional, p.Mandatory, err = s.ciphers(); err != nil {
 		return err
 	}
-	if p.Authorities, err = s.authorities(); err != nil {
+	authorities, untrusting, err := s.authorities()
+	if err != nil {
 		return err
 	}
+	p.Authorities = authorities
 	if p.Anchors, err = trustAnchors(cfg, s.name("smtp_tls_trust_anchor_file", "lmtp_tls_trust_anchor_file")); err != nil {
 		return err
 	}
@@ -84,9 +87,15 @@ func (v *view) tlsPolicy(s *sender, o *delivery.Options) error {
 	}
 	policies, err := tlspolicy.New(p)
 	if err != nil {
-		return fmt.Errorf("%w (%s)", err, cfg.Where(cmp.Or(where, s.name("smtp_tls_security_level", "lmtp_tls_security_level"))))
+		return fmt.Errorf("%w (%s)", err, cfg.Where(blamed(cfg, err, cmp.Or(where, s.name("smtp_tls_security_level", "lmtp_tls_security_level")))))
 	}
 	o.TLSPolicy = policies
+	t := tlsTable{policies: policies, maps: maps, parameter: s.name("smtp_tls_policy_maps", "lmtp_tls_policy_maps"), cfg: cfg}
+	if policies.Lacks() {
+		if err := t.proveNeeds(); err != nil {
+			return err
+		}
+	}
 	warning := ""
 	switch {
 	case level == mail.TLSDANE && dane == nil:
@@ -95,11 +104,25 @@ func (v *view) tlsPolicy(s *sender, o *delivery.Options) error {
 		warning = fmt.Sprintf("%s (%s): %s verifies certificates, and nobody is trusted; set %s_tls_CAfile = /etc/ssl/certs/ca-certificates.crt",
 			where, cfg.Where(where), level, name)
 	}
-	if warning != "" && !slices.ContainsFunc(v.tlsTables, func(t tlsTable) bool { return t.warning == warning }) {
-		s.log.Warn(warning)
+	t.warnings = []string{untrusting, warning}
+	for _, w := range t.warnings {
+		if w != "" && !slices.ContainsFunc(v.tlsTables, func(t tlsTable) bool { return slices.Contains(t.warnings, w) }) {
+			s.log.Warn(w)
+		}
 	}
-	v.tlsTables = append(v.tlsTables, tlsTable{policies, maps, s.name("smtp_tls_policy_maps", "lmtp_tls_policy_maps"), cfg, warning})
+	v.tlsTables = append(v.tlsTables, t)
 	return nil
+}
+
+// blamed is the parameter that an error is about and that is set; where none is, the one
+// that made it count.
+func blamed(cfg *postconf.Config, err error, otherwise string) string {
+	if e, ok := errors.AsType[*tlspolicy.ParameterError](err); ok {
+		if i := slices.IndexFunc(e.Parameters, cfg.Set); i >= 0 {
+			return e.Parameters[i]
+		}
+	}
+	return otherwise
 }
 
 // tlsLevel is the security level of a transport, and the parameter that says so; "": none
@@ -175,25 +198,37 @@ func protocolVersions(list string) ([2]uint16, error) {
 	return [2]uint16{s.least, cmp.Or(s.most, tls.VersionTLS13)}, err
 }
 
-// authorities are those that certificates are verified with; nil: there are none.
-func (s *sender) authorities() (*tlspolicy.Authorities, error) {
+// authorities are those that certificates are verified with; nil: there are none. A file
+// that holds none is refused; Postfix gives up TLS for it.
+func (s *sender) authorities() (a *tlspolicy.Authorities, warning string, err error) {
 	cfg := s.cfg
 	parameters := [2]string{s.name("smtp_tls_CAfile", "lmtp_tls_CAfile"), s.name("smtp_tls_CApath", "lmtp_tls_CApath")}
 	if cfg.Get(parameters[0]) == "" && cfg.Get(parameters[1]) == "" {
-		return nil, nil
+		return nil, "", nil
 	}
 	var files [][]byte
 	if err := eachAuthority(cfg, parameters, func(pem []byte) { files = append(files, pem) }); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	var system *x509.CertPool
 	if cfg.Bool("tls_append_default_CA") {
-		var err error
 		if system, err = x509.SystemCertPool(); err != nil {
-			return nil, fmt.Errorf("tls_append_default_CA (%s): %w", cfg.Where("tls_append_default_CA"), err)
+			return nil, "", fmt.Errorf("tls_append_default_CA (%s): %w", cfg.Where("tls_append_default_CA"), err)
 		}
 	}
-	return tlspolicy.NewAuthorities(files, system), nil
+	file, dir := cfg.Get(parameters[0]), cfg.Get(parameters[1])
+	if file != "" && tlspolicy.NewAuthorities(files[:1], nil).Read() == 0 {
+		return nil, "", fmt.Errorf("%s (%s): %s has no certificate in PEM; name a file of authorities such as /etc/ssl/certs/ca-certificates.crt",
+			parameters[0], cfg.Where(parameters[0]), file)
+	}
+	a = tlspolicy.NewAuthorities(files, system)
+	if file == "" && a.Read() == 0 {
+		warning = fmt.Sprintf("%s (%s): there is no certificate in %s; install ca-certificates, or name another directory", parameters[1], cfg.Where(parameters[1]), dir)
+		if system == nil {
+			a = nil
+		}
+	}
+	return a, warning, nil
 }
 
 func trustAnchors(cfg *postconf.Config, parameter string) (*tlspolicy.Anchors, error) {

@@ -198,6 +198,9 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 	if v.sts, err = v.stsHost(log); err != nil {
 		return nil, err
 	}
+	if err := v.provePorts(); err != nil {
+		return nil, err
+	}
 	return v, v.pickupContent(picked)
 }
 

@@ -3,6 +3,7 @@ package tlspolicy
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"aliasmx/internal/mail"
@@ -35,6 +36,9 @@ type Options struct {
 	// DANE and STS know what receivers have published. Without DANE, the levels that want
 	// it are as in Postfix without DNSSEC: dane is may, with a warning.
 	DANE, STS Source
+
+	// Undigested says that tls_dane_digests is empty.
+	Undigested bool
 
 	// VerifyMatch and SecureMatch are smtp_tls_verify_cert_match and
 	// smtp_tls_secure_cert_match: hostname, nexthop, dot-nexthop, names, .names.
@@ -75,8 +79,49 @@ type Policies struct {
 	optional, mandatory []uint16
 }
 
-// New makes policies of options. What is wrong with the level, its fingerprints or ciphers
-// is an error; it names the parameter.
+// ParameterError is what is wrong with a parameter, or with one of several.
+type ParameterError struct {
+	Parameters []string
+	Text       string
+}
+
+func (e *ParameterError) Error() string { return strings.Join(e.Parameters, ", ") + ": " + e.Text }
+
+// wrong is a ParameterError about the parameters of these names behind smtp_tls_ or lmtp_tls_.
+func (o *Options) wrong(text string, names ...string) error {
+	for i, name := range names {
+		names[i] = o.Name + "_tls_" + name
+	}
+	return &ParameterError{names, text}
+}
+
+// errUndigested is for a level of dane that finds tls_dane_digests empty.
+func errUndigested(level mail.TLSLevel) error {
+	return &ParameterError{[]string{"tls_dane_digests"}, fmt.Sprintf("there is no digest, and the security level is %s: "+
+		"no record with a digest would count; write sha512 sha256, or the level may", level)}
+}
+
+// matched are the words of the parameter for verify or secure.
+func (o *Options) matched(level mail.TLSLevel) []string {
+	if level == mail.TLSVerify {
+		return o.VerifyMatch
+	}
+	return o.SecureMatch
+}
+
+// nobody tells whether that parameter names nobody, whatever the next hop.
+func (o *Options) nobody(level mail.TLSLevel) bool {
+	return peerNames(o.matched(level), mail.TLSPeer{Domain: "domain.invalid", Host: "host.invalid"}) == nil
+}
+
+// errNobody is for a level that finds its parameter to name nobody.
+func (o *Options) errNobody(level mail.TLSLevel) error {
+	return o.wrong(fmt.Sprintf("it names nobody, and the security level is %s; write nexthop, dot-nexthop, hostname or a name", level),
+		string(level)+"_cert_match")
+}
+
+// New makes policies of options. What is wrong with the level, with what it needs or with
+// ciphers is a *ParameterError.
 func New(o Options) (*Policies, error) {
 	if o.Name == "" {
 		o.Name = "smtp"
@@ -89,22 +134,27 @@ func New(o Options) (*Policies, error) {
 	}
 	p := &Policies{o: o}
 	if _, known := levels[o.Level]; !known {
-		return nil, fmt.Errorf("%s_tls_security_level: invalid tls security level: %q", o.Name, o.Level)
+		return nil, o.wrong(fmt.Sprintf("invalid tls security level: %q", o.Level), "security_level")
 	}
 	var err error
 	if p.optional, err = o.suites(o.Optional); err != nil {
-		return nil, fmt.Errorf("%s_tls_ciphers, %[1]s_tls_exclude_ciphers: %w", o.Name, err)
+		return nil, o.wrong(err.Error(), "ciphers", "exclude_ciphers")
 	}
 	if p.mandatory, err = o.suites(o.Mandatory); err != nil {
-		return nil, fmt.Errorf("%s_tls_mandatory_ciphers, %[1]s_tls_mandatory_exclude_ciphers: %w", o.Name, err)
+		return nil, o.wrong(err.Error(), "mandatory_ciphers", "mandatory_exclude_ciphers")
 	}
 	for _, f := range o.Fingerprints {
 		if _, err := parseFingerprint(o.Digest, f); err != nil {
-			return nil, fmt.Errorf("%s_tls_fingerprint_cert_match: %w", o.Name, err)
+			return nil, o.wrong(err.Error(), "fingerprint_cert_match")
 		}
 	}
-	if o.Level == mail.TLSFingerprint && len(o.Fingerprints) == 0 && o.Lookup == nil {
-		return nil, fmt.Errorf("%s_tls_fingerprint_cert_match: there are no fingerprints, and the security level is fingerprint", o.Name)
+	switch dane := o.Level == mail.TLSDANE || o.Level == mail.TLSDANEOnly; {
+	case o.Level == mail.TLSFingerprint && len(o.Fingerprints) == 0 && o.Lookup == nil:
+		return nil, o.wrong("there are no fingerprints, and the security level is fingerprint", "fingerprint_cert_match")
+	case (o.Level == mail.TLSVerify || o.Level == mail.TLSSecure) && o.nobody(o.Level):
+		return nil, o.errNobody(o.Level)
+	case dane && o.DANE != nil && o.Undigested:
+		return nil, errUndigested(o.Level)
 	}
 	return p, nil
 }

@@ -43,7 +43,13 @@ func (p *Policies) TLS(ctx context.Context, peer mail.TLSPeer) (mail.TLSChoice, 
 	})
 }
 
-// Check tells what is wrong with an entry, without its key.
+// Lacks tells whether a parameter is empty that an entry may need.
+func (p *Policies) Lacks() bool {
+	return p.o.Undigested || p.o.nobody(mail.TLSVerify) || p.o.nobody(mail.TLSSecure)
+}
+
+// Check tells what is wrong with an entry, without its key. A *ParameterError says that the
+// entry needs a parameter which is empty.
 func (p *Policies) Check(value string) error {
 	e, err := parseEntry(value)
 	if err != nil {
@@ -53,6 +59,9 @@ func (p *Policies) Check(value string) error {
 	by.peer.Host, by.peer.Domain, by.peer.Port = "host.invalid", "domain.invalid", 25
 	if _, err := by.secured(&mail.TLSChoice{Level: e.level}); err != nil {
 		return err
+	}
+	if (e.level == mail.TLSDANE || e.level == mail.TLSDANEOnly) && p.o.DANE != nil && p.o.Undigested {
+		return errUndigested(e.level)
 	}
 	var first error
 	switch e.level {
@@ -64,6 +73,19 @@ func (p *Policies) Check(value string) error {
 		})
 	}
 	return cmp.Or(first, err)
+}
+
+// CheckOpen is Check for an entry of which only the beginning is known: its level, when
+// that is whole.
+func (p *Policies) CheckOpen(beginning string) error {
+	list := fields(beginning)
+	if len(list) == 0 || len(list) == 1 && strings.HasSuffix(beginning, list[0]) {
+		return nil
+	}
+	if level := mail.TLSLevel(strings.ToLower(list[0])); !levels[level] {
+		return fmt.Errorf("invalid security level %q", list[0])
+	}
+	return nil
 }
 
 // entry finds the one of a next hop, and what to call it in warnings; nil: there is none.
@@ -190,18 +212,19 @@ func (d *deciding) verified(c *mail.TLSChoice, warn func(string)) (*mail.TLSChoi
 			return nil, err
 		}
 	}
-	switch {
-	case words != nil:
-	case d.level == mail.TLSVerify:
-		words = d.o.VerifyMatch
-	default:
-		words = d.o.SecureMatch
+	own := words != nil
+	if !own {
+		words = d.o.matched(d.level)
 	}
 	if d.enforcesSTS() {
 		words = []string{"hostname"}
 	}
 	if v.names = peerNames(words, d.peer); v.names == nil {
-		return nil, errors.New("could not configure peer name checks")
+		why := errors.New("the match attribute names nobody")
+		if !own {
+			why = d.o.errNobody(d.level)
+		}
+		return nil, fmt.Errorf("could not configure peer name checks: %w", why)
 	}
 	c.Verify, c.Key = v.verify, v.key()
 	return c, nil

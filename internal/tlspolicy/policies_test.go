@@ -373,6 +373,11 @@ func TestNew(t *testing.T) {
 		{Options{Level: "fingerprint"}, "smtp_tls_fingerprint_cert_match: there are no fingerprints"},
 		{Options{Fingerprints: []string{"zz"}}, "smtp_tls_fingerprint_cert_match: malformed fingerprint value: zz"},
 		{Options{Suites: func(Ciphers) ([]uint16, error) { return nil, errors.New("none left") }}, "smtp_tls_ciphers, smtp_tls_exclude_ciphers: none left"},
+		{Options{Level: "secure"}, "smtp_tls_secure_cert_match: it names nobody, and the security level is secure; "},
+		{Options{Level: "secure", SecureMatch: []string{"."}}, "smtp_tls_secure_cert_match: it names nobody, and "},
+		{Options{Level: "verify", Name: "lmtp"}, "lmtp_tls_verify_cert_match: it names nobody, and the security level is verify; "},
+		{Options{Level: "dane", DANE: &published{}, Undigested: true}, "tls_dane_digests: there is no digest, and the security level is dane: "},
+		{Options{Level: "dane-only", DANE: &published{}, Undigested: true}, "tls_dane_digests: there is no digest, and the security level is dane-only: "},
 	} {
 		if _, err := New(tt.o); err == nil || !strings.HasPrefix(err.Error(), tt.wrong) {
 			t.Errorf("%+v: %v, want %s", tt.o, err, tt.wrong)
@@ -387,7 +392,9 @@ func TestCheck(t *testing.T) {
 		"secure": "", "dane-only": "", "none": "", "fingerprint match=" + strings.Repeat("ab", 32): "",
 		"secured":                    `invalid security level "secured"`,
 		"secure tafile=/nonexistent": "error opening trust anchor file: open /nonexistent: no such file or directory",
-		"secure match=.":             "could not configure peer name checks",
+		"secure match=.":             "could not configure peer name checks: the match attribute names nobody",
+		"verify":                     "could not configure peer name checks: smtp_tls_verify_cert_match: it names nobody, and the security level is verify; write nexthop, dot-nexthop, hostname or a name",
+		"verify match=mx.example":    "",
 		"fingerprint":                "configured at fingerprint security level, but with no fingerprints to match",
 		"fingerprint match=xx":       "malformed fingerprint value: xx",
 		"fingerprint match=xx|" + strings.Repeat("ab", 32): "malformed fingerprint value: xx",
@@ -395,6 +402,21 @@ func TestCheck(t *testing.T) {
 		err := p.Check(entry)
 		if got := fmt.Sprint(err); got != want && (want != "" || err != nil) {
 			t.Errorf("%s: %s, want %s", entry, got, want)
+		}
+	}
+}
+
+// Of an entry that a rule completes with a part of the key, the level is known.
+func TestCheckOpen(t *testing.T) {
+	p := newPolicies(t, Options{})
+	for beginning, want := range map[string]string{
+		"": "", "sec": "", "secure": "", "secure match=": "", "secure {match = ": "", "none ": "",
+		"secured match=": `invalid security level "secured"`,
+		"secured,":       `invalid security level "secured"`,
+	} {
+		err := p.CheckOpen(beginning)
+		if got := fmt.Sprint(err); got != want && (want != "" || err != nil) {
+			t.Errorf("%s: %s, want %s", beginning, got, want)
 		}
 	}
 }

@@ -9,7 +9,8 @@ RUN sh configs/container/rootfs.sh /rootfs
 FROM scratch
 COPY --from=build --chown=65532:65532 /rootfs /
 USER 65532:65532
-VOLUME /var/spool/aliasmx
+# The queue, and what is remembered of others: MTA-STS policies, probes, clients.
+VOLUME /var/spool/aliasmx /var/lib/aliasmx
 EXPOSE 25
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["/usr/sbin/aliasmx", "status", "--healthcheck"]

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"aliasmx/integration/peers"
 )
 
 // dbServer is a foreign server that a test stops and starts again. It keeps its data in
@@ -53,7 +55,7 @@ func (s *dbServer) command(program string, args ...string) *exec.Cmd {
 	cmd := exec.Command(program, args...)
 	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), s.env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if s.user != "" && os.Getuid() == 0 {
 		who, err := user.Lookup(s.user)
 		if err != nil {
@@ -94,7 +96,7 @@ func (s *dbServer) start(ready func() bool) {
 	s.out = new(lockedBuffer)
 	s.cmd = s.command(s.args[0], s.args[1:]...)
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
-	if err := s.cmd.Start(); err != nil {
+	if err := peers.StartBound(s.cmd); err != nil {
 		s.t.Fatalf("%s: %v; integration/test installs what the tests need", s.name, err)
 	}
 	cmd, finished := s.cmd, make(chan struct{})

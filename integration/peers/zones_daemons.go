@@ -125,8 +125,7 @@ func (l *Lab) daemonAt(dir, name, conf string, args []string) (string, error) {
 	said := new(output)
 	d := &daemon{cmd: exec.Command(path, append(args, file)...), ended: make(chan struct{}), said: said}
 	d.cmd.Stdout, d.cmd.Stderr = said, said
-	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := d.cmd.Start(); err != nil {
+	if err := StartBound(d.cmd); err != nil {
 		return "", fmt.Errorf("%s: %w; integration/test installs what the tests need", name, err)
 	}
 	go func() { // ends with stop

@@ -8,9 +8,9 @@ import (
 
 // gatherer writes many lines at once: at the rate at which mail passes, a write for each
 // line costs more than the line. A line waits for no longer than gatherTime, and not at all
-// when nothing was written just before; a warning, a message that
-// is about to be accepted, and the end of a connection take along what waits: whoever has seen the
-// 250 or the end finds it told.
+// when nothing was written just before; a warning, the beginning
+// and the end of a connection, and a message that is about to be accepted take along what waits:
+// whoever has seen the greeting, the 250 or the end finds it told.
 type gatherer struct {
 	write func([]byte) (int, error)
 

@@ -27,8 +27,8 @@ type Options struct {
 }
 
 // Handler is the mail log. It is safe for concurrent use; each line is one Write. An Out
-// that has a method Flush is told when lines should not wait there: those of warnings, the
-// end of a connection, and what came before the 250 for a message.
+// that has a method Flush is told when lines should not wait there: those of warnings,
+// the beginning and the end of a connection, and what came before the 250 for a message.
 type Handler struct {
 	out    *output
 	o      *Options
@@ -156,7 +156,7 @@ func (h *Handler) Handle(_ context.Context, r slog.Record) error {
 		s.buf = appendLine(s.buf, &s.fields, r)
 	}
 	h.out.write(r.Level, when, h.ident, s.buf)
-	if r.Level >= slog.LevelWarn || r.Message == mail.EventDisconnect || r.Message == mail.EventMessageID {
+	if r.Level >= slog.LevelWarn || r.Message == mail.EventConnect || r.Message == mail.EventMessageID || r.Message == mail.EventDisconnect {
 		h.out.sink.flush()
 	}
 	return nil

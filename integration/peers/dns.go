@@ -29,16 +29,11 @@ func NewDNSAt(addr, zone string) (*DNS, error) {
 	if err := d.Set(zone); err != nil {
 		return nil, err
 	}
-	udp, err := net.ListenPacket("udp", addr)
+	udp, tcp, err := bothPorts(addr)
 	if err != nil {
 		return nil, err
 	}
 	d.Addr = udp.LocalAddr().String()
-	tcp, err := net.Listen("tcp", d.Addr)
-	if err != nil {
-		udp.Close()
-		return nil, err
-	}
 	for _, s := range []*dns.Server{{PacketConn: udp, Handler: d}, {Listener: tcp, Handler: d}} {
 		d.servers = append(d.servers, s)
 		started := make(chan struct{})

@@ -98,6 +98,7 @@ func TestResumedCertificateIsNotTheLastWord(t *testing.T) {
 		if got := fates(s.send("smtp:[192.0.2.1]", letter("r@dest.example")).results[0]); !strings.HasPrefix(got, want) {
 			t.Error(got)
 		}
+		s.net.wait() // the server is done as well
 		if resumed.Load() != wantResumed || full.Load() != wantFull {
 			t.Errorf("%d resumed, %d full handshakes; want %d and %d", resumed.Load(), full.Load(), wantResumed, wantFull)
 		}

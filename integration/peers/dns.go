@@ -2,7 +2,6 @@ package peers
 
 import (
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 

@@ -3,6 +3,7 @@ package integration
 import (
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -25,10 +26,30 @@ func TestHopsPostfix(t *testing.T) {
 		return
 	}
 	for _, c := range cases {
-		if got[c.name] != want[c.name] {
+		if c.name != chance && byFate(c.name, got[c.name]) != byFate(c.name, want[c.name]) {
 			t.Errorf("%s\ngot\n%srecorded\n%s", c.name, got[c.name], want[c.name])
 		}
 	}
+}
+
+// chance is where Postfix does not do the same each time: which of the letters meet the
+// reply too many depends on how many connections it uses.
+const chance = "RSET: the reply twice"
+
+// byFate is an outcome without the names of the letters, where there are several: which of
+// them comes first on a connection is chance.
+func byFate(name, outcome string) string {
+	if !strings.HasPrefix(name, "RSET: ") && !strings.HasPrefix(name, "dot between messages: ") {
+		return outcome
+	}
+	lines := strings.Split(outcome, "\n")
+	for i, line := range lines {
+		if who, fate, found := strings.Cut(line, ": "); found {
+			lines[i] = strings.TrimRight(who, "0123456789") + ": " + fate
+		}
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
 }
 
 // lostReply is a line that we have and Postfix has not: the one way to a duplicate.
@@ -76,7 +97,7 @@ func TestHops(t *testing.T) {
 			t.Errorf("%s: hops-differ.txt gives no reason", c.name)
 		case differs && expected == want[c.name]:
 			t.Errorf("%s: is in hops-differ.txt and does not differ", c.name)
-		case got[c.name] != expected:
+		case byFate(c.name, got[c.name]) != byFate(c.name, expected):
 			t.Errorf("%s\ngot\n%swant\n%s", c.name, got[c.name], expected)
 		}
 	}

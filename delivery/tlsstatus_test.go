@@ -174,13 +174,12 @@ func TestLenientConnectionIsNotShared(t *testing.T) {
 			})
 			s.net.tcp = true
 			var got []string
-			came := p.got()
 			for _, r := range s.send("smtp:[192.0.2.1]", c.letters...).results {
 				if r[0].State != mail.Delivered {
 					got = append(got, "deferred")
 					continue
 				}
-				if came = p.got()[len(filter(got)):]; came[0].tls {
+				if came := p.got()[len(filter(got)):]; came[0].tls {
 					got = append(got, "tls")
 				} else {
 					got = append(got, "plain")

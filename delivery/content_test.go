@@ -254,16 +254,22 @@ func (c *earlyCloser) Read(p []byte) (int, error) {
 
 // rewriter is a SenderRewriter and a Signer.
 type rewriter struct {
-	err   error
-	rcpts []int
+	err  error
+	only string // the recipient domain that it is for; "": all
+	rcpt int
+	m    mail.Outgoing
 }
 
-func (r *rewriter) RewriteSender(_ context.Context, env *mail.Envelope, rcpts []int) (mail.Address, error) {
-	r.rcpts = rcpts
+func (r *rewriter) RewriteSender(_ context.Context, env *mail.Envelope, rcpt int) (mail.Address, error) {
+	r.rcpt = rcpt
+	if r.only != "" && env.Rcpts[rcpt].Final.Domain != r.only {
+		return env.Sender, nil
+	}
 	return mail.Address{Local: "SRS0=" + env.Sender.Local, Domain: "srs.example"}, r.err
 }
 
-func (r *rewriter) Sign(context.Context, *mail.Envelope, mail.Body) ([]byte, error) {
+func (r *rewriter) Sign(_ context.Context, m mail.Outgoing) ([]byte, error) {
+	r.m = m
 	return []byte("X-Signature: y\r\n"), nil
 }
 
@@ -272,14 +278,17 @@ func TestSenderRewriterAndSigner(t *testing.T) {
 	rw := &rewriter{}
 	s := newSetup(t, map[string]any{"192.0.2.1:25": p}, Options{SenderRewriter: rw, Signer: rw})
 	a := letter("r@dest.example", "other@elsewhere.example")
-	a.Rcpts = []int{1}
-	s.send("smtp:[192.0.2.1]", a)
+	a.Rcpts, a.Dest = []int{1}, "smtp:[192.0.2.1]"
+	s.send(string(a.Dest), a)
 	m := p.got()[0]
 	if m.from != "<SRS0=sender@srs.example> SIZE=88" || !strings.HasPrefix(m.data, "X-Signature: y\r\nReceived: ") || len(m.data) != 88 {
 		t.Errorf("got %+v (%d bytes)", m, len(m.data))
 	}
-	if len(m.to) != 1 || !strings.HasPrefix(m.to[0], "<other@elsewhere.example>") || len(rw.rcpts) != 1 || rw.rcpts[0] != 1 {
-		t.Errorf("got %v for %v", m.to, rw.rcpts)
+	if len(m.to) != 1 || !strings.HasPrefix(m.to[0], "<other@elsewhere.example>") || rw.rcpt != 1 {
+		t.Errorf("got %v for %v", m.to, rw.rcpt)
+	}
+	if m := rw.m; m.Sender.Domain != "srs.example" || m.Dest != "smtp:[192.0.2.1]" || len(m.Rcpts) != 1 || m.Rcpts[0] != 1 || len(m.Prepend) == 0 {
+		t.Errorf("the signer was shown %+v", m)
 	}
 	for _, c := range []struct {
 		err  error
@@ -317,3 +326,35 @@ func TestPanic(t *testing.T) {
 type panicBody struct{ body }
 
 func (panicBody) Open() (io.ReadCloser, error) { panic("no such thing") }
+
+// Recipients whose mail has another reverse-path are in another transaction, and one whose
+// reverse-path cannot be had keeps nobody else from the message.
+func TestReversePathPerRecipient(t *testing.T) {
+	p := &peer{keywords: allKeywords}
+	rw := &rewriter{only: "dest.example"}
+	s := newSetup(t, map[string]any{"192.0.2.1:25": p}, Options{SenderRewriter: rw, Signer: rw})
+	list := []string{"a@dest.example", "b@elsewhere.example", "c@dest.example", "d@elsewhere.example"}
+	src := s.send("smtp:[192.0.2.1]", letter(list...))
+	got := map[string][]string{}
+	for _, m := range p.got() {
+		from, _, _ := strings.Cut(m.from, " ")
+		got[from] = append(got[from], m.to...)
+	}
+	if len(got) != 2 || len(got["<SRS0=sender@srs.example>"]) != 2 || len(got["<sender@example.net>"]) != 2 {
+		t.Errorf("got %v", got)
+	}
+	if n := len(src.results[0]); n != len(list) {
+		t.Errorf("%d results", n)
+	}
+	rw.err = &mail.Status{Code: 553, Enhanced: mail.Code(5, 1, 7), Text: "too long"}
+	src = s.send("smtp:[192.0.2.1]", letter(list...))
+	failed := 0
+	for _, r := range src.results[0] {
+		if r.State == mail.Failed && r.Reason == "too long" {
+			failed++
+		}
+	}
+	if failed != 2 || len(src.results[0]) != 4 {
+		t.Errorf("got %s", fates(src.results[0]))
+	}
+}

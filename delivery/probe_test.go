@@ -141,11 +141,11 @@ func TestProbeIsNotRewritten(t *testing.T) {
 
 type meddler struct{}
 
-func (meddler) RewriteSender(context.Context, *mail.Envelope, []int) (mail.Address, error) {
+func (meddler) RewriteSender(context.Context, *mail.Envelope, int) (mail.Address, error) {
 	return mail.Address{}, &mail.Status{Code: 550, Enhanced: mail.Code(5, 0, 0), Text: "meddled"}
 }
 
-func (meddler) Sign(context.Context, *mail.Envelope, mail.Body) ([]byte, error) {
+func (meddler) Sign(context.Context, mail.Outgoing) ([]byte, error) {
 	return nil, &mail.Status{Code: 550, Enhanced: mail.Code(5, 0, 0), Text: "meddled"}
 }
 

@@ -26,13 +26,17 @@ type TLSReporter interface {
 
 // SenderRewriter gives a message the reverse-path it leaves with (SRS).
 type SenderRewriter interface {
-	// RewriteSender is asked once for each transaction. Env is shared and read only,
-	// rcpts are indexes into Env.Rcpts.
-	RewriteSender(ctx context.Context, env *mail.Envelope, rcpts []int) (mail.Address, error)
+	// RewriteSender is asked for each recipient of a transaction, by its index in Env.Rcpts.
+	// Recipients whose mail has another reverse-path get a transaction of their own. Env is
+	// shared and read only. An error decides the recipient; a *mail.Status may be permanent.
+	RewriteSender(ctx context.Context, env *mail.Envelope, rcpt int) (mail.Address, error)
 }
 
-// Signer makes header fields that go on top of a message.
+// Signer makes header fields that go on top of a message: DKIM signatures, ARC sets. It is
+// where the next generation (draft-ietf-dkim-dkim2-spec) will sit, which binds the envelope
+// of each hop and what the hop has changed: both are in mail.Outgoing.
 type Signer interface {
-	// Sign returns fields with CRLF line ends. Env is shared and read only.
-	Sign(ctx context.Context, env *mail.Envelope, body mail.Body) ([]byte, error)
+	// Sign is asked once for each transaction and returns fields with CRLF line ends; none is
+	// no error.
+	Sign(ctx context.Context, m mail.Outgoing) ([]byte, error)
 }

@@ -61,8 +61,11 @@ func (s *session) transfer(ctx context.Context, j *job) {
 	s.waited, s.stale, s.again = s.uses > 0, false, false
 	j.setup, j.turnedAway = s.set.Now(), false
 	for {
-		rest := s.rest(j)
-		s.transact(ctx, j)
+		sender, others := s.oneSender(ctx, j)
+		rest := append(s.rest(j), others...)
+		if len(j.left) > 0 {
+			s.transact(ctx, j, sender)
+		}
 		if len(rest) == 0 {
 			return
 		}
@@ -81,8 +84,8 @@ func (s *session) transfer(ctx context.Context, j *job) {
 	}
 }
 
-// transact is one transaction.
-func (s *session) transact(ctx context.Context, j *job) {
+// transact is one transaction, with the reverse-path that the message leaves with.
+func (s *session) transact(ctx context.Context, j *job, sender mail.Address) {
 	s.uses++
 	s.inContent = false
 	if f := s.needs(j.a); f != nil {
@@ -91,7 +94,7 @@ func (s *session) transact(ctx context.Context, j *job) {
 		return
 	}
 	t := &s.tx
-	*t = transaction{session: s, j: j, rcpts: t.rcpts[:0], accepted: t.accepted[:0]}
+	*t = transaction{session: s, j: j, sender: sender, rcpts: t.rcpts[:0], accepted: t.accepted[:0]}
 	if !t.prepare(ctx) {
 		return
 	}
@@ -109,16 +112,9 @@ func (s *session) transact(ctx context.Context, j *job) {
 // prepare gets ready what may fail without the server's doing.
 func (t *transaction) prepare(ctx context.Context) bool {
 	a, j := t.j.a, t.j
-	t.sender = a.Env.Sender
 	var err error
-	if rw := t.set.SenderRewriter; rw != nil && !a.Probe {
-		if t.sender, err = rw.RewriteSender(ctx, a.Env, a.Rcpts); err != nil {
-			t.failHere(ofError(err, "sender address rewriting failed"), err)
-			return false
-		}
-	}
 	if sg := t.set.Signer; sg != nil && !a.Probe {
-		if t.signature, err = sg.Sign(ctx, a.Env, a.Body); err != nil {
+		if t.signature, err = sg.Sign(ctx, t.outgoing()); err != nil {
 			t.failHere(ofError(err, "message signing failed"), err)
 			return false
 		}
@@ -153,6 +149,16 @@ func (t *transaction) prepare(ctx context.Context) bool {
 		return false
 	}
 	return true
+}
+
+// outgoing is the message as a Signer sees it.
+func (t *transaction) outgoing() mail.Outgoing {
+	a, j := t.j.a, t.j
+	m := mail.Outgoing{Env: a.Env, Dest: a.Dest, Sender: t.sender, Prepend: a.Env.Prepend, Body: a.Body}
+	for _, pos := range j.left {
+		m.Rcpts = append(m.Rcpts, a.Rcpts[pos])
+	}
+	return m
 }
 
 // failHere fails the message for a reason of ours, with the details for the operator alone.

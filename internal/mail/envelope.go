@@ -103,6 +103,7 @@ type Envelope struct {
 	// Prepend is what stands above the message as it came: our Received field and
 	// what else was added on top, CRLF line ends.
 	Prepend []byte
+	Auth    Authentic
 	Rcpts   []Recipient
 	Size    int64  // of the body, without Prepend, bytes with CRLF
 	CRC     uint32 // CRC32C of the body

@@ -26,6 +26,7 @@ func fullEnvelope() *mail.Envelope {
 			Helo: "mx", Protocol: "ESMTPSA", UID: -1,
 		},
 		Prepend: []byte("Received: x\r\n"),
+		Auth:    mail.Authentic{Author: "author.example", Vouched: true, SPF: mail.AuthPass, DMARC: mail.AuthFail, ARC: mail.AuthNone, Results: "spf=pass"},
 		Rcpts: []mail.Recipient{
 			{Final: mail.Address{Local: "u", Domain: "d"}, Orig: mail.Address{Local: "u", Domain: "d"}, Dest: "smtp:d"},
 			{Final: mail.Address{Local: "v", Domain: "d"}, Orig: mail.Address{Local: "w", Domain: "d"}, ORcpt: "rfc822;w@d", Notify: 15, Dest: "smtp:d"},

@@ -103,7 +103,7 @@ func (s *Store) moveToCorrupt(b *pebble.Batch, d *damage) (h hand, moved bool, e
 		s.doubt(b) // as what it was counted its jobs do not tell
 	}
 	if kind == keyNew {
-		put(b.SingleDelete(idKey(keyNew, d.id), nil))
+		put(b.Delete(idKey(keyNew, d.id), nil))
 	} else {
 		put(b.Delete(idKey(keyMessage, d.id), nil))
 	}

@@ -49,9 +49,9 @@
 //
 // A message has either n, or m and a j for each open job. A recipient is unfinished
 // exactly when some j (or n) has it. Keys that are written once and removed once (n,
-// t, b, f) are removed by SINGLEDEL: a message delivered before its memtable is
-// flushed never reaches a table. Every envelope, job and body has a CRC32C, checked
-// whenever it is read from disk.
+// t, b, f) are removed by DEL and not by SINGLEDEL, which would leave no tombstone: the
+// engine panics where it meets an error of the disk while it elides one. Every envelope,
+// job and body has a CRC32C, checked whenever it is read from disk.
 //
 // Claims are in memory only: after a crash every job can be given out again. Nothing
 // that is kept in memory, and nothing that Open does, grows with the deferred mail.

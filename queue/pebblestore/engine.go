@@ -24,7 +24,6 @@ func openEngine(dir string, fs vfs.FS, exists bool, o *Options, log *engineLog) 
 			FlushEnd:        log.flushed,
 			// A bad block is the concern of the message in it, not of the process.
 			DataCorruption: func(i pebble.DataCorruptionInfo) { log.Errorf("%v", i) },
-			// A SINGLEDEL that did not meet exactly one SET.
 			PossibleAPIMisuse: func(i pebble.PossibleAPIMisuseInfo) { log.Errorf("%v", i) },
 			DiskSlow:          func(i pebble.DiskSlowInfo) { log.Errorf("%v", i) },
 			WriteStallBegin:   log.stallBegin,

@@ -8,7 +8,12 @@ import (
 	"aliasmx/internal/mail"
 )
 
-const envelopeVersion = 1
+// The versions of an envelope record. The second has what is known of the author behind the
+// recipients; a record that has nothing to say there is still of the first.
+const (
+	envelopePlain   = 1
+	envelopeVersion = 2
+)
 
 // What is left out of a recipient because it says nothing new.
 const (
@@ -23,7 +28,12 @@ func encodeEnvelope(env *mail.Envelope) []byte {
 		r := &env.Rcpts[i]
 		size += 32 + len(r.Final.Local) + len(r.Final.Domain) + len(r.Orig.Local) + len(r.Orig.Domain) + len(r.ORcpt) + len(r.Dest)
 	}
-	b := append(make([]byte, 0, size), envelopeVersion)
+	version := byte(envelopePlain)
+	if env.Auth != (mail.Authentic{}) {
+		version = envelopeVersion
+		size += 64 + len(env.Auth.Author) + len(env.Auth.Results)
+	}
+	b := append(make([]byte, 0, size), version)
 	b = binary.AppendUvarint(b, uint64(env.ID))
 	b = appendTime(b, env.Arrived)
 	b = appendAddress(b, env.Sender)
@@ -57,11 +67,35 @@ func encodeEnvelope(env *mail.Envelope) []byte {
 		}
 		dest = r.Dest
 	}
+	if version > envelopePlain {
+		b = appendAuthentic(b, &env.Auth)
+	}
 	return seal(b)
 }
 
 func appendAddress(b []byte, a mail.Address) []byte {
 	return appendText(appendText(b, a.Local), a.Domain)
+}
+
+func appendAuthentic(b []byte, a *mail.Authentic) []byte {
+	var vouched byte
+	if a.Vouched {
+		vouched = 1
+	}
+	b = append(appendText(b, a.Author), vouched)
+	for _, r := range [...]mail.AuthResult{a.SPF, a.DMARC, a.ARC} {
+		b = appendText(b, r)
+	}
+	return appendText(b, a.Results)
+}
+
+func (f *fields) authentic(a *mail.Authentic) {
+	a.Author = f.text()
+	a.Vouched = f.byte() == 1
+	for _, r := range [...]*mail.AuthResult{&a.SPF, &a.DMARC, &a.ARC} {
+		*r = mail.AuthResult(f.text())
+	}
+	a.Results = f.text()
 }
 
 func appendClient(b []byte, c *mail.Client) []byte {
@@ -86,7 +120,8 @@ func decodeEnvelope(record []byte) (*mail.Envelope, error) {
 // readEnvelope reads an envelope record without its checksum.
 func readEnvelope(b []byte) (*mail.Envelope, error) {
 	f := &fields{rest: string(b)}
-	if v := f.byte(); v > envelopeVersion {
+	version := f.byte()
+	if version > envelopeVersion {
 		return nil, errNewer
 	}
 	env := &mail.Envelope{}
@@ -120,6 +155,9 @@ func readEnvelope(b []byte) (*mail.Envelope, error) {
 			dest = mail.Dest(f.text())
 		}
 		r.Dest = dest
+	}
+	if version > envelopePlain {
+		f.authentic(&env.Auth)
 	}
 	if err := f.end(); err != nil {
 		return nil, err

@@ -255,7 +255,7 @@ func (s *Store) save(b *pebble.Batch, m *message) hand {
 	}
 	if m.fresh {
 		put(b.Set(idKey(keyMessage, m.id), m.raw, nil))
-		put(b.SingleDelete(idKey(keyNew, m.id), nil))
+		put(b.Delete(idKey(keyNew, m.id), nil))
 		m.fresh, m.raw = false, nil
 	}
 	var touched []*job
@@ -274,7 +274,7 @@ func saveJob(b *pebble.Batch, m *message, j *job) (touched bool) {
 	open := !j.gone && len(j.rcpts) > 0
 	index := open && !m.held
 	if j.indexed && (!index || j.indexAt != j.due) {
-		put(b.SingleDelete(dueKey(j.dest, due{j.indexAt, m.id, j.n}), nil))
+		put(b.Delete(dueKey(j.dest, due{j.indexAt, m.id, j.n}), nil))
 		j.indexed = false
 		touched = true
 	}
@@ -301,7 +301,7 @@ func saveJob(b *pebble.Batch, m *message, j *job) (touched bool) {
 // a message without its file would be corrupt. The caller holds s.mu.
 func (s *Store) erase(b *pebble.Batch, m *message) hand {
 	if m.fresh {
-		put(b.SingleDelete(idKey(keyNew, m.id), nil))
+		put(b.Delete(idKey(keyNew, m.id), nil))
 	} else {
 		put(b.Delete(idKey(keyMessage, m.id), nil))
 	}
@@ -310,9 +310,9 @@ func (s *Store) erase(b *pebble.Batch, m *message) hand {
 		saveJob(b, m, j)
 	}
 	if m.file {
-		put(b.SingleDelete(idKey(keyFile, m.id), nil))
+		put(b.Delete(idKey(keyFile, m.id), nil))
 	} else {
-		put(b.SingleDelete(idKey(keyBody, m.id), nil))
+		put(b.Delete(idKey(keyBody, m.id), nil))
 	}
 	if m.held {
 		put(b.Delete(idKey(keyHold, m.id), nil))

@@ -118,7 +118,7 @@ func (s *Store) recoverOne(b *pebble.Batch, id mail.QueueID, record []byte, now 
 	env, err := decodeEnvelope(record)
 	if err != nil || len(env.Rcpts) == 0 {
 		d := &damage{id, fmt.Sprintf("envelope: %v", err)}
-		put(b.SingleDelete(idKey(keyNew, id), nil))
+		put(b.Delete(idKey(keyNew, id), nil))
 		put(b.Set(idKey(keyCorrupt, id), encodeCorrupt(d.reason, record), nil))
 		s.recount(b, stateNone, stateCorrupt)
 		s.tellCorrupt(d)

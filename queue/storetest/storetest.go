@@ -328,7 +328,7 @@ func SameEnvelope(got, want *mail.Envelope) error {
 		return fmt.Errorf("recipients\n got %+v\nwant %+v", got.Rcpts, want.Rcpts)
 	}
 	if got.ID != want.ID || got.Sender != want.Sender || got.EnvID != want.EnvID || got.Ret != want.Ret ||
-		got.Flags != want.Flags || got.Client != want.Client || got.Size != want.Size || got.CRC != want.CRC {
+		got.Flags != want.Flags || got.Client != want.Client || got.Auth != want.Auth || got.Size != want.Size || got.CRC != want.CRC {
 		return fmt.Errorf("envelope\n got %+v\nwant %+v", got, want)
 	}
 	return nil

@@ -23,7 +23,7 @@ func openEngine(dir string, fs vfs.FS, exists bool, o *Options, log *engineLog) 
 			BackgroundError: log.background,
 			FlushEnd:        log.flushed,
 			// A bad block is the concern of the message in it, not of the process.
-			DataCorruption: func(i pebble.DataCorruptionInfo) { log.Errorf("%v", i) },
+			DataCorruption:    func(i pebble.DataCorruptionInfo) { log.Errorf("%v", i) },
 			PossibleAPIMisuse: func(i pebble.PossibleAPIMisuseInfo) { log.Errorf("%v", i) },
 			DiskSlow:          func(i pebble.DiskSlowInfo) { log.Errorf("%v", i) },
 			WriteStallBegin:   log.stallBegin,

@@ -55,6 +55,7 @@ type Options struct {
 	LMTPGenericMaps table.Maps // lmtp_generic_maps
 
 	AttributeMaps table.Maps // alias_attribute_maps (ours)
+	Replies       Replies    // reverse_alias_secrets_file (ours); nil: there are no reverse aliases
 
 	RecursionLimit     int // virtual_alias_recursion_limit (1000)
 	ExpansionLimit     int // virtual_alias_expansion_limit (1000)

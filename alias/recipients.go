@@ -61,6 +61,9 @@ func (r *Resolver) expandRequest(ctx context.Context, req mail.RcptRequest, tr *
 	if err != nil {
 		return nil, err
 	}
+	if reply, ok := r.asReply(addr); ok {
+		return r.reply(ctx, req, reply, tr)
+	}
 	x, err := r.expand(ctx, addr, tr)
 	if err != nil {
 		return nil, err

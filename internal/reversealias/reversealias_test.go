@@ -161,3 +161,24 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestCorrespondent(t *testing.T) {
+	for in, want := range map[string]string{
+		"From: Joe <joe@example.com>\r\n\r\n":                              "joe@example.com",
+		"From: joe@example.com\r\nReply-To: List <l@list.example>\r\n\r\n": "l@list.example",
+		"From: joe@example.com\r\nReply-To: a@b, c@d\r\n\r\n":              "",
+		"From: a@b.example, c@d.example\r\n\r\n":                           "",
+		"From: a@b\r\nFrom: c@d\r\n\r\n":                                   "",
+		"Subject: x\r\n\r\n":                                               "",
+		"no header":                                                        "",
+	} {
+		a, ok := Correspondent(strings.NewReader(in))
+		if ok != (want != "") || ok && a.String() != want {
+			t.Errorf("%q: %v, %v", in, a, ok)
+		}
+	}
+	b, err := codec(t).Field("X-Reply-Alias", sent.Reply)
+	if err != nil || !strings.HasPrefix(string(b), "X-Reply-Alias: <re=") || !strings.HasSuffix(string(b), "=example.com=joe=info@alias.example>\r\n") {
+		t.Errorf("%q, %v", b, err)
+	}
+}

@@ -54,6 +54,7 @@ func commands() []command {
 		{"postcat", "show a message in the queue, as postcat(1)", postcatCommand},
 		{"qshape", "how much mail waits for which domain, and how long, as qshape(1)", qshapeCommand},
 		{"tlsrpt", "show how TLS with other domains went, and what will be reported", tlsrptCommand},
+		{"reverse-alias", "print the address by which the owner of an alias answers", reverseAliasCommand},
 		{"queue", "what Postfix has no command for: see 'aliasmx queue help'", queueMain},
 		{"version", "print the version", versionCommand},
 	}
@@ -103,7 +104,7 @@ func isPostfixName(name string) bool {
 func usage(w io.Writer) {
 	fmt.Fprint(w, "aliasmx: a mail relay for forwarding-only domains\n\nusage: aliasmx COMMAND [options]\n\n")
 	for _, c := range commands() {
-		fmt.Fprintf(w, "  %-10s %s\n", c.name, c.summary)
+		fmt.Fprintf(w, "  %-13s %s\n", c.name, c.summary)
 	}
 	fmt.Fprint(w, "\nEach takes -c DIR for the configuration directory (sendmail: -C DIR);\n"+
 		"default: $MAIL_CONFIG, then /etc/aliasmx, then /etc/postfix.\n")

@@ -70,7 +70,7 @@ type params map[string]*Param
 func newParams() params {
 	t := make(params, 1000)
 	for _, part := range [][]entry{
-		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsRoute, paramsSMTPD, paramsLimits, paramsRestrictions, paramsAccess,
+		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsReverseAlias, paramsRoute, paramsSMTPD, paramsLimits, paramsRestrictions, paramsAccess,
 		paramsMessage, paramsChecks, paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsMilter, paramsScreen, paramsSASL, paramsTLS, paramsLog,
 		paramsSASLOut, paramsSession, paramsLMTP, paramsDANE,
 		paramsTLSOut,

@@ -18,7 +18,7 @@ func TestEveryParameterOnce(t *testing.T) {
 		seen[name] = true
 	}
 	for _, part := range [][]entry{
-		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsRoute, paramsSMTPD, paramsLimits, paramsRestrictions, paramsAccess, paramsMessage,
+		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsReverseAlias, paramsRoute, paramsSMTPD, paramsLimits, paramsRestrictions, paramsAccess, paramsMessage,
 		paramsChecks, paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsMilter, paramsScreen, paramsSASL, paramsTLS, paramsLog, paramsOurs, paramsSTSHost, paramsPlumbing, paramsCiphers,
 		paramsSASLOut, paramsSession, paramsLMTP, paramsDANE, paramsShaping, paramsTLSOut,
 	} {

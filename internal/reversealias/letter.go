@@ -14,8 +14,8 @@ import (
 
 // What the correspondent gets: a header made anew, and the body as it came.
 
-// maxHeader is how long the header of a letter may be.
-const maxHeader = 256 << 10
+// MaxHeader is how long the header of a letter may be, in bytes.
+const MaxHeader = 256 << 10
 
 // kept are the fields that go on as they are. What is not named here may name the owner.
 var kept = map[string]bool{
@@ -127,7 +127,7 @@ func (f *field) value() string {
 // readHeader takes the header off a message, with the empty line.
 func readHeader(r *bufio.Reader) (fields []field, err error) {
 	for size := 0; ; {
-		line, err := readLine(r, maxHeader-size)
+		line, err := readLine(r, MaxHeader-size)
 		if size += len(line); err != nil {
 			if err == io.EOF && len(fields) > 0 && len(line) == 0 {
 				return fields, nil
@@ -165,3 +165,7 @@ func readLine(r *bufio.Reader, limit int) (line []byte, err error) {
 		}
 	}
 }
+
+// Unfit tells whether an error of Rewrite is one of the message, and not of reading or
+// writing it.
+func (c *Codec) Unfit(err error) bool { return errors.Is(err, ErrHeader) || errors.Is(err, ErrAuthor) }

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"aliasmx/alias"
+	"aliasmx/internal/mail"
+	"aliasmx/internal/postconf"
+	"aliasmx/internal/reversealias"
+)
+
+// Reverse aliases as the configuration has them: who owns an alias can answer in its name
+// (docs/reverse-alias.md).
+
+// reverseCodec reads the secrets; nil when reverse_alias_secrets_file is empty.
+func reverseCodec(cfg *postconf.Config) (*reversealias.Codec, error) {
+	const name = "reverse_alias_secrets_file"
+	file := cfg.Get(name)
+	if file == "" {
+		return nil, nil
+	}
+	if !cfg.Bool("mailauth_enable") {
+		return nil, fmt.Errorf("%s (%s): nobody would find out whether the owner of an alias is who he says he is; set mailauth_enable = yes", name, cfg.Where(name))
+	}
+	secrets, err := secretsIn(file)
+	var codec *reversealias.Codec
+	if err == nil {
+		codec, err = reversealias.New(secrets)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s (%s): %w", name, cfg.Where(name), err)
+	}
+	return codec, nil
+}
+
+// replyField is a delivery.Signer that tells the owner of an alias, on top of what is
+// forwarded, which address to answer to.
+type replyField struct {
+	codec    *reversealias.Codec
+	name     string // reverse_alias_field
+	resolver *alias.Resolver
+	log      *slog.Logger
+}
+
+// Sign is the field, or nothing where there is nobody to answer to.
+func (f *replyField) Sign(ctx context.Context, m mail.Outgoing) ([]byte, error) {
+	at, ok, err := f.aliasOf(ctx, &m)
+	if err != nil || !ok {
+		return nil, err
+	}
+	to, ok, err := f.correspondent(&m)
+	if err != nil || !ok {
+		return nil, err
+	}
+	field, err := f.codec.Field(f.name, mail.Reply{Alias: at, Correspondent: to})
+	if errors.Is(err, reversealias.ErrTooLong) {
+		f.log.Info("no "+f.name+" field: "+err.Error(), mail.KeyQueueID, m.Env.ID.String())
+		return nil, nil
+	}
+	return field, err
+}
+
+// aliasOf is the one alias that a transaction's recipients have come by.
+func (f *replyField) aliasOf(ctx context.Context, m *mail.Outgoing) (mail.Address, bool, error) {
+	if m.Env.Flags&mail.FlagNotice != 0 || len(m.Rcpts) == 0 {
+		return mail.Address{}, false, nil
+	}
+	first := &m.Env.Rcpts[m.Rcpts[0]]
+	for _, i := range m.Rcpts {
+		if r := &m.Env.Rcpts[i]; r.Orig != first.Orig || r.Orig == r.Final {
+			return mail.Address{}, false, nil
+		}
+	}
+	at := f.resolver.Complete(first.Orig)
+	if _, reply := f.codec.Parse(at); reply {
+		return mail.Address{}, false, nil
+	}
+	class, err := f.resolver.Class(ctx, at)
+	return at, class == mail.ClassVirtualAlias, err
+}
+
+// correspondent is whom an answer goes to: as the header says, else the sender.
+func (f *replyField) correspondent(m *mail.Outgoing) (mail.Address, bool, error) {
+	body, err := m.Body.Open()
+	if err != nil {
+		return mail.Address{}, false, err
+	}
+	defer body.Close()
+	if a, ok := reversealias.Correspondent(io.LimitReader(body, reversealias.MaxHeader)); ok {
+		return a, true, nil
+	}
+	return m.Env.Sender, !m.Env.Sender.IsNull() && m.Env.Sender.Domain != "", nil
+}
+
+// reverseAliasCommand prints the address that the owner of an alias writes to.
+func reverseAliasCommand(args []string, env environ) int {
+	var flags struct {
+		Config        string `short:"c" placeholder:"DIR" help:"Configuration directory."`
+		Alias         string `arg:"" help:"Alias to write from."`
+		Correspondent string `arg:"" help:"Whom to write to."`
+	}
+	if done, status := parseFlags("reverse-alias", "Print the address by which the owner of an alias writes to somebody in its name.", &flags, args, env); done {
+		return status
+	}
+	r := mail.Reply{Alias: mail.SplitAddress(flags.Alias), Correspondent: mail.SplitAddress(flags.Correspondent)}
+	for _, a := range []mail.Address{r.Alias, r.Correspondent} {
+		if a.Local == "" || a.Domain == "" {
+			return fail(env, "aliasmx", exitUsage, fmt.Errorf("%q is not an address: write user@domain", a.String()))
+		}
+	}
+	cfg, err := loadConfig(configDir(flags.Config, env), env)
+	if err != nil {
+		return fail(env, "aliasmx", exitConfig, err)
+	}
+	codec, err := reverseCodec(cfg)
+	if err == nil && codec == nil {
+		err = errors.New("there are no reverse aliases: reverse_alias_secrets_file is empty")
+	}
+	if err != nil {
+		return fail(env, "aliasmx", exitConfig, err)
+	}
+	a, err := codec.Make(r)
+	if err != nil {
+		return fail(env, "aliasmx", exitFailure, err)
+	}
+	fmt.Fprintln(env.stdout, a)
+	return exitOK
+}

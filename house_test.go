@@ -64,6 +64,10 @@ var arrows = map[string][]string{
 	"internal/login":       {"internal/mail", "internal/table", "internal/mechanism"},
 	"internal/mechanism":   {},
 	"internal/milter":      {"internal/mail"},
+
+	"internal/mailauth/authres": {"internal/mail"},
+	"internal/mailauth/dmarc":   {"internal/mail", "internal/dns"},
+
 	"integration":          nil,
 	"integration/peers":    {},
 	"integration/talks":    {},
@@ -86,6 +90,8 @@ var testOnly = map[string][]string{
 	"internal/dane":     {"integration/peers"},
 
 	"internal/tlspolicy": {"integration/peers"},
+
+	"internal/mailauth/dmarc": {"internal/dns/dnstest"},
 }
 
 type goPackage struct {

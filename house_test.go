@@ -64,6 +64,10 @@ var arrows = map[string][]string{
 	"internal/login":       {"internal/mail", "internal/table", "internal/mechanism"},
 	"internal/mechanism":   {},
 	"internal/milter":      {"internal/mail"},
+
+	"internal/mailauth/authres": {"internal/mail"},
+	"internal/mailauth/dmarc":   {"internal/mail", "internal/dns"},
+
 	"integration":          nil,
 	"integration/peers":    {},
 	"integration/talks":    {},
@@ -90,6 +94,7 @@ var testOnly = map[string][]string{
 	"internal/tlspolicy": {"integration/peers"},
 
 	"internal/mailauth/srs": {"integration/smuggle"},
+	"internal/mailauth/dmarc": {"internal/dns/dnstest"},
 }
 
 type goPackage struct {

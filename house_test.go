@@ -68,11 +68,11 @@ var arrows = map[string][]string{
 	"internal/mailauth/authres": {"internal/mail"},
 	"internal/mailauth/dmarc":   {"internal/mail", "internal/dns"},
 
-	"integration":          nil,
-	"integration/peers":    {},
-	"integration/talks":    {},
-	"integration/world":    nil,
-	"cmd/aliasmx":          nil,
+	"integration":       nil,
+	"integration/peers": {},
+	"integration/talks": {},
+	"integration/world": nil,
+	"cmd/aliasmx":       nil,
 
 	"integration/smuggle": {},
 
@@ -93,7 +93,7 @@ var testOnly = map[string][]string{
 
 	"internal/tlspolicy": {"integration/peers"},
 
-	"internal/mailauth/srs": {"integration/smuggle"},
+	"internal/mailauth/srs":   {"integration/smuggle"},
 	"internal/mailauth/dmarc": {"internal/dns/dnstest"},
 }
 

@@ -38,7 +38,7 @@ func srsCodec(cfg *postconf.Config, now func() time.Time) (*srs.Codec, error) {
 		MaxAge: cfg.Duration("srs_max_age"), Now: now,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("srs_domain (%s): %w", cfg.Where("srs_domain"), err)
+		return nil, fmt.Errorf("srs_domain (%s): %w; name a domain that is used for nothing else, such as srs.example.net", cfg.Where("srs_domain"), err)
 	}
 	return codec, nil
 }
@@ -56,7 +56,7 @@ func srsSecrets(cfg *postconf.Config) ([]string, error) {
 		return nil, fmt.Errorf("%w; write 32 random characters to it", err)
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("%s is not a regular file; name a file with one secret a line", file)
-	case info.Mode().Perm()&0o007 != 0:
+	case info.Mode().Perm()&0o006 != 0:
 		return nil, fmt.Errorf("%s: everybody on this machine may read or change it (mode %04o); chmod o= %s, and make new secrets if others have users here",
 			file, info.Mode().Perm(), file)
 	}

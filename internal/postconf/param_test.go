@@ -18,8 +18,9 @@ func TestEveryParameterOnce(t *testing.T) {
 		seen[name] = true
 	}
 	for _, part := range [][]entry{
-		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsReverseAlias, paramsRoute, paramsSMTPD, paramsLimits, paramsRestrictions, paramsAccess, paramsMessage,
-		paramsChecks, paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsMilter, paramsScreen, paramsSASL, paramsTLS, paramsLog, paramsOurs, paramsSTSHost, paramsPlumbing, paramsCiphers,
+		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsReverseAlias, paramsRoute, paramsSMTPD, paramsLimits, paramsRestrictions,
+		paramsAccess, paramsMessage, paramsChecks, paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsMilter, paramsScreen, paramsSASL,
+		paramsTLS, paramsLog, paramsOurs, paramsSTSHost, paramsPlumbing, paramsCiphers, paramsSRS,
 		paramsSASLOut, paramsSession, paramsLMTP, paramsDANE, paramsShaping, paramsTLSOut,
 	} {
 		for _, e := range part {

@@ -1,0 +1,108 @@
+package mailauth
+
+import (
+	"context"
+	"strings"
+
+	"aliasmx/internal/mail"
+	"aliasmx/internal/mailauth/dmarc"
+)
+
+// No laundering: a relay lends its good name. Mail from outside that says it is from a domain
+// that we serve would leave from our addresses, and perhaps with our signature, as if that
+// domain had sent it. So it has to prove on its way in what it would seem to have proven on
+// its way out ("Forward Pass", EuroS&P 2023, has what comes of it otherwise).
+
+// hosted is about mail of strangers that says it is from a hosted domain: its author's must
+// pass SPF or DKIM in alignment, its reverse-path must pass SPF, or DKIM in alignment with
+// itself.
+func (j *judge) hosted(ctx context.Context) {
+	f := j.f
+	for _, author := range f.Authors {
+		j.mustProve(ctx, author, "From", f.Aligned(), f.DMARC.Result == mail.AuthTempError || f.mayPassLater(), f.DMARC.OrgDomain)
+	}
+	if f.Request.Sender.IsNull() {
+		return
+	}
+	domain := pathDomain(&f.Request)
+	if f.SPF.Result == mail.AuthPass {
+		return
+	}
+	proven, later := j.signedFor(ctx, domain)
+	j.mustProve(ctx, domain, "MAIL FROM", proven, later || f.SPF.Result == mail.AuthTempError, "")
+}
+
+// mustProve refuses a message that names a hosted domain without proof of it. org is its
+// organisational domain, "" if that is not known.
+func (j *judge) mustProve(ctx context.Context, domain, where string, proven, later bool, org string) {
+	if proven {
+		return
+	}
+	name := shown(domain)
+	ours, err := j.v.isHosted(ctx, domain, org)
+	switch {
+	case err != nil:
+		j.rule(j.policy.HostedTempError, refusalFor(Reject, "Temporary lookup failure"), status(451, mail.Code(4, 3, 0), "Temporary lookup failure"),
+			"whether "+name+" is hosted here cannot be looked up: "+err.Error())
+	case !ours:
+	case later:
+		text := name + " is served here, and whether this " + where + " is genuine cannot be checked now"
+		j.rule(j.policy.HostedTempError, refusalFor(Reject, text), refusalFor(Defer, text), where+" "+name+" is hosted here, and cannot be checked now")
+	default:
+		text := name + " is served here, and this " + where + " has neither SPF nor an aligned DKIM signature that passes"
+		j.rule(j.policy.Hosted, refusalFor(Reject, text), refusalFor(Defer, text), where+" "+name+" is hosted here, and not authenticated")
+	}
+}
+
+// isHosted tells whether mail for a domain, or for one above it in the same organisation,
+// comes to us.
+func (v *Verifier) isHosted(ctx context.Context, domain, org string) (bool, error) {
+	for name := asciiDomain(domain); name != ""; _, name, _ = strings.Cut(name, ".") {
+		if ours, err := v.o.Hosted(ctx, name); ours || err != nil {
+			return ours, err
+		}
+		if name == org {
+			break // what is above is somebody else's
+		}
+	}
+	return false, nil
+}
+
+// signedFor tells whether a DKIM signature passes in alignment with a domain, or may do so
+// later.
+func (j *judge) signedFor(ctx context.Context, domain string) (passes, later bool) {
+	signers := make([]dmarc.Identity, 0, len(j.f.DKIM))
+	for _, s := range j.f.DKIM {
+		switch s.Result {
+		case mail.AuthPass:
+			signers = append(signers, dmarc.Identity{Domain: s.Domain, Result: s.Result})
+		case mail.AuthTempError:
+			later = true
+		}
+	}
+	if len(signers) == 0 {
+		return false, later
+	}
+	r := dmarc.Check(ctx, j.v.o.Resolver, domain, dmarc.Identity{}, signers)
+	return r.DKIMAligned, later || r.Result == mail.AuthTempError
+}
+
+// submitted is the verdict about a submission, which is not judged: all there is to know is
+// whether the submitter may speak for the author.
+func (v *Verifier) submitted(ctx context.Context, r mail.AuthRequest, body mail.Body) mail.AuthVerdict {
+	header, err := readHeader(body)
+	if err != nil {
+		return mail.AuthVerdict{}
+	}
+	domains, none := authors(header)
+	if none != "" {
+		return mail.AuthVerdict{}
+	}
+	out := mail.AuthVerdict{Auth: mail.Authentic{Author: domains[0]}}
+	if r.Owners && (!r.Owner || asciiDomain(r.Sender.Domain) != domains[0]) {
+		return out
+	}
+	ours, err := v.isHosted(ctx, domains[0], "")
+	out.Auth.Vouched = ours && err == nil
+	return out
+}

@@ -73,6 +73,7 @@ var arrows = map[string][]string{
 	"integration/smuggle": {},
 
 	"internal/mailauth/srs": {"internal/mail"},
+	"internal/mailauth/arc": {"internal/mail", "internal/dns"},
 }
 
 // testOnly lists what a package's tests may import beside its own arrows.
@@ -90,6 +91,7 @@ var testOnly = map[string][]string{
 	"internal/tlspolicy": {"integration/peers"},
 
 	"internal/mailauth/srs": {"integration/smuggle"},
+	"internal/mailauth/arc": {"internal/dns/dnstest", "integration/smuggle"},
 }
 
 type goPackage struct {

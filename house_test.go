@@ -71,6 +71,8 @@ var arrows = map[string][]string{
 	"cmd/aliasmx":          nil,
 
 	"integration/smuggle": {},
+
+	"internal/mailauth/dkim": {"internal/mail", "internal/dns"},
 }
 
 // testOnly lists what a package's tests may import beside its own arrows.
@@ -86,6 +88,8 @@ var testOnly = map[string][]string{
 	"internal/dane":     {"integration/peers"},
 
 	"internal/tlspolicy": {"integration/peers"},
+
+	"internal/mailauth/dkim": {"internal/dns/dnstest"},
 }
 
 type goPackage struct {

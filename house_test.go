@@ -74,6 +74,7 @@ var arrows = map[string][]string{
 
 	"internal/mailauth/srs": {"internal/mail"},
 	"internal/mailauth/arc": {"internal/mail", "internal/dns"},
+	"internal/mailauth/dkim": {"internal/mail", "internal/dns"},
 }
 
 // testOnly lists what a package's tests may import beside its own arrows.
@@ -92,6 +93,7 @@ var testOnly = map[string][]string{
 
 	"internal/mailauth/srs": {"integration/smuggle"},
 	"internal/mailauth/arc": {"internal/dns/dnstest", "integration/smuggle"},
+	"internal/mailauth/dkim": {"internal/dns/dnstest"},
 }
 
 type goPackage struct {

@@ -45,6 +45,8 @@ var arrows = map[string][]string{
 	"internal/table/sqlitetable": {"internal/table", "internal/table/dbtable"},
 	"internal/table/ldaptable":   {"internal/table", "internal/table/dbtable"},
 
+	"internal/mailauth/spf": {"internal/mail", "internal/dns"},
+
 	"internal/dns":         {},
 	"internal/dns/dnstest": {"internal/dns"},
 	"internal/dane":        {"internal/mail", "internal/dns"},
@@ -88,6 +90,8 @@ var testOnly = map[string][]string{
 	"internal/wire":     {"integration/smuggle"},
 	"internal/mtasts":   {"integration/smuggle"},
 	"internal/dane":     {"integration/peers"},
+
+	"internal/mailauth/spf": {"internal/dns/dnstest", "integration/smuggle"},
 
 	"internal/tlspolicy": {"integration/peers"},
 

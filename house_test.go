@@ -74,8 +74,8 @@ var arrows = map[string][]string{
 
 	"integration/smuggle": {},
 
-	"internal/mailauth/srs": {"internal/mail"},
-	"internal/mailauth/arc": {"internal/mail", "internal/dns"},
+	"internal/mailauth/srs":  {"internal/mail"},
+	"internal/mailauth/arc":  {"internal/mail", "internal/dns"},
 	"internal/mailauth/dkim": {"internal/mail", "internal/dns"},
 }
 
@@ -95,8 +95,8 @@ var testOnly = map[string][]string{
 
 	"internal/tlspolicy": {"integration/peers"},
 
-	"internal/mailauth/srs": {"integration/smuggle"},
-	"internal/mailauth/arc": {"internal/dns/dnstest", "integration/smuggle"},
+	"internal/mailauth/srs":  {"integration/smuggle"},
+	"internal/mailauth/arc":  {"internal/dns/dnstest", "integration/smuggle"},
 	"internal/mailauth/dkim": {"internal/dns/dnstest"},
 }
 

@@ -43,7 +43,9 @@ func (n *notary) Begin(ctx context.Context, r mail.AuthRequest) Authentication {
 	return &deed{notary: n}
 }
 
-func (n *notary) Forged(field []byte) bool { return strings.HasPrefix(string(field), "X-Ours:") }
+func (n *notary) Forged(field []byte) bool {
+	return strings.HasPrefix(string(field), "Authentication-Results: mx.example.com;")
+}
 
 type deed struct {
 	*notary
@@ -215,10 +217,10 @@ func TestAuthenticEvents(t *testing.T) {
 		},
 			lines: []string{"EHLO c.example", "MAIL FROM:<s@c.example>", "RCPT TO:<a@virt.example>", "RCPT TO:<c@virt.example>", "DATA", letterAtEnd},
 			want:  begin + `; path; path; message 00000000001: "Subject: x\r\n\r\nbody\r\n" given [a@virt.example c@virt.example] leads to [b@dest.example d@dest.example]; close`},
-		{name: "forged", lines: []string{"EHLO c.example", "MAIL FROM:<s@c.example>", "RCPT TO:<a@virt.example>", "DATA", "X-Ours: forged\r\n of course\r\n" + letterAtEnd},
+		{name: "forged", lines: []string{"EHLO c.example", "MAIL FROM:<s@c.example>", "RCPT TO:<a@virt.example>", "DATA", "Authentication-Results: mx.example.com;\r\n forged of course\r\n" + letterAtEnd},
 			want: begin + "; path; " + whole + "; close"},
-		{name: "not forged", from: "127.0.0.1", lines: []string{"EHLO c.example", "MAIL FROM:<s@c.example>", "RCPT TO:<a@virt.example>", "DATA", "X-Ours: ours\r\nDate: now\r\nMessage-Id: <x@y>\r\nFrom: <s@c.example>\r\n\r\n."},
-			want: `begin 127.0.0.1 <s@c.example> helo=c.example trusted=true login= owner=false/false; path; message 00000000001: "X-Ours: ours\r\nDate: now\r\nMessage-Id: <x@y>\r\nFrom: <s@c.example>\r\n\r\n" given [a@virt.example] leads to [b@dest.example]; close`},
+		{name: "not forged", from: "127.0.0.1", lines: []string{"EHLO c.example", "MAIL FROM:<s@c.example>", "RCPT TO:<a@virt.example>", "DATA", "Authentication-Results: mx.example.com; ours\r\nDate: now\r\nMessage-Id: <x@y>\r\nFrom: <s@c.example>\r\n\r\n."},
+			want: `begin 127.0.0.1 <s@c.example> helo=c.example trusted=true login= owner=false/false; path; message 00000000001: "Authentication-Results: mx.example.com; ours\r\nDate: now\r\nMessage-Id: <x@y>\r\nFrom: <s@c.example>\r\n\r\n" given [a@virt.example] leads to [b@dest.example]; close`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n := new(notary)

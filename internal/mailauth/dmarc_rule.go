@@ -41,7 +41,7 @@ func (f *Findings) mayPassLater() bool {
 // for more names: it is the organisational domain, or below it.
 func sameOrganisation(domain string, r *dmarc.Result) bool {
 	domain = asciiDomain(domain)
-	return r.OrgDomain != "" && (domain == r.OrgDomain || strings.HasSuffix(domain, "."+r.OrgDomain))
+	return r.OrgDomain != "" && isBelow(domain, r.OrgDomain)
 }
 
 // wantsRejection decides about a message whose author's domain wants it rejected. RFC 9989

@@ -22,7 +22,7 @@ type Findings struct {
 	SPF   spf.Result  // of the reverse-path, or of the HELO name where that is null
 	Helo  *spf.Result // of the HELO name; nil: nobody has asked
 	DKIM  []dkim.Signature
-	ARC   arc.Chain
+	ARC   arc.Chain // CV is AuthTempError where the DNS could not say
 	DMARC dmarc.Result
 }
 
@@ -111,7 +111,11 @@ func (v *Verifier) verifyChain(ctx context.Context, body mail.Body) (arc.Chain, 
 		return arc.Chain{}, err
 	}
 	defer r.Close()
-	return arc.Verify(ctx, r, arc.VerifyOptions{Resolver: v.o.Resolver, Now: v.o.Now})
+	chain, err := arc.Verify(ctx, r, arc.VerifyOptions{Resolver: v.o.Resolver, Now: v.o.Now})
+	if chain.Temporary {
+		chain.CV = mail.AuthTempError
+	}
+	return chain, err
 }
 
 // checkAuthor asks for the policy of the author's domain, and what is aligned with it.

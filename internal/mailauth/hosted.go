@@ -65,7 +65,51 @@ func (v *Verifier) isHosted(ctx context.Context, domain, org string) (bool, erro
 			break // what is above is somebody else's
 		}
 	}
+	return v.isOwn(ctx, asciiDomain(domain), org)
+}
+
+// isOwn tells whether a domain is of the same organisation as a name that our servers speak
+// for.
+func (v *Verifier) isOwn(ctx context.Context, domain, org string) (bool, error) {
+	for _, own := range v.o.OwnNames {
+		own = asciiDomain(own)
+		shared := sharedLabels(domain, own)
+		switch {
+		case shared == 0:
+			continue
+		case isBelow(domain, own):
+			return true, nil
+		case org == "":
+			// Whose it is nobody can say now. Two labels are what organisations have.
+			if shared > 1 {
+				return true, nil
+			}
+			continue
+		}
+		ours, err := dmarc.OrgDomain(ctx, v.o.Resolver, own)
+		if err != nil && shared > 1 {
+			return false, err
+		}
+		if err == nil && ours == org {
+			return true, nil
+		}
+	}
 	return false, nil
+}
+
+// isBelow tells whether a domain is another, or below it.
+func isBelow(domain, above string) bool {
+	return domain == above || strings.HasSuffix(domain, "."+above)
+}
+
+// sharedLabels is how many labels two domains have in common at their ends.
+func sharedLabels(a, b string) int {
+	x, y := strings.Split(a, "."), strings.Split(b, ".")
+	n := 0
+	for n < len(x) && n < len(y) && x[len(x)-1-n] == y[len(y)-1-n] {
+		n++
+	}
+	return n
 }
 
 // signedFor tells whether a DKIM signature passes in alignment with a domain, or may do so

@@ -18,12 +18,12 @@ func (v *Verifier) verdict(f *Findings, d Decision) mail.AuthVerdict {
 		Refused: d.Refused, Hold: d.Action == Hold, Reason: f.line(d),
 		Auth: mail.Authentic{
 			Author: f.Author(), Vouched: f.Aligned(),
-			SPF: f.SPF.Result, DMARC: f.dmarc(v), ARC: f.ARC.CV,
+			Results: authres.Results(methods), // a seal tells it even where no field does
+			SPF:     f.SPF.Result, DMARC: f.dmarc(v), ARC: f.arc(),
 		},
 	}
 	if v.o.ResultsHeader || d.Action == Tag {
 		out.Prepend = authres.Format(v.o.AuthservID, methods)
-		out.Auth.Results = authres.Results(methods)
 	}
 	if v.o.ReceivedSPF && f.SPF.Result != "" {
 		out.Prepend = append(out.Prepend, v.receivedSPF(f)...)
@@ -37,6 +37,15 @@ func (f *Findings) dmarc(v *Verifier) mail.AuthResult {
 		return ""
 	}
 	return f.DMARC.Result
+}
+
+// arc is the status of the chain, "" where nobody knows: RFC 8617 has no word for that, and a
+// chain must not be called failed for it.
+func (f *Findings) arc() mail.AuthResult {
+	if f.ARC.CV == mail.AuthTempError {
+		return ""
+	}
+	return f.ARC.CV
 }
 
 // methods are the results of all methods that were asked, as RFC 8601 section 2.7 has them:
@@ -67,8 +76,8 @@ func (v *Verifier) methods(f *Findings) []authres.Method {
 	if v.o.DKIM && len(f.DKIM) == 0 {
 		list = append(list, authres.Method{Name: "dkim", Result: mail.AuthNone})
 	}
-	if f.ARC.CV != "" && f.ARC.CV != mail.AuthNone {
-		m := authres.Method{Name: "arc", Result: f.ARC.CV, Reason: f.ARC.Reason}
+	if r := f.arc(); r != "" && r != mail.AuthNone {
+		m := authres.Method{Name: "arc", Result: r, Reason: f.ARC.Reason}
 		if f.Request.Client.Addr.IsValid() { // RFC 8617 section 6
 			m.Properties = []authres.Property{{Type: "smtp", Name: "remote-ip", Value: f.Request.Client.Addr.String()}}
 		}

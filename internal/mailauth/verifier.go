@@ -37,6 +37,10 @@ type Options struct {
 	KnownForwarders Networks // mailauth_known_forwarders; nil: nobody
 	TrustedSealers  []string // arc_trusted_sealers
 
+	// OwnNames are domains that our own servers speak for, so that SPF of what we send passes
+	// for them: srs_domain, and the names in our HELO, which count where the reverse-path is
+	// null. Nobody outside may say that he is of the same organisation.
+	OwnNames []string
 	// Hosted tells whether mail for a domain comes to us. An error is temporary.
 	Hosted func(ctx context.Context, domain string) (bool, error)
 }

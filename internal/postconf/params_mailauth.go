@@ -25,6 +25,7 @@ var paramsMailAuth = []entry{
 	{"hosted_author_action", mailauthAction(), "reject", "what becomes of a stranger's mail that says it is from a domain of ours, and does not prove it"},
 	{"hosted_author_temperror_action", mailauthAction(), "defer", "what becomes of such mail when that cannot be known now"},
 	{"mailauth_policy_maps", list(), "", "tables of other actions, by author's domain, domain of the reverse-path, client name or address"},
+	{"arc_trusted_sealers", list(), "", "domains whose word we take for what their ARC seals say: all sealers of a chain must be of them"},
 	{"mailauth_known_forwarders", list(), "", "clients that hand on mail of others, such as mailing lists: no evidence is seen in that"},
 }
 

@@ -132,19 +132,19 @@ func (doc *messageJSON) write(asJSON bool, env environ) error {
 		author = "none"
 	}
 	say("author %s", author)
-	say("spf %s%s", doc.SPF.Result, because(doc.SPF.Domain, doc.SPF.Mechanism, doc.SPF.Problem, doc.SPF.Explanation))
+	say("spf %s%s", doc.SPF.Result, inParens(doc.SPF.Domain, doc.SPF.Mechanism, doc.SPF.Problem, doc.SPF.Explanation))
 	if doc.Helo != nil {
-		say("spf of HELO %s%s", doc.Helo.Result, because(doc.Helo.Domain, doc.Helo.Mechanism, doc.Helo.Problem))
+		say("spf of HELO %s%s", doc.Helo.Result, inParens(doc.Helo.Domain, doc.Helo.Mechanism, doc.Helo.Problem))
 	}
 	for _, s := range doc.DKIM {
-		say("dkim %s%s", s.Result, because(s.Domain, s.Selector, s.Algorithm, s.Reason))
+		say("dkim %s%s", s.Result, inParens(s.Domain, s.Selector, s.Algorithm, s.Reason))
 	}
 	if len(doc.DKIM) == 0 {
 		say("dkim none")
 	}
-	say("arc %s%s", doc.ARC.CV, because(append(doc.ARC.Sealers, doc.ARC.Reason)...))
-	say("dmarc %s, disposition %s%s", doc.DMARC.Result, doc.DMARC.Disposition, because(doc.DMARC.OrgDomain, doc.DMARC.Reason))
-	say("action %s%s", doc.Action, because(doc.Reply, doc.Why))
+	say("arc %s%s", doc.ARC.CV, inParens(append(doc.ARC.Sealers, doc.ARC.Reason)...))
+	say("dmarc %s, disposition %s%s", doc.DMARC.Result, doc.DMARC.Disposition, inParens(doc.DMARC.OrgDomain, doc.DMARC.Reason))
+	say("action %s%s", doc.Action, inParens(doc.Reply, doc.Why))
 	say("forwarded from <%s>: dmarc %s, disposition %s", doc.Forwarded.Sender, doc.Forwarded.DMARC.Result, doc.Forwarded.DMARC.Disposition)
 	for _, r := range doc.Forwarded.Reasons {
 		say("  %s", r)
@@ -153,8 +153,8 @@ func (doc *messageJSON) write(asJSON bool, env environ) error {
 	return err
 }
 
-// because is what there is to say of a result, in parentheses.
-func because(parts ...string) string {
+// inParens is what there is to say of a result, in parentheses.
+func inParens(parts ...string) string {
 	var said []string
 	for _, p := range parts {
 		if p != "" {

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"aliasmx/internal/mail"
-	"aliasmx/internal/mailauth/dmarc"
 )
 
 // dmarc is about what the author's domain wants of mail that is not proven to be its own.
@@ -16,6 +15,7 @@ func (j *judge) dmarc(ctx context.Context) {
 	}
 	author := shown(j.f.Author())
 	switch r := &j.f.DMARC; {
+	case r.Policy == "none" || r.Result == mail.AuthFail && r.Disposition == "none":
 	case r.Result == mail.AuthTempError || r.Result == mail.AuthFail && j.f.mayPassLater():
 		text := "DMARC of " + author + " cannot be checked now"
 		j.rule(j.policy.DMARCTempError, refusalFor(Reject, text), refusalFor(Defer, text), text)
@@ -31,17 +31,10 @@ func (j *judge) dmarc(ctx context.Context) {
 // asked: the same message may pass in an hour.
 func (f *Findings) mayPassLater() bool {
 	aligned := func(domain string) bool {
-		return sameOrganisation(domain, &f.DMARC)
+		return f.DMARC.OrgDomain != "" && isBelow(asciiDomain(domain), f.DMARC.OrgDomain)
 	}
 	return f.SPF.Result == mail.AuthTempError && aligned(pathDomain(&f.Request)) ||
 		slices.ContainsFunc(f.DKIM, func(s signature) bool { return s.Result == mail.AuthTempError && (s.Domain == "" || aligned(s.Domain)) })
-}
-
-// sameOrganisation tells whether a domain may be aligned with the author's, without asking
-// for more names: it is the organisational domain, or below it.
-func sameOrganisation(domain string, r *dmarc.Result) bool {
-	domain = asciiDomain(domain)
-	return r.OrgDomain != "" && isBelow(domain, r.OrgDomain)
 }
 
 // wantsRejection decides about a message whose author's domain wants it rejected. RFC 9989

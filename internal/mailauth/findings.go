@@ -24,6 +24,9 @@ type Findings struct {
 	DKIM  []dkim.Signature
 	ARC   arc.Chain // CV is AuthTempError where the DNS could not say
 	DMARC dmarc.Result
+
+	aligned bool // SPF or DKIM has passed in alignment with the author
+	open    bool // or may do so once somebody can be asked
 }
 
 // Author is the domain of the From field, "" where there is none, or several.
@@ -34,10 +37,9 @@ func (f *Findings) Author() string {
 	return f.Authors[0]
 }
 
-// Aligned tells whether SPF or DKIM has passed in alignment with the author.
-func (f *Findings) Aligned() bool {
-	return f.Author() != "" && (f.DMARC.SPFAligned || f.DMARC.DKIMAligned)
-}
+// Aligned tells whether SPF or DKIM has passed in alignment with the author, who may have a
+// DMARC record or none.
+func (f *Findings) Aligned() bool { return f.aligned }
 
 // examine finds out what there is to know of a message. An error is one of reading it.
 func (v *Verifier) examine(ctx context.Context, f *Findings, path *pathCheck, body mail.Body) error {
@@ -121,11 +123,61 @@ func (v *Verifier) verifyChain(ctx context.Context, body mail.Body) (arc.Chain, 
 // checkAuthor asks for the policy of the author's domain, and what is aligned with it.
 func (v *Verifier) checkAuthor(ctx context.Context, f *Findings, author string) {
 	path := dmarc.Identity{Domain: pathDomain(&f.Request), Result: f.SPF.Result}
-	signers := make([]dmarc.Identity, 0, len(f.DKIM))
-	for _, s := range f.DKIM {
-		signers = append(signers, dmarc.Identity{Domain: s.Domain, Result: s.Result})
-	}
+	signers := f.signers()
 	f.DMARC = dmarc.Check(ctx, v.o.Resolver, author, path, signers)
+	switch f.aligned = f.DMARC.SPFAligned || f.DMARC.DKIMAligned; {
+	case f.DMARC.Result == mail.AuthTempError:
+		f.open = true
+	case f.DMARC.Result == mail.AuthNone:
+		// Without a record nobody asks for alignment; we do (package comment).
+		f.aligned, f.open = v.anyAligned(ctx, author, append(signers, path))
+	}
+}
+
+// signers are the domains of the signatures, with what became of them.
+func (f *Findings) signers() []dmarc.Identity {
+	list := make([]dmarc.Identity, 0, len(f.DKIM)+1)
+	for _, s := range f.DKIM {
+		list = append(list, dmarc.Identity{Domain: s.Domain, Result: s.Result})
+	}
+	return list
+}
+
+// anyAligned tells whether one of several identities has passed and is of the same
+// organisation as a domain, or may be found to have, later.
+func (v *Verifier) anyAligned(ctx context.Context, domain string, list []dmarc.Identity) (passes, later bool) {
+	for _, id := range list {
+		if id.Result != mail.AuthPass && id.Result != mail.AuthTempError {
+			continue
+		}
+		same, err := v.sameOrganisation(ctx, domain, asciiDomain(id.Domain))
+		switch {
+		case err != nil || same && id.Result == mail.AuthTempError || id.Domain == "":
+			later = true
+		case same:
+			return true, false
+		}
+	}
+	return false, later
+}
+
+// sameOrganisation tells whether two domains have one organisational domain.
+func (v *Verifier) sameOrganisation(ctx context.Context, a, b string) (bool, error) {
+	if a == b {
+		return a != "", nil
+	}
+	if a == "" || b == "" || sharedLabels(a, b) == 0 {
+		return false, nil
+	}
+	orgA, err := dmarc.OrgDomain(ctx, v.o.Resolver, a)
+	if err != nil {
+		return false, err
+	}
+	if !isBelow(b, orgA) {
+		return false, nil
+	}
+	orgB, err := dmarc.OrgDomain(ctx, v.o.Resolver, b)
+	return err == nil && orgA == orgB, err
 }
 
 type signature = dkim.Signature

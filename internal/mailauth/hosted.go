@@ -19,7 +19,7 @@ import (
 func (j *judge) hosted(ctx context.Context) {
 	f := j.f
 	for _, author := range f.Authors {
-		j.mustProve(ctx, author, "From", f.Aligned(), f.DMARC.Result == mail.AuthTempError || f.mayPassLater(), f.DMARC.OrgDomain)
+		j.mustProve(ctx, author, "From", f.Aligned(), f.open || f.mayPassLater(), f.DMARC.OrgDomain)
 	}
 	if f.Request.Sender.IsNull() {
 		return
@@ -28,7 +28,7 @@ func (j *judge) hosted(ctx context.Context) {
 	if f.SPF.Result == mail.AuthPass {
 		return
 	}
-	proven, later := j.signedFor(ctx, domain)
+	proven, later := j.v.anyAligned(ctx, domain, f.signers())
 	j.mustProve(ctx, domain, "MAIL FROM", proven, later || f.SPF.Result == mail.AuthTempError, "")
 }
 
@@ -110,25 +110,6 @@ func sharedLabels(a, b string) int {
 		n++
 	}
 	return n
-}
-
-// signedFor tells whether a DKIM signature passes in alignment with a domain, or may do so
-// later.
-func (j *judge) signedFor(ctx context.Context, domain string) (passes, later bool) {
-	signers := make([]dmarc.Identity, 0, len(j.f.DKIM))
-	for _, s := range j.f.DKIM {
-		switch s.Result {
-		case mail.AuthPass:
-			signers = append(signers, dmarc.Identity{Domain: s.Domain, Result: s.Result})
-		case mail.AuthTempError:
-			later = true
-		}
-	}
-	if len(signers) == 0 {
-		return false, later
-	}
-	r := dmarc.Check(ctx, j.v.o.Resolver, domain, dmarc.Identity{}, signers)
-	return r.DKIMAligned, later || r.Result == mail.AuthTempError
 }
 
 // submitted is the verdict about a submission, which is not judged: all there is to know is

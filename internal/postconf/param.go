@@ -81,6 +81,7 @@ func newParams() params {
 	t.add(paramsShaping, Ours)
 	t.add(paramsSTSHost, Ours)
 	t.add(paramsMailAuth, Ours)
+	t.add(paramsDKIM, Ours)
 	t.add(paramsPlumbing, Plumbing)
 	t.add(paramsCiphers, Plumbing)
 	for _, part := range [][]plain{

@@ -25,8 +25,8 @@
 // field (see align.go).
 //
 // Why the package has a verifier of its own: go-msgauth/dkim keeps fields of any length,
-// looks keys up without a context, removes b= by a pattern that also matches in z= and at the
-// end of bh=, takes a CR within a field for a space, refuses every l=, knows no t=s, leaves
+// looks keys up without a context, removes b= by a pattern that also matches within z=,
+// takes a CR within a field for a space, refuses every l=, knows no t=s, leaves
 // goroutines behind when a message cannot be read, and makes the canonical body anew for each
 // signature. Around all that, nothing would be left of it but two calls of the standard
 // library. The tests have it, with others, as a second opinion.

@@ -2,14 +2,17 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 
 	"aliasmx/delivery"
 	"aliasmx/internal/mail"
 )
 
-// signers sign a message one after the other, the innermost first: DKIM, and last what seals
-// all of it. Each sees what those before it have put on top.
+// What is put on top of mail that leaves, and in which order.
+
+// signers sign a message one after the other. Each sees what those before it have put on
+// top, so that the one that seals all of it is the last.
 type signers []delivery.Signer
 
 // Sign is the fields of all, the last on top.
@@ -29,20 +32,27 @@ func (s signers) Sign(ctx context.Context, m mail.Outgoing) ([]byte, error) {
 	return added, nil
 }
 
-// withSigner adds a signer to those there are; nil adds none. Without any the result is nil,
-// and sending costs nothing.
-func withSigner(before, next delivery.Signer) delivery.Signer {
-	switch first := before.(type) {
-	case nil:
-		return next
-	case signers:
-		if next == nil {
-			return first
-		}
-		return append(slices.Clone(first), next)
+// one is the list as one Signer; nil for an empty list, so that sending costs nothing.
+func (s signers) one() delivery.Signer {
+	switch len(s) {
+	case 0:
+		return nil
+	case 1:
+		return s[0]
 	}
-	if next == nil {
-		return before
+	return s
+}
+
+// signing finds out who signs. It comes before v.sending, which gives it to all transports.
+func (v *view) signing(log *slog.Logger) error {
+	var list signers
+	seal, err := arcSealing(v.cfg, log)
+	if err != nil {
+		return err
 	}
-	return signers{before, next}
+	if seal != nil {
+		list = append(list, seal)
+	}
+	v.delivery.Signer = list.one()
+	return nil
 }

@@ -165,6 +165,7 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 		v.delivery.LMTPGeneric = v.resolver.LMTPGeneric
 	}
 	if err := v.signer(log); err != nil {
+	if err := v.signing(log); err != nil {
 		return nil, err
 	}
 	if err := v.sending(names, log); err != nil {

@@ -82,6 +82,7 @@ func newParams() params {
 	t.add(paramsSTSHost, Ours)
 	t.add(paramsMailAuth, Ours)
 	t.add(paramsDKIM, Ours)
+	t.add(paramsARC, Ours)
 	t.add(paramsPlumbing, Plumbing)
 	t.add(paramsCiphers, Plumbing)
 	for _, part := range [][]plain{

@@ -95,19 +95,30 @@ func (b *bodyHash) stray() {
 		b.space = true
 		return
 	}
-	b.text([]byte{' '})
+	b.text(nil)
+	b.emitString(" ")
 }
 
 func (b *bodyHash) text(p []byte) {
 	for ; b.ends > 0; b.ends-- {
-		b.emit([]byte("\r\n"))
+		b.emitString("\r\n")
 	}
 	if b.space {
 		b.space = false
-		b.emit([]byte{' '})
+		b.emitString(" ")
 	}
 	b.some = true
 	b.emit(p)
+}
+
+// emitString is emit for a few bytes of our own.
+func (b *bodyHash) emitString(s string) {
+	b.length += int64(len(s))
+	if len(b.out)+len(s) > cap(b.out) {
+		b.h.Write(b.out)
+		b.out = b.out[:0]
+	}
+	b.out = append(b.out, s...)
 }
 
 func (b *bodyHash) emit(p []byte) {
@@ -130,7 +141,7 @@ func (b *bodyHash) end() {
 		b.stray()
 	}
 	if b.ends, b.space = 0, false; b.some || !b.relaxed {
-		b.emit([]byte("\r\n"))
+		b.emitString("\r\n")
 	}
 	b.h.Write(b.out)
 	b.out = b.out[:0]

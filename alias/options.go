@@ -119,6 +119,9 @@ type Options struct {
 	// 5890 section 2.3.2.4). Postfix compares domains as they are written.
 	EquateLabels bool
 
+	// Returns knows the addresses of srs_domain; nil: there are none.
+	Returns Returns
+
 	// Log gets the warnings that cleanup(8) and smtpd(8) write about tables and limits;
 	// nil: nobody does.
 	Log *slog.Logger
@@ -140,6 +143,7 @@ type Resolver struct {
 	refuseUnlisted           bool      // smtpd_reject_unlisted_recipient
 	mapped                   *Resolver // of WithoutMappings: who knows which recipients there are; nil: nobody asks
 	emptyRecipient           mail.Address
+	keepReturns              bool // WithoutMappings: the addresses of Returns stay as they are
 	log                      *slog.Logger
 }
 

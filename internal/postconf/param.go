@@ -83,6 +83,7 @@ func newParams() params {
 	t.add(paramsMailAuth, Ours)
 	t.add(paramsDKIM, Ours)
 	t.add(paramsARC, Ours)
+	t.add(paramsSRS, Ours)
 	t.add(paramsPlumbing, Plumbing)
 	t.add(paramsCiphers, Plumbing)
 	for _, part := range [][]plain{

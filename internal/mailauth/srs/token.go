@@ -6,6 +6,8 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"strings"
+
+	"aliasmx/internal/mail"
 )
 
 // The parts of an address that prove something: tag, hash and time stamp.
@@ -109,4 +111,11 @@ func (c *Codec) age(stamp string) (days int, ok bool) {
 		days = -1 // the clock of another host of ours is ahead
 	}
 	return days, true
+}
+
+// Tagged tells whether an address is meant to be one of this package, good or not.
+func Tagged(a mail.Address) bool {
+	_, zero := cutTag(a.Local, tag0)
+	_, one := cutTag(a.Local, tag1)
+	return zero || one
 }

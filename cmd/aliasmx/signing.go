@@ -46,6 +46,12 @@ func (s signers) one() delivery.Signer {
 // signing finds out who signs. It comes before v.sending, which gives it to all transports.
 func (v *view) signing(log *slog.Logger) error {
 	var list signers
+	if err := v.signer(log); err != nil {
+		return err
+	}
+	if v.delivery.Signer != nil {
+		list = append(list, v.delivery.Signer)
+	}
 	seal, err := arcSealing(v.cfg, log)
 	if err != nil {
 		return err

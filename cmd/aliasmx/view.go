@@ -171,7 +171,6 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 	if cfg.Get("lmtp_generic_maps") != "" {
 		v.delivery.LMTPGeneric = v.resolver.LMTPGeneric
 	}
-	if err := v.signer(log); err != nil {
 	if err := v.signing(log); err != nil {
 		return nil, err
 	}

@@ -51,23 +51,27 @@ func nilIfEOF(err error) error {
 	return err
 }
 
-// hasField tells whether a header has a field of a name.
-func hasField(header []byte, name string) bool {
+func hasField(header []byte, name string) bool { return countFields(header, name) > 0 }
+
+// countFields is how many fields of a name a header has.
+func countFields(header []byte, name string) (n int) {
 	for line := range bytes.Lines(header) {
 		if len(line) <= len(name) || !strings.EqualFold(string(line[:len(name)]), name) {
 			continue
 		}
 		if rest := bytes.TrimLeft(line[len(name):], " \t"); len(rest) > 0 && rest[0] == ':' {
-			return true
+			n++
 		}
 	}
-	return false
+	return n
 }
 
 // authors are the domains of the From fields, and why there is no single one.
 func authors(header []byte) ([]string, string) {
 	domains, err := dmarc.AuthorDomains(header)
 	switch {
+	case countFields(header, "From") > 1: // RFC 5322 section 3.6: readers differ in which they show
+		return domains, "several From fields"
 	case err != nil:
 		return domains, err.Error()
 	case len(domains) == 0:

@@ -66,6 +66,10 @@ var arrows = map[string][]string{
 	"internal/login":       {"internal/mail", "internal/table", "internal/mechanism"},
 	"internal/mechanism":   {},
 	"internal/milter":      {"internal/mail"},
+
+	"internal/mailauth/authres": {"internal/mail"},
+	"internal/mailauth/dmarc":   {"internal/mail", "internal/dns"},
+
 	"integration":          nil,
 	"integration/peers":    {},
 	"integration/talks":    {},
@@ -98,6 +102,7 @@ var testOnly = map[string][]string{
 	"internal/mailauth/srs":  {"integration/smuggle"},
 	"internal/mailauth/arc":  {"internal/dns/dnstest", "integration/smuggle"},
 	"internal/mailauth/dkim": {"internal/dns/dnstest"},
+	"internal/mailauth/dmarc": {"internal/dns/dnstest"},
 }
 
 type goPackage struct {

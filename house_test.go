@@ -67,14 +67,16 @@ var arrows = map[string][]string{
 	"internal/mechanism":   {},
 	"internal/milter":      {"internal/mail"},
 
+	"internal/mailauth": {"internal/mail", "internal/dns", "internal/mailauth/spf", "internal/mailauth/dkim", "internal/mailauth/dmarc",
+		"internal/mailauth/arc", "internal/mailauth/authres"},
 	"internal/mailauth/authres": {"internal/mail"},
 	"internal/mailauth/dmarc":   {"internal/mail", "internal/dns"},
 
-	"integration":          nil,
-	"integration/peers":    {},
-	"integration/talks":    {},
-	"integration/world":    nil,
-	"cmd/aliasmx":          nil,
+	"integration":       nil,
+	"integration/peers": {},
+	"integration/talks": {},
+	"integration/world": nil,
+	"cmd/aliasmx":       nil,
 
 	"integration/smuggle": {},
 
@@ -99,9 +101,10 @@ var testOnly = map[string][]string{
 
 	"internal/tlspolicy": {"integration/peers"},
 
-	"internal/mailauth/srs":  {"integration/smuggle"},
-	"internal/mailauth/arc":  {"internal/dns/dnstest", "integration/smuggle"},
-	"internal/mailauth/dkim": {"internal/dns/dnstest"},
+	"internal/mailauth":       {"internal/dns/dnstest"},
+	"internal/mailauth/srs":   {"integration/smuggle"},
+	"internal/mailauth/arc":   {"internal/dns/dnstest", "integration/smuggle"},
+	"internal/mailauth/dkim":  {"internal/dns/dnstest"},
 	"internal/mailauth/dmarc": {"internal/dns/dnstest"},
 }
 

@@ -28,7 +28,7 @@ func (a authenticator) Begin(ctx context.Context, r mail.AuthRequest) smtpd.Auth
 
 // authenticates has a listener find out who messages are from, if it is to.
 func (v *view) authenticates(o *smtpd.Options, t *tables, names *dns.Resolver) error {
-	if !t.cfg.Bool("mailauth_enable") {
+	if !t.cfg.Bool("mailauth_enable") && t.cfg.Get("dkim_keys") == "" {
 		return nil
 	}
 	defer func() { v.tables.opened = append(v.tables.opened, t.opened...) }()
@@ -37,6 +37,17 @@ func (v *view) authenticates(o *smtpd.Options, t *tables, names *dns.Resolver) e
 		o.Authenticator = authenticator{verifier}
 	}
 	return err
+}
+
+// submissions has mail of the sendmail command be known by its author.
+func (v *view) submissions() {
+	local, ok := v.local.Authenticator.(authenticator)
+	if !ok {
+		return
+	}
+	v.pickup.Author = func(ctx context.Context, sender mail.Address, body mail.Body) mail.Authentic {
+		return local.Submitted(ctx, mail.AuthRequest{Sender: sender, Trusted: true}, body)
+	}
 }
 
 // verifier makes a Verifier of the parameters.
@@ -69,6 +80,8 @@ func verifierOptions(t *tables, names *dns.Resolver, now func() time.Time) (mail
 		TrustedSealers: cfg.List("arc_trusted_sealers"),
 		OwnNames:       []string{cfg.Get("myhostname")},
 		Policy:         authPolicy(cfg),
+
+		SubmissionsOnly: !cfg.Bool("mailauth_enable"), // to be signed, they have to be known
 	}
 	for _, parameter := range []string{"srs_domain", "smtp_helo_name"} {
 		if name := cfg.Get(parameter); name != "" {

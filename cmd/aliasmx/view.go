@@ -248,6 +248,7 @@ func (v *view) pickupOptions(log *slog.Logger) error {
 		Authorized:              submit,
 		Log:                     log,
 	}
+	v.submissions()
 	if v.nonSMTPD != nil { // a nil set must stay a nil interface
 		v.pickup.Milters = v.nonSMTPD
 	}

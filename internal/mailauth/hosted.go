@@ -54,9 +54,18 @@ func (j *judge) mustProve(ctx context.Context, domain, where string, proven, lat
 	}
 }
 
-// isHosted tells whether mail for a domain, or for one above it in the same organisation,
-// comes to us.
+// isHosted tells whether nobody outside may say that he is of a domain: it is served here, or
+// of the same organisation as our servers.
 func (v *Verifier) isHosted(ctx context.Context, domain, org string) (bool, error) {
+	if ours, err := v.isServed(ctx, domain, org); ours || err != nil {
+		return ours, err
+	}
+	return v.isOwn(ctx, asciiDomain(domain), org)
+}
+
+// isServed tells whether mail for a domain, or for one above it in the same organisation,
+// comes to us.
+func (v *Verifier) isServed(ctx context.Context, domain, org string) (bool, error) {
 	for name := asciiDomain(domain); name != ""; _, name, _ = strings.Cut(name, ".") {
 		if ours, err := v.o.Hosted(ctx, name); ours || err != nil {
 			return ours, err
@@ -65,7 +74,7 @@ func (v *Verifier) isHosted(ctx context.Context, domain, org string) (bool, erro
 			break // what is above is somebody else's
 		}
 	}
-	return v.isOwn(ctx, asciiDomain(domain), org)
+	return false, nil
 }
 
 // isOwn tells whether a domain is of the same organisation as a name that our servers speak
@@ -112,22 +121,23 @@ func sharedLabels(a, b string) int {
 	return n
 }
 
-// submitted is the verdict about a submission, which is not judged: all there is to know is
-// whether the submitter may speak for the author.
-func (v *Verifier) submitted(ctx context.Context, r mail.AuthRequest, body mail.Body) mail.AuthVerdict {
+// Submitted is what is known of a submission. It is not judged: all there is to know is whether
+// the submitter may speak for the author, whose domain must be a hosted one.
+func (v *Verifier) Submitted(ctx context.Context, r mail.AuthRequest, body mail.Body) (known mail.Authentic) {
 	header, err := readHeader(body)
 	if err != nil {
-		return mail.AuthVerdict{}
+		return known
 	}
 	domains, none := authors(header)
 	if none != "" {
-		return mail.AuthVerdict{}
+		return known
 	}
-	out := mail.AuthVerdict{Auth: mail.Authentic{Author: domains[0]}}
-	if r.Owners && (!r.Owner || asciiDomain(r.Sender.Domain) != domains[0]) {
-		return out
+	known.Author = domains[0]
+	if r.Owners && (!r.Owner || asciiDomain(r.Sender.Domain) != known.Author) {
+		return known
 	}
-	ours, err := v.isHosted(ctx, domains[0], "")
-	out.Auth.Vouched = ours && err == nil
-	return out
+	ours, err := v.isServed(ctx, known.Author, "")
+	ours = ours || known.Author == asciiDomain(v.o.MyHostname)
+	known.Vouched = ours && err == nil
+	return known
 }

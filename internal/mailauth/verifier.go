@@ -26,6 +26,9 @@ type Options struct {
 	ResultsHeader bool // authentication_results_header
 	ReceivedSPF   bool // received_spf_header
 
+	// SubmissionsOnly: mail of strangers is not looked at (mailauth_enable = no).
+	SubmissionsOnly bool
+
 	Policy       Policy
 	RejectAtRcpt bool // spf_reject_at_rcpt
 
@@ -73,7 +76,9 @@ func New(o Options) *Verifier {
 }
 
 // Forged tells whether a header field of a stranger says that it is ours.
-func (v *Verifier) Forged(field []byte) bool { return authres.Ours(field, v.o.AuthservID) }
+func (v *Verifier) Forged(field []byte) bool {
+	return !v.o.SubmissionsOnly && authres.Ours(field, v.o.AuthservID)
+}
 
 // Transaction is what is being found out about one transaction. It is used by one goroutine.
 type Transaction struct {
@@ -85,7 +90,7 @@ type Transaction struct {
 // Begin begins with what MAIL alone tells.
 func (v *Verifier) Begin(ctx context.Context, r mail.AuthRequest) *Transaction {
 	t := &Transaction{v: v, request: r}
-	if !r.Trusted {
+	if !r.Trusted && !v.o.SubmissionsOnly {
 		t.path = v.checkPath(ctx, r)
 	}
 	return t
@@ -115,8 +120,11 @@ func (t *Transaction) Path(ctx context.Context) *mail.Status {
 func (t *Transaction) Message(ctx context.Context, m mail.AuthMessage) mail.AuthVerdict {
 	ctx, cancel := context.WithTimeout(ctx, t.v.o.Timeout)
 	defer cancel()
-	if t.request.Trusted {
-		return t.v.submitted(ctx, t.request, m.Body)
+	switch {
+	case t.request.Trusted:
+		return mail.AuthVerdict{Auth: t.v.Submitted(ctx, t.request, m.Body)}
+	case t.path == nil:
+		return mail.AuthVerdict{}
 	}
 	f := &Findings{Request: t.request}
 	if err := t.v.examine(ctx, f, t.path, m.Body); err != nil {

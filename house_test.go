@@ -58,7 +58,7 @@ var arrows = map[string][]string{
 	"internal/postconf":    {},
 	"internal/sock":        {},
 	"internal/inspect":     {"internal/mail", "internal/dns"},
-	"internal/dnscheck":    {"internal/dns", "internal/mtasts", "internal/tlsrpt"},
+	"internal/dnscheck":    {"internal/mail", "internal/dns", "internal/mailauth/spf", "internal/mtasts", "internal/tlsrpt"},
 	"internal/mtasts":      {"internal/mail", "internal/dns", "internal/cachefile"},
 	"internal/screen":      {"internal/mail", "internal/inspect", "internal/cachefile"},
 	"internal/verify":      {"internal/mail", "internal/cachefile"},

@@ -26,6 +26,8 @@ func checkCommand(args []string, env environ) int {
 			return checkMessageCommand(rest, env)
 		case "sts":
 			return checkSTSCommand(rest, env)
+		case "spf":
+			return checkSPFCommand(rest, env)
 		}
 	}
 	var flags struct {
@@ -33,7 +35,7 @@ func checkCommand(args []string, env environ) int {
 		JSON    bool   `help:"Findings as JSON, one object a line."`
 		Verbose bool   `short:"v" help:"Also say what was found in order."`
 	}
-	if done, status := parseFlags("check", "Prove configuration and tables. Exit status 78 when the daemon would not start. 'check site DESTINATION' shows the limits for a destination, 'check dns' what the DNS says of our domains, 'check sts DOMAIN' the MTA-STS policy of a domain, 'check message FILE' who a message is from and what becomes of it.", &flags, args, env); done {
+	if done, status := parseFlags("check", "Prove configuration and tables. Exit status 78 when the daemon would not start. 'check site DESTINATION' shows the limits for a destination, 'check dns' what the DNS says of our domains, 'check sts DOMAIN' the MTA-STS policy of a domain, 'check spf' who may send in its name, 'check message FILE' who a message is from and what becomes of it.", &flags, args, env); done {
 		return status
 	}
 	refuse := func(err error) int {

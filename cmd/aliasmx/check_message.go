@@ -81,13 +81,7 @@ func (f *messageFlags) request() (r mail.AuthRequest, source netip.Addr, err err
 		}
 	}
 	r.Client = mail.Client{Name: "unknown", Addr: ip.Unmap(), Helo: f.Helo}
-	if from := strings.Trim(f.MailFrom, "<>"); from != "" {
-		path, _, err := mail.ParsePath("<"+from+">", false)
-		if err != nil {
-			return r, source, fmt.Errorf("--mail-from: %q: %w", f.MailFrom, err)
-		}
-		r.Sender = path.Address
-	}
+	r.Sender = senderOf(f.MailFrom)
 	return r, source, nil
 }
 

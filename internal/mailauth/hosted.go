@@ -4,6 +4,8 @@ import (
 	"context"
 	"strings"
 
+	"golang.org/x/net/publicsuffix"
+
 	"aliasmx/internal/mail"
 	"aliasmx/internal/mailauth/dmarc"
 )
@@ -32,8 +34,7 @@ func (j *judge) hosted(ctx context.Context) {
 	j.mustProve(ctx, domain, "MAIL FROM", proven, later || f.SPF.Result == mail.AuthTempError, "")
 }
 
-// mustProve refuses a message that names a hosted domain without proof of it. org is its
-// organisational domain, "" if that is not known.
+// mustProve refuses a message that names a hosted domain without proof of it.
 func (j *judge) mustProve(ctx context.Context, domain, where string, proven, later bool, org string) {
 	if proven {
 		return
@@ -55,55 +56,52 @@ func (j *judge) mustProve(ctx context.Context, domain, where string, proven, lat
 }
 
 // isHosted tells whether nobody outside may say that he is of a domain: it is served here, or
-// of the same organisation as our servers.
+// of the same organisation as our servers. org is its organisational domain, "" if that is not
+// known.
 func (v *Verifier) isHosted(ctx context.Context, domain, org string) (bool, error) {
-	if ours, err := v.isServed(ctx, domain, org); ours || err != nil {
+	if ours, err := v.isServed(ctx, domain); ours || err != nil {
 		return ours, err
 	}
-	return v.isOwn(ctx, asciiDomain(domain), org)
+	return v.isOwn(ctx, asciiDomain(domain), org), nil
 }
 
-// isServed tells whether mail for a domain, or for one above it in the same organisation,
-// comes to us.
-func (v *Verifier) isServed(ctx context.Context, domain, org string) (bool, error) {
+// isServed tells whether mail for a domain, or for one above it, comes to us. Where one
+// organisation ends and another begins receivers tell in different ways (RFC 9989 by the DNS,
+// RFC 7489 by the list of public suffixes): none of them must find one here that we do not.
+func (v *Verifier) isServed(ctx context.Context, domain string) (bool, error) {
 	for name := asciiDomain(domain); name != ""; _, name, _ = strings.Cut(name, ".") {
 		if ours, err := v.o.Hosted(ctx, name); ours || err != nil {
 			return ours, err
-		}
-		if name == org {
-			break // what is above is somebody else's
 		}
 	}
 	return false, nil
 }
 
 // isOwn tells whether a domain is of the same organisation as a name that our servers speak
-// for.
-func (v *Verifier) isOwn(ctx context.Context, domain, org string) (bool, error) {
+// for, in either of the ways of telling.
+func (v *Verifier) isOwn(ctx context.Context, domain, org string) bool {
 	for _, own := range v.o.OwnNames {
 		own = asciiDomain(own)
-		shared := sharedLabels(domain, own)
-		switch {
-		case shared == 0:
-			continue
-		case isBelow(domain, own):
-			return true, nil
-		case org == "":
-			// Whose it is nobody can say now. Two labels are what organisations have.
-			if shared > 1 {
-				return true, nil
-			}
+		if isBelow(domain, own) || registered(domain) != "" && registered(domain) == registered(own) {
+			return true
+		}
+		if org == "" || sharedLabels(org, own) == 0 {
 			continue
 		}
-		ours, err := dmarc.OrgDomain(ctx, v.o.Resolver, own)
-		if err != nil && shared > 1 {
-			return false, err
-		}
-		if err == nil && ours == org {
-			return true, nil
+		if ours, err := dmarc.OrgDomain(ctx, v.o.Resolver, own); err == nil && ours == org {
+			return true
 		}
 	}
-	return false, nil
+	return false
+}
+
+// registered is the domain below a public suffix, "" if there is none.
+func registered(domain string) string {
+	d, err := publicsuffix.EffectiveTLDPlusOne(domain)
+	if err != nil {
+		return ""
+	}
+	return d
 }
 
 // isBelow tells whether a domain is another, or below it.
@@ -136,7 +134,7 @@ func (v *Verifier) Submitted(ctx context.Context, r mail.AuthRequest, body mail.
 	if r.Owners && (!r.Owner || asciiDomain(r.Sender.Domain) != known.Author) {
 		return known
 	}
-	ours, err := v.isServed(ctx, known.Author, "")
+	ours, err := v.isServed(ctx, known.Author)
 	ours = ours || known.Author == asciiDomain(v.o.MyHostname)
 	known.Vouched = ours && err == nil
 	return known

@@ -28,7 +28,7 @@ func (v *Verifier) checkPath(ctx context.Context, r mail.AuthRequest) *pathCheck
 	ctx, p.cancel = context.WithTimeout(ctx, v.o.Timeout)
 	go func() {
 		defer close(p.done)
-		q := spf.Request{IP: r.Client.Addr, Helo: r.Client.Helo, Sender: r.Sender, Receiver: v.o.MyHostname}
+		q := v.pathRequest(&r)
 		if !r.Sender.IsNull() && strings.Contains(q.Helo, ".") {
 			helo := make(chan spf.Result, 1)
 			go func() { helo <- spf.CheckHelo(ctx, v.o.Resolver, q) }()
@@ -37,6 +37,11 @@ func (v *Verifier) checkPath(ctx context.Context, r mail.AuthRequest) *pathCheck
 		p.path = spf.Check(ctx, v.o.Resolver, q)
 	}()
 	return p
+}
+
+// pathRequest is what SPF is asked about.
+func (v *Verifier) pathRequest(r *mail.AuthRequest) spf.Request {
+	return spf.Request{IP: r.Client.Addr, Helo: r.Client.Helo, Sender: r.Sender, Receiver: v.o.MyHostname, Now: v.o.Now}
 }
 
 // wait puts what was found into f. It ends when the check's own time is over.

@@ -50,7 +50,7 @@ func (v *Verifier) Predict(ctx context.Context, f *Findings, r Route) Forwarded 
 		path.Domain = asciiDomain(r.Helo)
 	}
 	if r.Source.IsValid() {
-		out.SPF = spf.Check(ctx, v.o.Resolver, spf.Request{IP: r.Source, Helo: r.Helo, Sender: r.Sender, Receiver: v.o.MyHostname})
+		out.SPF = spf.Check(ctx, v.o.Resolver, spf.Request{IP: r.Source, Helo: r.Helo, Sender: r.Sender, Receiver: v.o.MyHostname, Now: v.o.Now})
 		path.Result = out.SPF.Result
 		say("SPF of ", shown(path.Domain), " from ", r.Source.String(), ": ", string(out.SPF.Result))
 	} else {

@@ -6,6 +6,7 @@ import (
 
 	"aliasmx/internal/mail"
 	"aliasmx/internal/mailauth/authres"
+	"aliasmx/internal/mailauth/spf"
 )
 
 // What is written down of what was found: the fields above the message, the line in the log,
@@ -26,7 +27,7 @@ func (v *Verifier) verdict(f *Findings, d Decision) mail.AuthVerdict {
 		out.Prepend = authres.Format(v.o.AuthservID, methods)
 	}
 	if v.o.ReceivedSPF && f.SPF.Result != "" {
-		out.Prepend = append(out.Prepend, v.receivedSPF(f)...)
+		out.Prepend = append(out.Prepend, spf.ReceivedSPF(f.SPF, v.pathRequest(&f.Request), v.o.MyHostname)...)
 	}
 	return out
 }
@@ -132,44 +133,6 @@ func (f *Findings) line(d Decision) string {
 	b.WriteString(" action=" + action)
 	if d.Why != "" {
 		b.WriteString(" (" + clipped(d.Why, 500) + ")")
-	}
-	return b.String()
-}
-
-// receivedSPF is the field of RFC 7208 section 9.1, of the reverse-path.
-func (v *Verifier) receivedSPF(f *Findings) []byte {
-	identity := "mailfrom"
-	if f.Request.Sender.IsNull() {
-		identity = "helo"
-	}
-	comment := v.o.MyHostname + ": " + spfComment(f.SPF.Result, shown(pathDomain(&f.Request)), f.Request.Client.Addr.String())
-	return []byte("Received-SPF: " + string(f.SPF.Result) + " (" + quoted(comment, `()\`) + ")\r\n" +
-		"\tclient-ip=" + f.Request.Client.Addr.String() + "; envelope-from=\"" + quoted(f.Request.Sender.String(), `"\`) + "\";\r\n" +
-		"\thelo=\"" + quoted(f.Request.Client.Helo, `"\`) + "\"; identity=" + identity + "; receiver=" + v.o.MyHostname + "\r\n")
-}
-
-func spfComment(r mail.AuthResult, domain, ip string) string {
-	switch r {
-	case mail.AuthPass:
-		return "domain of " + domain + " designates " + ip + " as permitted sender"
-	case mail.AuthFail, mail.AuthSoftFail:
-		return "domain of " + domain + " does not designate " + ip + " as permitted sender"
-	case mail.AuthNeutral:
-		return ip + " is neither permitted nor denied by domain of " + domain
-	case mail.AuthNone:
-		return "domain of " + domain + " does not designate permitted senders"
-	}
-	return "error in processing of domain of " + domain
-}
-
-// quoted is text with a backslash before each of some characters.
-func quoted(s, special string) string {
-	var b strings.Builder
-	for _, c := range clipped(s, 320) {
-		if strings.ContainsRune(special, c) {
-			b.WriteByte('\\')
-		}
-		b.WriteRune(c)
 	}
 	return b.String()
 }

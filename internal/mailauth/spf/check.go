@@ -73,6 +73,7 @@ type check struct {
 	void      int // and found nothing
 	questions int
 	ptr       clientNames
+	usesLocal bool   // a macro of the local part was expanded
 	trail     *Trail // nil: nobody wants to know
 }
 
@@ -126,6 +127,9 @@ func (c *check) run(ctx context.Context, r *dns.Resolver) Result {
 		return res
 	}
 	o, err := c.host(c.sender)
+	if c.trail != nil {
+		c.trail.Local = c.usesLocal
+	}
 	if f, ok := errors.AsType[*failure](err); ok {
 		res.Result, res.Problem = f.result, f.why
 		return res
@@ -159,7 +163,6 @@ type outcome struct {
 func (c *check) host(domain string) (outcome, error) {
 	texts, err := c.texts(domain)
 	if errors.Is(err, dns.ErrNotFound) {
-		c.trail.none(domain)
 		return outcome{result: mail.AuthNone}, nil
 	} else if err != nil {
 		return outcome{}, c.failed(err)
@@ -167,7 +170,6 @@ func (c *check) host(domain string) (outcome, error) {
 	records := Records(texts)
 	switch len(records) {
 	case 0:
-		c.trail.none(domain)
 		return outcome{result: mail.AuthNone}, nil
 	case 1:
 	default:
@@ -208,11 +210,11 @@ func (c *check) record(domain string, r *Record) (outcome, error) {
 	target, ok := c.target(r.redirect, domain)
 	c.trail.term("redirect", target)
 	if !ok {
-		return outcome{}, permError("redirect of %s to %s, which is no name", domain, short(target))
+		return outcome{}, permError("redirect of %s, which is no name", short(target))
 	}
 	o, err := c.host(target)
 	if err == nil && o.result == mail.AuthNone { // section 6.1
-		err = permError("redirect of %s to %s, which has no SPF record", domain, target)
+		err = permError("redirect of %s, which has no SPF record", short(target))
 	}
 	return o, err
 }
@@ -225,7 +227,7 @@ func (c *check) term(d *domainSpec) error {
 		c.terms++
 	}
 	if c.terms > maxTerms {
-		return permError("more than %d terms ask the DNS (RFC 7208 section 4.6.4)", maxTerms)
+		return permError("more than %d lookups (RFC 7208 section 4.6.4)", maxTerms)
 	}
 	return nil
 }
@@ -233,7 +235,7 @@ func (c *check) term(d *domainSpec) error {
 // nothing counts a term whose questions found nothing.
 func (c *check) nothing() error {
 	if c.void++; c.void > maxVoid {
-		return permError("more than %d terms find nothing in the DNS (RFC 7208 section 4.6.4)", maxVoid)
+		return permError("more than %d lookups that find nothing (RFC 7208 section 4.6.4)", maxVoid)
 	}
 	return nil
 }

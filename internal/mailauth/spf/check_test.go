@@ -177,13 +177,13 @@ func TestLimits(t *testing.T) {
 		z.Add(t, fmt.Sprintf("1.2.0.192.in-addr.arpa. PTR p%d.named.example.\np%d.named.example. A 192.0.2.%d\n", i, i, map[bool]int{true: 1, false: 2}[i == 10]))
 		z.Add(t, fmt.Sprintf("2.2.0.192.in-addr.arpa. PTR q%d.named.example.\nq%d.named.example. A 192.0.2.%d\n", i, i, map[bool]int{true: 2, false: 1}[i == 9]))
 	}
-	const terms, void = ": more than 10 terms ask the DNS (RFC 7208 section 4.6.4)", ": more than 2 terms find nothing in the DNS (RFC 7208 section 4.6.4)"
+	const terms, void = ": more than 10 lookups (RFC 7208 section 4.6.4)", ": more than 2 lookups that find nothing (RFC 7208 section 4.6.4)"
 	for _, c := range []struct{ ip, domain, want string }{
 		{"192.0.2.9", "ten.example", "softfail ten.example all"},
 		{"192.0.2.9", "eleven.example", "permerror eleven.example" + terms},
 		{"192.0.2.9", "eleventh.example", "permerror eleventh.example" + terms},
 		{"192.0.2.9", "nested.example", "pass nested.example include:five.example"}, // exists holds for everybody
-		{"192.0.2.9", "nine.example", "permerror nine.example: include of none.example, which has no SPF record"},
+		{"192.0.2.9", "nine.example", "permerror nine.example: include of \"none.example\", which has no SPF record"},
 		{"192.0.2.9", "loop.example", "permerror loop.example" + terms},
 		{"192.0.2.9", "redirects.example", "permerror redirects.example" + terms},
 		{"192.0.2.9", "void2.example", "softfail void2.example all"},

@@ -38,8 +38,10 @@ func (c *check) expand(p *part, domain string) string {
 func (c *check) value(letter byte, domain string) string {
 	switch letter {
 	case 's':
+		c.usesLocal = true
 		return c.local + "@" + c.sender
 	case 'l':
+		c.usesLocal = true
 		return c.local
 	case 'o':
 		return c.sender

@@ -79,7 +79,7 @@ func (c *check) include(target string) (bool, error) {
 	case err != nil:
 		return false, err
 	case o.result == mail.AuthNone:
-		return false, permError("include of %s, which has no SPF record", target)
+		return false, permError("include of %s, which has no SPF record", short(target))
 	}
 	return o.result == mail.AuthPass, nil
 }

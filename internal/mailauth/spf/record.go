@@ -138,8 +138,11 @@ func (m *mechanism) network(rest string) error {
 	s, ok := strings.CutPrefix(rest, ":")
 	s, digits, cut := strings.Cut(s, "/")
 	addr, err := netip.ParseAddr(s)
-	if !ok || err != nil || addr.Zone() != "" || addr.Is4() != (m.name == "ip4") {
-		return errors.New("no address of " + m.name + " behind it")
+	if !ok || err != nil || addr.Zone() != "" {
+		return errors.New("no address behind it")
+	}
+	if addr.Is4() != (m.name == "ip4") {
+		return errors.New("an address of the other family behind it")
 	}
 	bits := addr.BitLen()
 	if cut {

@@ -10,7 +10,10 @@ import (
 type Trail struct {
 	Steps     []Step
 	Questions int // put to the resolver, those that its cache answered included
-	depth     int
+	// Local: a macro of the sender's local part was expanded on the way, and another sender of
+	// the domain may have another result.
+	Local bool
+	depth int
 }
 
 // Step is one line of it: a record, or a term and what came of it. Depth counts the records
@@ -34,12 +37,6 @@ func Explain(ctx context.Context, r *dns.Resolver, q Request) (Result, Trail) {
 func (t *Trail) add(text string) {
 	if t != nil {
 		t.Steps = append(t.Steps, Step{t.depth, printed(text)})
-	}
-}
-
-func (t *Trail) none(domain string) {
-	if t != nil {
-		t.add(domain + " has no SPF record")
 	}
 }
 

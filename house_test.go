@@ -56,7 +56,7 @@ var arrows = map[string][]string{
 	"internal/postconf":         {},
 	"internal/sock":             {},
 	"internal/inspect":          {"internal/mail", "internal/dns"},
-	"internal/dnscheck":         {"internal/dns", "internal/mtasts", "internal/tlsrpt"},
+	"internal/dnscheck":         {"internal/mail", "internal/dns", "internal/mailauth/spf", "internal/mtasts", "internal/tlsrpt"},
 	"internal/mtasts":           {"internal/mail", "internal/dns", "internal/cachefile"},
 	"internal/reversealias":     {"internal/mail"},
 	"internal/screen":           {"internal/mail", "internal/inspect", "internal/cachefile"},
@@ -73,9 +73,14 @@ var arrows = map[string][]string{
 	"internal/mailauth/authres": {"internal/mail"},
 	"internal/mailauth/dmarc":   {"internal/mail", "internal/dns"},
 
+	"internal/mailauth/spf": {"internal/mail", "internal/dns"},
+	"internal/mailauth": {"internal/mail", "internal/dns", "internal/mailauth/spf", "internal/mailauth/dkim", "internal/mailauth/dmarc",
+		"internal/mailauth/arc", "internal/mailauth/authres"},
 	"integration/smuggle": {},
 
-	"internal/mailauth/srs": {"internal/mail"},
+	"internal/mailauth/srs":  {"internal/mail"},
+	"internal/mailauth/arc":  {"internal/mail", "internal/dns"},
+	"internal/mailauth/dkim": {"internal/mail", "internal/dns"},
 }
 
 // testOnly lists what a package's tests may import beside its own arrows.
@@ -90,9 +95,14 @@ var testOnly = map[string][]string{
 	"internal/mtasts":   {"integration/smuggle"},
 	"internal/dane":     {"integration/peers"},
 
+	"internal/mailauth/spf": {"internal/dns/dnstest", "integration/smuggle"},
+
 	"internal/tlspolicy": {"integration/peers"},
 
 	"internal/mailauth/srs":   {"integration/smuggle"},
+	"internal/mailauth":       {"internal/dns/dnstest"},
+	"internal/mailauth/arc":   {"internal/dns/dnstest", "integration/smuggle"},
+	"internal/mailauth/dkim":  {"internal/dns/dnstest"},
 	"internal/mailauth/dmarc": {"internal/dns/dnstest"},
 }
 

@@ -26,6 +26,7 @@ type keyring struct {
 
 	hashing logins.Gate // of passwords, over all listeners
 	sts     stsKeeper   // what domains ask of TLS
+	dkim    keyFiles    // that sign
 	bounces bounceCounts
 }
 

@@ -91,7 +91,7 @@ var testOnly = map[string][]string{
 
 	"internal/tlspolicy": {"integration/peers"},
 
-	"internal/mailauth/dmarc": {"internal/dns/dnstest"},
+	"internal/mailauth/dmarc": {"internal/dns/dnstest", "integration/smuggle"},
 }
 
 type goPackage struct {

@@ -103,7 +103,7 @@ var testOnly = map[string][]string{
 	"internal/mailauth":       {"internal/dns/dnstest"},
 	"internal/mailauth/arc":   {"internal/dns/dnstest", "integration/smuggle"},
 	"internal/mailauth/dkim":  {"internal/dns/dnstest"},
-	"internal/mailauth/dmarc": {"internal/dns/dnstest"},
+	"internal/mailauth/dmarc": {"internal/dns/dnstest", "integration/smuggle"},
 }
 
 type goPackage struct {

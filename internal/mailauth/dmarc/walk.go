@@ -164,9 +164,15 @@ func (w *walker) aligned(a, b string) (bool, error) {
 		return false, nil
 	}
 	org, err := w.org(a)
-	if err != nil || !below(b, org) {
+	if err == nil && !below(b, org) {
+		return false, nil
+	}
+	other, otherErr := w.org(b)
+	switch {
+	case otherErr == nil && !below(a, other): // whatever the other one is
+		return false, nil
+	case err != nil:
 		return false, err
 	}
-	other, err := w.org(b)
-	return other == org, err
+	return other == org, otherErr
 }

@@ -70,7 +70,7 @@ func (r *Resolver) explain(ctx context.Context, addr string, permitted bool) Exp
 		return end(mail.StatusOf(err))
 	}
 	r.explainClass(ctx, tr, full, class)
-	x.Targets, err = r.expandRequest(ctx, mail.RcptRequest{Addr: given, Copies: true}, tr)
+	x.Targets, err = r.expandRequest(ctx, mail.RcptRequest{Addr: given, Copies: true, Replies: true}, tr)
 	postmaster := given.Domain == "" && strings.EqualFold(given.Local, "postmaster")
 	if class == mail.ClassDefault && !postmaster && !permitted {
 		tr.note("%s is not ours: only a client that may relay (mynetworks, SASL) gets further than this", full)

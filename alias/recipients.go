@@ -70,7 +70,7 @@ func (r *Resolver) expandRequest(ctx context.Context, req mail.RcptRequest, tr *
 	if err != nil {
 		return nil, err
 	}
-	if reply, ok := r.asReply(addr); ok {
+	if reply, ok := r.asReply(addr); ok && req.Replies {
 		return r.reply(ctx, req, reply, tr)
 	}
 	x, err := r.expandPostmaster(ctx, addr, tr)

@@ -42,7 +42,7 @@ func TestReply(t *testing.T) {
 		{"re=info=nobody=virt.example@virt.example", "owner@home.example", unknown},
 		{"re=info@virt.example", "owner@home.example", unknown},
 	} {
-		rcpts, err := r.Expand(t.Context(), mail.RcptRequest{Addr: mail.SplitAddress(c.to), Sender: mail.SplitAddress(c.from), Copies: true, ORcpt: "rfc822;given"})
+		rcpts, err := r.Expand(t.Context(), mail.RcptRequest{Addr: mail.SplitAddress(c.to), Sender: mail.SplitAddress(c.from), Copies: true, Replies: true, ORcpt: "rfc822;given"})
 		if got := errText(err); got != c.want {
 			t.Errorf("%s to %s: %q, want %q", c.from, c.to, got, c.want)
 		}
@@ -50,9 +50,12 @@ func TestReply(t *testing.T) {
 			t.Errorf("%s: %+v", c.to, rcpts)
 		}
 	}
-	rcpts, err := r.Expand(t.Context(), mail.RcptRequest{Addr: mail.SplitAddress("re=info=joe=example.com@virt.example"), Sender: mail.SplitAddress("owner@home.example"), Copies: true})
+	rcpts, err := r.Expand(t.Context(), mail.RcptRequest{Addr: mail.SplitAddress("re=info=joe=example.com@virt.example"), Sender: mail.SplitAddress("owner@home.example"), Copies: true, Replies: true})
 	if err != nil || rcpts[0].Final.String() != "joe@example.com" || rcpts[0].Dest != "smtp:example.com" {
 		t.Errorf("%+v, %v", rcpts, err)
+	}
+	if _, err := r.Expand(t.Context(), mail.RcptRequest{Addr: mail.SplitAddress("re=info=joe=example.com@virt.example"), Sender: mail.SplitAddress("owner@home.example"), Copies: true}); errText(err) != unknown {
+		t.Errorf("whoever makes nothing anew: %v", err)
 	}
 	if x := r.Explain(t.Context(), "re=info=joe=example.com@virt.example"); x.ExitStatus != 1 || !strings.Contains(strings.Join(x.Steps, "\n"), "is a reverse alias: info@virt.example writes to joe@example.com") {
 		t.Errorf("%+v", x)

@@ -263,6 +263,10 @@ func (s *session) finish(done string) error {
 	if prepend != nil {
 		env.Prepend = prepend
 	}
+	if err := s.replyInstead(env); err != nil {
+		c.abort(s)
+		return err
+	}
 	if err := c.draft.Commit(s.ctx, env); err != nil {
 		err = s.queueRefusal("cannot commit it", err)
 		c.abort(s)

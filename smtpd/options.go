@@ -70,7 +70,8 @@ type Options struct {
 	ProbeSender func(mail.Address) (sender mail.Address, own bool)
 	// Listed tells which recipients there are, where Recipients takes all of them
 	// (smtpd_reject_unlisted_recipient = no); nil: Recipients.
-	Listed Recipients
+	Listed  Recipients
+	Replies Replies // reverse_alias_secrets_file; nil: there are no reverse aliases
 	// StripExtension takes the extension off a local part (recipient_delimiter); nil: it
 	// has none.
 	StripExtension          func(local string) string

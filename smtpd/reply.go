@@ -1,99 +1,118 @@
 package smtpd
 
 import (
-	"context"
-	"io"
-	"log/slog"
-	"strings"
+	"bufio"
+	"errors"
+	"strconv"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/emersion/go-smtp"
 
 	"aliasmx/internal/mail"
 )
 
-// Reverse aliases: a message from the owner of an alias to one of them goes on in the name of
-// the alias. Recipients has said at RCPT whether the sender is an owner; here, when the
-// message has come whole, it must be clear that the sender is who he says he is.
-
-// Replies knows reverse aliases, and makes the message that goes on. It is safe for
-// concurrent use.
-type Replies interface {
-	// Parse reads an address; false: it is no reverse alias.
-	Parse(a mail.Address) (mail.Reply, bool)
-
-	// Rewrite writes to dst what the correspondent gets of a message. An error that
-	// Unfit knows is one of the message.
-	Rewrite(dst io.Writer, message io.Reader, l mail.ReplyLetter) error
-	Unfit(err error) bool
+// reply is the answer to one command.
+type reply struct {
+	code     int
+	enhanced mail.Enhanced // zero: none
+	text     string
+	more     []string // further lines (EHLO)
+	// harmless: a refusal that counts as success (smtpd_recipient_overshoot_limit).
+	harmless bool
+	close    bool // the connection ends with it
+	silent   bool // there is nobody left to tell
+	said     bool // it has been told already
 }
 
-// mayReply refuses what cannot stand in one transaction with a reverse alias: its message is
-// made anew, for one recipient.
-func (s *session) mayReply(to mail.Address) *mail.Status {
-	if s.o.Replies == nil {
-		return nil
+func (r reply) ok() bool { return r.code < 400 && !r.silent || r.harmless }
+
+func say(code int, enhanced mail.Enhanced, text string) reply {
+	return reply{code: code, enhanced: enhanced, text: text}
+}
+
+// plain is a reply without an enhanced status code.
+func plain(code int, text string) reply { return reply{code: code, text: text} }
+
+// answer is the reply that a session's error stands for; done is said for nil.
+func answer(err error, done reply) reply {
+	if err == nil {
+		return done
 	}
-	if s.tx.accepted > 0 {
-		_, isReply := s.o.Replies.Parse(s.o.Recipients.Complete(to))
-		if isReply || s.tx.reply != nil {
-			return status(452, mail.Code(4, 5, 3), "Error: too many recipients")
+	if e, ok := err.(*smtp.SMTPError); ok && e.Code == 250 { // the usual end of a message
+		return reply{code: 250, enhanced: mail.Code(2, 0, 0), text: e.Message}
+	}
+	if m, ok := errors.AsType[*milterRefusal](err); ok {
+		return m.reply()
+	}
+	s, ok := statusIn(err)
+	if !ok || s.Code < 200 || s.Code > 599 {
+		s = errLookup()
+	}
+	// RFC 5321 section 3.8: after 421 (and 521) the server closes.
+	return reply{code: s.Code, enhanced: s.Enhanced, text: s.Text, close: s.Code%100 == 21}
+}
+
+const (
+	// maxReplyLine is RFC 5321 section 4.5.3.1.5.
+	maxReplyLine = 512
+	// What of a client's words is told back to it.
+	maxEchoed        = 100
+	maxEchoedAddress = 320 // RFC 3696 section 3 with its errata: more than any valid one
+)
+
+// write adds a reply to what is to be sent.
+func (r reply) write(w *bufio.Writer) {
+	for i := 0; i <= len(r.more); i++ {
+		w.Write(append(r.appendLine(w.AvailableBuffer(), i), '\r', '\n'))
+	}
+}
+
+// appendLine appends one of the lines of a reply.
+func (r reply) appendLine(b []byte, i int) []byte {
+	text := r.text
+	if i > 0 {
+		text = r.more[i-1]
+	}
+	b = strconv.AppendInt(b, int64(r.code), 10)
+	if i < len(r.more) {
+		b = append(b, '-')
+	} else {
+		b = append(b, ' ')
+	}
+	if r.enhanced != (mail.Enhanced{}) {
+		for j, n := range r.enhanced {
+			if j > 0 {
+				b = append(b, '.')
+			}
+			b = strconv.AppendUint(b, uint64(n), 10)
 		}
+		b = append(b, ' ')
 	}
-	return nil
+	return append(b, echo(text, maxReplyLine-2-len(b))...)
 }
 
-// tookReply remembers that the recipient that was accepted is a reverse alias.
-func (s *session) tookReply(to mail.Address) {
-	if s.o.Replies == nil {
-		return
+// echo makes words that came from outside fit for a reply: printable, and not too many.
+func echo(s string, most int) string {
+	clean := len(s) <= most
+	for i := 0; clean && i < len(s); i++ {
+		clean = s[i] >= ' ' && s[i] < 0x7f
 	}
-	if r, ok := s.o.Replies.Parse(s.o.Recipients.Complete(to)); ok {
-		s.tx.reply = &r
+	if clean {
+		return s
 	}
-}
-
-// replyInstead makes of a message to a reverse alias the one that goes on: in place of the
-// draft, and of what env says of whom it comes from.
-func (s *session) replyInstead(env *mail.Envelope) error {
-	if s.tx.reply == nil {
-		return nil
-	}
-	if !s.tx.auth.trusted && !env.Auth.Vouched {
-		return s.refuse("END-OF-MESSAGE", s.onlyRecipient(), status(550, mail.Code(5, 7, 1), "Recipient address rejected: Sender is not authenticated"))
-	}
-	c := &s.tx.content
-	draft, err := s.o.Queue.Stage(s.ctx)
-	if err != nil {
-		return s.queueRefusal("cannot begin to write it", err)
-	}
-	l := mail.ReplyLetter{Reply: *s.tx.reply, Owner: s.tx.reverse.Path, ID: s.tx.id, Now: s.o.Now()}
-	if err := s.rewriteReply(draft, l); err != nil {
-		draft.Abort()
-		if s.o.Replies.Unfit(err) {
-			return s.refuse("END-OF-MESSAGE", s.onlyRecipient(), status(550, mail.Code(5, 7, 1), "Message rejected: "+err.Error()))
+	b := make([]byte, 0, min(len(s), most))
+	for len(s) > 0 {
+		c, n := utf8.DecodeRuneInString(s)
+		if len(b)+n > most {
+			break
 		}
-		return s.queueRefusal("cannot write it", err)
+		if unicode.IsControl(c) || c == utf8.RuneError && n == 1 {
+			b = append(b, '?')
+		} else {
+			b = append(b, s[:n]...)
+		}
+		s = s[n:]
 	}
-	c.draft.Abort()
-	c.draft = draft
-	t := s.trace()
-	t.hidden, t.only = true, nil
-	env.Prepend = t.received(nil)
-	env.Sender, env.EnvID = l.Alias, ""
-	env.Client = mail.Client{UID: -1}
-	env.Auth = mail.Authentic{Author: strings.ToLower(l.Alias.Domain), Vouched: true}
-	s.o.cleanupLog.LogAttrs(context.Background(), slog.LevelInfo, "reverse alias: from="+"<"+l.Alias.String()+"> instead of <"+l.Owner.String()+">",
-		slog.String(mail.KeyQueueID, s.tx.idText))
-	return nil
-}
-
-func (s *session) rewriteReply(draft mail.Draft, l mail.ReplyLetter) error {
-	body, err := s.tx.content.draft.Body()
-	if err != nil {
-		return err
-	}
-	r, err := body.Open()
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	return s.o.Replies.Rewrite(draft, r, l)
+	return string(b)
 }

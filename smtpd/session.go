@@ -70,6 +70,7 @@ type transaction struct {
 	cached   expansion
 
 	content content
+	reply   *mail.Reply // that the recipient stands for; nil: he is no reverse alias
 	auth    authentication
 	mail.Handling
 }
@@ -253,7 +254,7 @@ func (s *session) RcptAddress(to mail.Address, opts *smtp.RcptOptions) error {
 	s.tx.current = to
 	at := &s.tx.current
 	s.tx.cached = expansion{request: request(to, rev.Path, opts)}
-	s.tx.cached.request.Copies, s.tx.cached.request.Unlisted = true, own
+	s.tx.cached.request.Copies, s.tx.cached.request.Unlisted, s.tx.cached.request.Replies = true, own, s.o.Replies != nil
 	if !s.peer.Local && !own {
 		s.begin("RCPT", at)
 		if refused := s.mayReceive(ctx, to); refused != nil {
@@ -275,6 +276,9 @@ func (s *session) RcptAddress(to mail.Address, opts *smtp.RcptOptions) error {
 		// A local user has been told that his mail was taken before anybody looks into a
 		// table: what cannot be delivered is returned to him, as by sendmail(1).
 		rcpts, refused = []mail.Recipient{undeliverable(s.tx.cached.request, s.o.Recipients.Complete(to), refused)}, nil
+	}
+	if refused == nil {
+		refused = s.mayReply(to)
 	}
 	if refused == nil && s.tx.accepted > 0 && len(s.tx.rcpts)+len(rcpts) > maxTargets {
 		refused = status(452, mail.Code(4, 5, 3), "Error: too many recipients")
@@ -317,6 +321,7 @@ func (s *session) accept(to mail.Address, rcpts []mail.Recipient) {
 		s.logClient()
 	}
 	s.tx.last = to
+	s.tookReply(to)
 	s.tx.accepted++
 	if s.tx.auth.running != nil {
 		s.tx.auth.given = append(s.tx.auth.given, to)

@@ -121,4 +121,7 @@ type RcptRequest struct {
 	// Copies asks for the automatic copies that the recipient has beside where it leads
 	// (recipient_bcc_maps). Reports of our own have none.
 	Copies bool
+	// Replies takes reverse aliases: whoever asks makes the message anew that goes on. To
+	// everybody else they do not exist.
+	Replies bool
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"aliasmx/internal/dns"
@@ -156,4 +157,23 @@ func (v *view) senderRewriting(names *dns.Resolver, log *slog.Logger) (*srsRewri
 	ctx, cancel := context.WithTimeout(context.Background(), srsProofTime)
 	defer cancel()
 	return w, v.proveSRSDomain(ctx, names, log)
+}
+
+// srsWarnings are what is missing around srs_domain.
+func (v *view) srsWarnings() (list []string) {
+	if v.srs == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), explainTime)
+	defer cancel()
+	postmaster := mail.Address{Local: "postmaster", Domain: v.tables.codec.Domain()}
+	rcpts, err := v.resolver.Expand(ctx, mail.RcptRequest{Addr: postmaster})
+	if err == nil && !slices.ContainsFunc(rcpts, func(r mail.Recipient) bool { return r.Dest.Transport() != "error" }) {
+		list = append(list, fmt.Sprintf("srs_domain (%s): %s leads nowhere; add it to virtual_alias_maps: a domain that takes mail must have one (RFC 5321 section 4.5.1)",
+			v.cfg.Where("srs_domain"), postmaster))
+	}
+	if !v.srs.enabled {
+		list = append(list, fmt.Sprintf("srs_enable (%s): senders are not rewritten; srs_domain only takes bounces of earlier mail", v.cfg.Where("srs_enable")))
+	}
+	return list
 }

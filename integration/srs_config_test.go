@@ -122,3 +122,16 @@ func TestSRSCheckWarns(t *testing.T) {
 	}
 	mustMatch(t, "check -v", r.mustRun("check", "-v", "-c", r.dir), `(?m)^srs_domain is empty: forwarded mail keeps its sender`)
 }
+
+// check dns looks at srs_domain with the domains that are forwarded.
+func TestSRSCheckDNS(t *testing.T) {
+	t.Parallel()
+	zone, err := peers.NewDNS("srs.example. MX 10 mx.alias.example.\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(zone.Close)
+	r := newSRSRelay(t, srsBase(nil))
+	out, _ := r.run("check", "dns", "-c", r.dir, "--resolver", zone.Addr, "--ip", "192.0.2.1")
+	mustMatch(t, "check dns", out, `(?m)^srs\.example\n(  .*\n)*  SPF +missing  \S`)
+}

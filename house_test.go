@@ -64,13 +64,19 @@ var arrows = map[string][]string{
 	"internal/login":       {"internal/mail", "internal/table", "internal/mechanism"},
 	"internal/mechanism":   {},
 	"internal/milter":      {"internal/mail"},
-	"integration":          nil,
-	"integration/peers":    {},
-	"integration/talks":    {},
-	"integration/world":    nil,
-	"cmd/aliasmx":          nil,
+
+	"internal/mailauth/authres": {"internal/mail"},
+	"internal/mailauth/dmarc":   {"internal/mail", "internal/dns"},
+
+	"integration":       nil,
+	"integration/peers": {},
+	"integration/talks": {},
+	"integration/world": nil,
+	"cmd/aliasmx":       nil,
 
 	"integration/smuggle": {},
+
+	"internal/mailauth/srs": {"internal/mail"},
 }
 
 // testOnly lists what a package's tests may import beside its own arrows.
@@ -86,6 +92,9 @@ var testOnly = map[string][]string{
 	"internal/dane":     {"integration/peers"},
 
 	"internal/tlspolicy": {"integration/peers"},
+
+	"internal/mailauth/srs":   {"integration/smuggle"},
+	"internal/mailauth/dmarc": {"internal/dns/dnstest"},
 }
 
 type goPackage struct {

@@ -125,6 +125,8 @@ type Options struct {
 
 	// Now is the clock for what expires; nil: time.Now.
 	Now func() time.Time
+	// Returns knows the addresses of srs_domain; nil: there are none.
+	Returns Returns
 
 	// Log gets the warnings that cleanup(8) and smtpd(8) write about tables and limits;
 	// nil: nobody does.
@@ -148,6 +150,7 @@ type Resolver struct {
 	refuseUnlisted           bool      // smtpd_reject_unlisted_recipient
 	mapped                   *Resolver // of WithoutMappings: who knows which recipients there are; nil: nobody asks
 	emptyRecipient           mail.Address
+	keepReturns              bool // WithoutMappings: the addresses of Returns stay as they are
 	log                      *slog.Logger
 }
 

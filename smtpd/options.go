@@ -194,6 +194,8 @@ type Options struct {
 	UnderStress *Options
 	stressed    bool // these are such options
 
+	Onward Onward // has a say in each recipient; nil: nobody
+
 	Upstream *Upstream // smtpd_upstream_proxy_protocol; nil: clients come by themselves
 
 	// PerRequestDeadline is smtpd_per_request_deadline: Timeout is for a whole command, and

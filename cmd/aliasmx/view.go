@@ -49,6 +49,7 @@ type view struct {
 	stsFetcher *mtasts.Fetcher          // of MTA-STS policies; nil: nobody asks for them
 	filters    map[string]*statusFilter // by the name of a transport
 	best       *bestMX                  // nil: none
+	srs        *srsRewriter             // nil: srs_domain is empty
 }
 
 // listenerView is one service of master.cf.
@@ -83,6 +84,9 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 	}
 	names, err := newNames(cfg, log)
 	if err != nil {
+		return nil, err
+	}
+	if v.srs, err = v.senderRewriting(names, log); err != nil {
 		return nil, err
 	}
 	listeners, err := cfg.Listeners()
@@ -149,6 +153,9 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 	}
 	if v.delivery, err = deliveryOptions(cfg, names, log); err != nil {
 		return nil, err
+	}
+	if v.srs != nil && v.srs.enabled {
+		v.delivery.SenderRewriter = v.srs
 	}
 	if cfg.Get("smtp_generic_maps") != "" {
 		v.delivery.Generic = v.resolver.Generic

@@ -45,6 +45,8 @@ var arrows = map[string][]string{
 	"internal/table/sqlitetable": {"internal/table", "internal/table/dbtable"},
 	"internal/table/ldaptable":   {"internal/table", "internal/table/dbtable"},
 
+	"internal/mailauth/spf": {"internal/mail", "internal/dns"},
+
 	"internal/dns":         {},
 	"internal/dns/dnstest": {"internal/dns"},
 	"internal/dane":        {"internal/mail", "internal/dns"},
@@ -56,7 +58,7 @@ var arrows = map[string][]string{
 	"internal/postconf":    {},
 	"internal/sock":        {},
 	"internal/inspect":     {"internal/mail", "internal/dns"},
-	"internal/dnscheck":    {"internal/dns", "internal/mtasts", "internal/tlsrpt"},
+	"internal/dnscheck":    {"internal/mail", "internal/dns", "internal/mailauth/spf", "internal/mtasts", "internal/tlsrpt"},
 	"internal/mtasts":      {"internal/mail", "internal/dns", "internal/cachefile"},
 	"internal/screen":      {"internal/mail", "internal/inspect", "internal/cachefile"},
 	"internal/verify":      {"internal/mail", "internal/cachefile"},
@@ -90,6 +92,8 @@ var testOnly = map[string][]string{
 	"internal/wire":     {"integration/smuggle"},
 	"internal/mtasts":   {"integration/smuggle"},
 	"internal/dane":     {"integration/peers"},
+
+	"internal/mailauth/spf": {"internal/dns/dnstest", "integration/smuggle"},
 
 	"internal/tlspolicy": {"integration/peers"},
 

@@ -14,14 +14,15 @@ import (
 	"time"
 
 	"aliasmx/internal/certs"
+	"aliasmx/internal/dns"
 	"aliasmx/internal/dnscheck"
 	"aliasmx/internal/mtasts"
 	"aliasmx/internal/postconf"
 	"aliasmx/internal/stshost"
 )
 
-// asker asks the DNS: a *dns.Resolver.
-type asker = dnscheck.Resolver
+// asker asks the DNS.
+type asker = *dns.Resolver
 
 // dnsOptions is what check dns is told of the configuration and the command line. An error
 // is one of the command line.

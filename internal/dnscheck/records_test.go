@@ -39,7 +39,13 @@ func TestSPF(t *testing.T) {
 			"ok: mail from 192.0.2.1, 2001:db8::1 passes"},
 		{"include of nothing", `a.example. TXT "v=spf1 include:b.example -all"`, "wrong: (permerror): include of \"b.example\", which has no SPF record"},
 		{"include away", "a.example. TXT \"v=spf1 include:b.example -all\"\nFAIL b.example", "unknown: 192.0.2.1 passes could not be asked\nunknown: 2001:db8::1"},
-		{"macro", `a.example. TXT "v=spf1 exists:%{i}.b.example -all"`, "note: not decided whether mail from our address 192.0.2.1 passes: it depends on exists\nnote: 2001:db8::1"},
+		{"by the address", "a.example. TXT \"v=spf1 exists:%{i}.b.example -all\"\n192.0.2.1.b.example. A 127.0.0.2",
+			"wrong: mail from our address 2001:db8::1 does not pass (fail)\n+ a.example. 3600 IN TXT \"v=spf1 ip6:2001:db8::1 exists:%{i}.b.example -all\"\nok: mail from 192.0.2.1 passes"},
+		{"by the name of the address", "a.example. TXT \"v=spf1 ptr:own.example -all\"\nmx.own.example. A 192.0.2.1\nmx.own.example. AAAA 2001:db8::1\n1.2.0.192.in-addr.arpa. PTR mx.own.example.\n" +
+			"1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. PTR mx.own.example.", "ok: mail from 192.0.2.1, 2001:db8::1 passes"},
+		{"by the sender", `a.example. TXT "v=spf1 exists:%{l}.b.example -all exp=%{s}.c.example"`, "note: not decided whether mail from our address 192.0.2.1 passes: it depends on the local part of the sender\nnote: 2001:db8::1"},
+		{"the sender in the explanation only", "a.example. TXT \"v=spf1 ip4:192.0.2.1 ip6:2001:db8::2 -all exp=why.a.example\"\nwhy.a.example. TXT \"not %{s}\"",
+			"wrong: 2001:db8::1 does not pass (fail)\n+ a.example. 3600 IN TXT \"v=spf1 ip6:2001:db8::1 ip4:192.0.2.1 ip6:2001:db8::2 -all exp=why.a.example\"\nok: mail from 192.0.2.1 passes"},
 		{"found before the macro", `a.example. TXT "v=spf1 ip4:192.0.2.1 ip6:2001:db8::1 include:%{d}.b.example -all"`, "ok: passes"},
 		{"bad macro", `a.example. TXT "v=spf1 exists:%{y}.b.example -all"`, "wrong: bad macro" + publish},
 		{"in a circle", `a.example. TXT "v=spf1 include:a.example -all"`, "wrong: more than 10 lookups"},
@@ -49,6 +55,25 @@ func TestSPF(t *testing.T) {
 			findings, _ := New(options(newZone(t, c.zone))).Domain(t.Context(), "a.example")
 			expect(t, findings, SPF, c.want)
 		})
+	}
+}
+
+// The domain of our reverse-paths: each address passes, and a record that says nobody sends
+// is wrong there.
+func TestSPFOf(t *testing.T) {
+	c := New(options(newZone(t, `
+srs.example. TXT "v=spf1 ip4:198.51.100.1 ip6:2001:db8:2::/48 -all"
+none.example. TXT "v=spf1 -all"
+FAIL away.example`)))
+	for domain, want := range map[string]string{
+		"srs.example":  "ok: mail from 198.51.100.1, 2001:db8:2::1 passes",
+		"SRS.example.": "ok: mail from 198.51.100.1, 2001:db8:2::1 passes",
+		"none.example": "wrong: 198.51.100.1 does not pass (fail)\nwrong: 2001:db8:2::1\n+ none.example. 3600 IN TXT \"v=spf1 ip4:198.51.100.1 ip6:2001:db8:2::1 -all\"",
+		"new.example":  "missing: no record\n+ new.example. 3600 IN TXT \"v=spf1 ip4:198.51.100.1 ip6:2001:db8:2::1 -all\"",
+		"away.example": "unknown: away.example could not be asked",
+		"a b":          "wrong: this is no name of a domain",
+	} {
+		expect(t, c.SPFOf(t.Context(), domain, addrs("198.51.100.1", "2001:db8:2::1")), SPF, want)
 	}
 }
 

@@ -56,7 +56,7 @@ var arrows = map[string][]string{
 	"internal/postconf":    {},
 	"internal/sock":        {},
 	"internal/inspect":     {"internal/mail", "internal/dns"},
-	"internal/dnscheck":    {"internal/dns", "internal/mtasts", "internal/tlsrpt"},
+	"internal/dnscheck":    {"internal/dns", "internal/mtasts", "internal/tlsrpt", "internal/mailauth/dmarc"},
 	"internal/mtasts":      {"internal/mail", "internal/dns", "internal/cachefile"},
 	"internal/screen":      {"internal/mail", "internal/inspect", "internal/cachefile"},
 	"internal/verify":      {"internal/mail", "internal/cachefile"},

@@ -98,7 +98,7 @@ var testOnly = map[string][]string{
 	"internal/tlspolicy": {"integration/peers"},
 
 	"internal/mailauth/srs":   {"integration/smuggle"},
-	"internal/mailauth/dmarc": {"internal/dns/dnstest"},
+	"internal/mailauth/dmarc": {"internal/dns/dnstest", "integration/smuggle"},
 }
 
 type goPackage struct {

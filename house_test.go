@@ -78,7 +78,8 @@ var arrows = map[string][]string{
 
 	"integration/smuggle": {},
 
-	"internal/mailauth/srs": {"internal/mail"},
+	"internal/mailauth/srs":  {"internal/mail"},
+	"internal/mailauth/dkim": {"internal/mail", "internal/dns"},
 }
 
 // testOnly lists what a package's tests may import beside its own arrows.
@@ -99,6 +100,7 @@ var testOnly = map[string][]string{
 
 	"internal/mailauth/srs":   {"integration/smuggle"},
 	"internal/mailauth/dmarc": {"internal/dns/dnstest", "integration/smuggle"},
+	"internal/mailauth/dkim":  {"internal/dns/dnstest"},
 }
 
 type goPackage struct {

@@ -81,6 +81,8 @@ func newParams() params {
 	t.add(paramsShaping, Ours)
 	t.add(paramsSTSHost, Ours)
 	t.add(paramsSRS, Ours)
+	t.add(paramsDKIM, Ours)
+	t.add(paramsAliasLife, Ours)
 	t.add(paramsPlumbing, Plumbing)
 	t.add(paramsCiphers, Plumbing)
 	for _, part := range [][]plain{

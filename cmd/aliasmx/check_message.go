@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -137,11 +136,7 @@ func (f *messageFlags) judge(env environ) (*messageJudge, error) {
 }
 
 func (v *view) messageJudge(now func() time.Time) (*messageJudge, error) {
-	names, ok := v.names.(*dns.Resolver)
-	if !ok {
-		return nil, errors.New("no resolver")
-	}
-	verifier, err := v.verifier(&tables{cfg: v.cfg, opts: v.tables.opts}, names, now)
+	verifier, err := v.verifier(&tables{cfg: v.cfg, opts: v.tables.opts}, v.names, now)
 	if err != nil {
 		v.close()
 		return nil, err

@@ -101,7 +101,7 @@ var testOnly = map[string][]string{
 
 	"internal/tlspolicy": {"integration/peers"},
 
-	"internal/mailauth":       {"internal/dns/dnstest"},
+	"internal/mailauth":       {"internal/dns/dnstest", "integration/smuggle"},
 	"internal/mailauth/srs":   {"integration/smuggle"},
 	"internal/mailauth/arc":   {"internal/dns/dnstest", "integration/smuggle"},
 	"internal/mailauth/dkim":  {"internal/dns/dnstest"},

@@ -41,6 +41,13 @@ func (v *view) dnsOptions(flags checkDNSFlags, log *slog.Logger) (dnscheck.Optio
 		at := time.Unix(flags.Now, 0)
 		o.Now = func() time.Time { return at }
 	}
+	if len(cfg.List("dkim_keys")) > 0 {
+		selectors, err := v.dkimSelectors()
+		if err != nil {
+			return o, err
+		}
+		o.SelectorsOf = func(domain string) []string { return selectors[domain] }
+	}
 	var added []netip.Addr
 	for _, word := range flags.IP {
 		a, err := netip.ParseAddr(strings.Trim(word, "[]"))

@@ -29,6 +29,8 @@ type Options struct {
 	RelayHost string
 	// Selectors are those of DKIM keys to look at.
 	Selectors []string
+	// SelectorsOf are those of the keys that sign for a domain here; nil: nothing is signed.
+	SelectorsOf func(domain string) []string
 	// ReportTo is the local part that reports about a domain should go to; "": postmaster.
 	ReportTo string
 

@@ -11,6 +11,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"aliasmx/internal/dns/dnstest"
+	"aliasmx/internal/mail"
 )
 
 func pemOf(kind string, der []byte) string {
@@ -94,5 +97,38 @@ func TestRecord(t *testing.T) {
 	}
 	if _, err := Record(&ecdsa.PublicKey{}, ""); err == nil {
 		t.Error("a record of a key that cannot sign")
+	}
+}
+
+// TestPublished: the key that is published is the one that signs, or not.
+func TestPublished(t *testing.T) {
+	good := record(t, edKey())
+	for _, c := range []struct {
+		name, record string
+		want         mail.AuthResult
+		reason       string
+	}{
+		{"the same", good, mail.AuthPass, ""},
+		{"only testing", strings.Replace(good, "p=", "t=y; p=", 1), mail.AuthPass, "t=y"},
+		{"for subdomains not", strings.Replace(good, "p=", "t=s; p=", 1), mail.AuthPass, ""},
+		{"another", keyBrisbane, mail.AuthFail, "another key"},
+		{"another kind", record(t, rsaKey()), mail.AuthPermError, "rsa"},
+		{"revoked", "v=DKIM1; k=ed25519; p=", mail.AuthPermError, "revoked"},
+		{"not for mail", strings.Replace(good, "p=", "s=tlsrpt; p=", 1), mail.AuthPermError, "not for mail"},
+		{"none", "", mail.AuthPermError, "no key"},
+		{"unknown", "fault", mail.AuthTempError, "could not"},
+	} {
+		z := dnstest.New(t, "")
+		switch c.record {
+		case "":
+		case "fault":
+			z.Fail("ed._domainkey.a.example", dnstest.ServFail)
+		default:
+			z.AddTXT("ed._domainkey.a.example", c.record)
+		}
+		result, reason := Published(t.Context(), z.Resolver(), Key{"a.example", "ed", edKey()})
+		if result != c.want || !strings.Contains(reason, c.reason) || c.reason == "" && reason != "" {
+			t.Errorf("%s: %s %q, want %s %q", c.name, result, reason, c.want, c.reason)
+		}
 	}
 }

@@ -81,8 +81,8 @@ type Seal struct {
 	Reason   string
 }
 
-// Seal makes the set that says results of a message whose chain was found to be status: ""
-// where nobody has looked, AuthTempError where that came to nothing. Results are those of an Authentication-Results field without who
+// Seal makes the set that says results of a message whose chain was found to be status: "" or
+// AuthTempError where that is not known. Results are those of an Authentication-Results field without who
 // says them ("spf=pass smtp.mfrom=a.example; dmarc=pass ..."), "" for none. Nothing may be
 // changed in the message after this. Errors are of reading, of the key, or of ctx.
 func (s *Sealer) Seal(ctx context.Context, message io.Reader, results string, status mail.AuthResult) (Seal, error) {
@@ -108,10 +108,8 @@ func (s *Sealer) Seal(ctx context.Context, message io.Reader, results string, st
 	case broken != nil:
 		out.CV = mail.AuthFail
 	case len(sets) > 0 && (status == mail.AuthPass || status == mail.AuthFail):
-	case status == mail.AuthTempError:
-		return Seal{Reason: "the chain could not be verified"}, nil
 	default:
-		return Seal{Reason: "nobody has verified the chain"}, nil
+		return Seal{Reason: "the chain was not verified"}, nil
 	}
 	if out.CV == mail.AuthFail {
 		sets = nil // the seal is of its own set alone (RFC 8617 section 5.1.2)

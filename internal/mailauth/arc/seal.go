@@ -82,9 +82,10 @@ type Seal struct {
 }
 
 // Seal makes the set that says results of a message whose chain was found to be status: "" or
-// AuthTempError where that is not known. Results are those of an Authentication-Results field without who
-// says them ("spf=pass smtp.mfrom=a.example; dmarc=pass ..."), "" for none. Nothing may be
-// changed in the message after this. Errors are of reading, of the key, or of ctx.
+// AuthTempError where that is not known. Results are those of an Authentication-Results field
+// without who says them ("spf=pass smtp.mailfrom=a.example; dmarc=pass ..."), "" for none.
+// Nothing may be changed in the message after this. Errors are of reading, of the key, or of
+// ctx.
 func (s *Sealer) Seal(ctx context.Context, message io.Reader, results string, status mail.AuthResult) (Seal, error) {
 	r := bufio.NewReaderSize(&boundReader{ctx, message}, 32<<10)
 	fields, err := readHeader(r, maxHeader)

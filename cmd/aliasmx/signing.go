@@ -43,7 +43,8 @@ func (s signers) one() delivery.Signer {
 	return s
 }
 
-// signing finds out who signs. It comes before v.sending, which gives it to all transports.
+// signing has what leaves sealed, over what those sign who sign already. It comes before
+// v.sending, which gives the signer to all transports.
 func (v *view) signing(log *slog.Logger) error {
 	var list signers
 	if err := v.signer(log); err != nil {

@@ -105,6 +105,7 @@ var testOnly = map[string][]string{
 	"internal/mailauth/srs":   {"integration/smuggle"},
 	"internal/mailauth/arc":   {"internal/dns/dnstest", "integration/smuggle"},
 	"internal/mailauth/dkim":  {"internal/dns/dnstest"},
+	"internal/mailauth/srs":   {"integration/smuggle"},
 	"internal/mailauth/dmarc": {"internal/dns/dnstest"},
 }
 

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"aliasmx/internal/dns"
@@ -38,7 +39,7 @@ func srsCodec(cfg *postconf.Config, now func() time.Time) (*srs.Codec, error) {
 		MaxAge: cfg.Duration("srs_max_age"), Now: now,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("srs_domain (%s): %w", cfg.Where("srs_domain"), err)
+		return nil, fmt.Errorf("srs_domain (%s): %w; name a domain that is used for nothing else, such as srs.example.net", cfg.Where("srs_domain"), err)
 	}
 	return codec, nil
 }
@@ -56,7 +57,7 @@ func srsSecrets(cfg *postconf.Config) ([]string, error) {
 		return nil, fmt.Errorf("%w; write 32 random characters to it", err)
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("%s is not a regular file; name a file with one secret a line", file)
-	case info.Mode().Perm()&0o007 != 0:
+	case info.Mode().Perm()&0o006 != 0:
 		return nil, fmt.Errorf("%s: everybody on this machine may read or change it (mode %04o); chmod o= %s, and make new secrets if others have users here",
 			file, info.Mode().Perm(), file)
 	}
@@ -156,4 +157,23 @@ func (v *view) senderRewriting(names *dns.Resolver, log *slog.Logger) (*srsRewri
 	ctx, cancel := context.WithTimeout(context.Background(), srsProofTime)
 	defer cancel()
 	return w, v.proveSRSDomain(ctx, names, log)
+}
+
+// srsWarnings are what is missing around srs_domain.
+func (v *view) srsWarnings() (list []string) {
+	if v.srs == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), explainTime)
+	defer cancel()
+	postmaster := mail.Address{Local: "postmaster", Domain: v.tables.codec.Domain()}
+	rcpts, err := v.resolver.Expand(ctx, mail.RcptRequest{Addr: postmaster})
+	if err == nil && !slices.ContainsFunc(rcpts, func(r mail.Recipient) bool { return r.Dest.Transport() != "error" }) {
+		list = append(list, fmt.Sprintf("srs_domain (%s): %s leads nowhere; add it to virtual_alias_maps: a domain that takes mail must have one (RFC 5321 section 4.5.1)",
+			v.cfg.Where("srs_domain"), postmaster))
+	}
+	if !v.srs.enabled {
+		list = append(list, fmt.Sprintf("srs_enable (%s): senders are not rewritten; srs_domain only takes bounces of earlier mail", v.cfg.Where("srs_enable")))
+	}
+	return list
 }

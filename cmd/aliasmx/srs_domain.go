@@ -11,6 +11,7 @@ import (
 	"golang.org/x/net/publicsuffix"
 
 	"aliasmx/internal/dns"
+	"aliasmx/internal/mailauth/dmarc"
 	"aliasmx/internal/table"
 )
 
@@ -146,6 +147,6 @@ func samePublicSuffix(a, b string) string {
 // organisationBy asks the DNS.
 func organisationBy(names *dns.Resolver) organisation {
 	return func(ctx context.Context, domain string) (string, error) {
-		return "", fmt.Errorf("not asked")
+		return dmarc.OrgDomain(ctx, names, domain)
 	}
 }

@@ -58,8 +58,7 @@ var arrows = map[string][]string{
 	"internal/postconf":    {},
 	"internal/sock":        {},
 	"internal/inspect":     {"internal/mail", "internal/dns"},
-	"internal/dnscheck":    {"internal/mail", "internal/dns", "internal/mailauth/spf", "internal/mtasts", "internal/tlsrpt"},
-	"internal/dnscheck":    {"internal/dns", "internal/mtasts", "internal/tlsrpt", "internal/mailauth/dmarc"},
+	"internal/dnscheck":    {"internal/mail", "internal/dns", "internal/mailauth/spf", "internal/mtasts", "internal/tlsrpt", "internal/mailauth/dmarc"},
 	"internal/mtasts":      {"internal/mail", "internal/dns", "internal/cachefile"},
 	"internal/screen":      {"internal/mail", "internal/inspect", "internal/cachefile"},
 	"internal/verify":      {"internal/mail", "internal/cachefile"},
@@ -106,8 +105,6 @@ var testOnly = map[string][]string{
 	"internal/mailauth/srs":   {"integration/smuggle"},
 	"internal/mailauth/arc":   {"internal/dns/dnstest", "integration/smuggle"},
 	"internal/mailauth/dkim":  {"internal/dns/dnstest"},
-	"internal/mailauth/srs":   {"integration/smuggle"},
-	"internal/mailauth/dmarc": {"internal/dns/dnstest"},
 	"internal/mailauth/dmarc": {"internal/dns/dnstest", "integration/smuggle"},
 }
 

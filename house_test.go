@@ -58,7 +58,7 @@ var arrows = map[string][]string{
 	"internal/postconf":    {},
 	"internal/sock":        {},
 	"internal/inspect":     {"internal/mail", "internal/dns"},
-	"internal/dnscheck":    {"internal/mail", "internal/dns", "internal/mailauth/spf", "internal/mtasts", "internal/tlsrpt"},
+	"internal/dnscheck":    {"internal/mail", "internal/dns", "internal/mailauth/spf", "internal/mtasts", "internal/tlsrpt", "internal/mailauth/dmarc"},
 	"internal/mtasts":      {"internal/mail", "internal/dns", "internal/cachefile"},
 	"internal/screen":      {"internal/mail", "internal/inspect", "internal/cachefile"},
 	"internal/verify":      {"internal/mail", "internal/cachefile"},
@@ -67,6 +67,8 @@ var arrows = map[string][]string{
 	"internal/mechanism":   {},
 	"internal/milter":      {"internal/mail"},
 
+	"internal/mailauth": {"internal/mail", "internal/dns", "internal/mailauth/spf", "internal/mailauth/dkim", "internal/mailauth/dmarc",
+		"internal/mailauth/arc", "internal/mailauth/authres"},
 	"internal/mailauth/authres": {"internal/mail"},
 	"internal/mailauth/dmarc":   {"internal/mail", "internal/dns"},
 
@@ -79,6 +81,7 @@ var arrows = map[string][]string{
 	"integration/smuggle": {},
 
 	"internal/mailauth/srs":  {"internal/mail"},
+	"internal/mailauth/arc":  {"internal/mail", "internal/dns"},
 	"internal/mailauth/dkim": {"internal/mail", "internal/dns"},
 }
 
@@ -101,6 +104,8 @@ var testOnly = map[string][]string{
 	"internal/mailauth/srs":   {"integration/smuggle"},
 	"internal/mailauth/dmarc": {"internal/dns/dnstest", "integration/smuggle"},
 	"internal/mailauth/dkim":  {"internal/dns/dnstest"},
+	"internal/mailauth":       {"internal/dns/dnstest", "integration/smuggle"},
+	"internal/mailauth/arc":   {"internal/dns/dnstest", "integration/smuggle"},
 }
 
 type goPackage struct {

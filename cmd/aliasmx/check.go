@@ -14,13 +14,16 @@ import (
 // checkCommand proves a configuration: it does what start does up to the first port
 // and the first byte on disk. Then it goes through the alias tables.
 func checkCommand(args []string, env environ) int {
-	if i := firstArgument(args, "-c", "--config", "--resolver", "--now", "--ip", "--selector", "--next-key", "--helo", "--mail-from"); i >= 0 {
+	if i := firstArgument(args, "-c", "--config", "--resolver", "--now", "--ip", "--selector", "--next-key",
+		"--helo", "--mail-from", "--rcpt", "--source"); i >= 0 {
 		rest := slices.Concat(args[:i], args[i+1:])
 		switch args[i] {
 		case "site":
 			return checkSiteCommand(rest, env)
 		case "dns":
 			return checkDNSCommand(rest, env)
+		case "message":
+			return checkMessageCommand(rest, env)
 		case "sts":
 			return checkSTSCommand(rest, env)
 		case "spf":
@@ -32,7 +35,7 @@ func checkCommand(args []string, env environ) int {
 		JSON    bool   `help:"Findings as JSON, one object a line."`
 		Verbose bool   `short:"v" help:"Also say what was found in order."`
 	}
-	if done, status := parseFlags("check", "Prove configuration and tables. Exit status 78 when the daemon would not start. 'check site DESTINATION' shows the limits for a destination, 'check dns' what the DNS says of our domains, 'check sts DOMAIN' the MTA-STS policy of a domain, 'check spf' who may send in its name.", &flags, args, env); done {
+	if done, status := parseFlags("check", "Prove configuration and tables. Exit status 78 when the daemon would not start. 'check site DESTINATION' shows the limits for a destination, 'check dns' what the DNS says of our domains, 'check sts DOMAIN' the MTA-STS policy of a domain, 'check spf' who may send in its name, 'check message FILE' who a message is from and what becomes of it.", &flags, args, env); done {
 		return status
 	}
 	refuse := func(err error) int {

@@ -56,6 +56,7 @@ func commands() []command {
 		{"srs", "rewrite a sender, or find the one behind a rewritten address", srsCommand},
 		{"dkim", "make and test keys that sign mail: see 'aliasmx dkim help'", dkimMain},
 		{"tlsrpt", "show how TLS with other domains went, and what will be reported", tlsrptCommand},
+		{"seal", "print a message with a new ARC set on top", sealCommand},
 		{"queue", "what Postfix has no command for: see 'aliasmx queue help'", queueMain},
 		{"version", "print the version", versionCommand},
 	}

@@ -13,6 +13,7 @@ import (
 	"aliasmx/internal/bounce"
 	"aliasmx/internal/checks"
 	"aliasmx/internal/local"
+	"aliasmx/internal/mailauth"
 	"aliasmx/internal/milter"
 	"aliasmx/internal/mtasts"
 	"aliasmx/internal/pickup"
@@ -49,6 +50,7 @@ type view struct {
 	stsFetcher *mtasts.Fetcher          // of MTA-STS policies; nil: nobody asks for them
 	filters    map[string]*statusFilter // by the name of a transport
 	best       *bestMX                  // nil: none
+	authGate   *mailauth.Gate           // of all listeners; nil: none authenticates
 	srs        *srsRewriter             // nil: srs_domain is empty
 }
 
@@ -120,6 +122,9 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 		if err := v.milters(&o, &tables{cfg: l.Config, opts: v.tables.opts}); err != nil {
 			return nil, err
 		}
+		if err := v.authenticates(&o, &tables{cfg: l.Config, opts: v.tables.opts}, names); err != nil {
+			return nil, err
+		}
 		if err := neverOpenRelay(l.Config, l.Where, &o); err != nil {
 			return nil, err
 		}
@@ -139,6 +144,9 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 		return nil, err
 	}
 	if err := v.contentOptions(&v.local, picked); err != nil {
+		return nil, err
+	}
+	if err := v.authenticates(&v.local, &tables{cfg: cfg, opts: v.tables.opts}, names); err != nil {
 		return nil, err
 	}
 	if set, err := milterSet(cfg, "non_smtpd_milters"); err != nil {
@@ -163,7 +171,7 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 	if cfg.Get("lmtp_generic_maps") != "" {
 		v.delivery.LMTPGeneric = v.resolver.LMTPGeneric
 	}
-	if err := v.signer(log); err != nil {
+	if err := v.signing(log); err != nil {
 		return nil, err
 	}
 	if err := v.sending(names, log); err != nil {
@@ -240,6 +248,7 @@ func (v *view) pickupOptions(log *slog.Logger) error {
 		Authorized:              submit,
 		Log:                     log,
 	}
+	v.submissions()
 	if v.nonSMTPD != nil { // a nil set must stay a nil interface
 		v.pickup.Milters = v.nonSMTPD
 	}

@@ -83,6 +83,8 @@ func newParams() params {
 	t.add(paramsSRS, Ours)
 	t.add(paramsDKIM, Ours)
 	t.add(paramsAliasLife, Ours)
+	t.add(paramsMailAuth, Ours)
+	t.add(paramsARC, Ours)
 	t.add(paramsPlumbing, Plumbing)
 	t.add(paramsCiphers, Plumbing)
 	for _, part := range [][]plain{

@@ -101,3 +101,37 @@ func TestSRSWithoutDNS(t *testing.T) {
 	r.start()
 	r.waitLog(`warning: srs_domain \(main\.cf, line \d+\): whether it is of one organisation with mail\.alias\.example of virtual_alias_domains the DNS does not say: .*both below alias\.example`)
 }
+
+// check tells what is missing around srs_domain.
+func TestSRSCheckWarns(t *testing.T) {
+	t.Parallel()
+	cf := srsBase(nil)
+	r := newSRSRelay(t, cf)
+	if out := r.mustRun("check", "-c", r.dir); strings.Contains(out, "postmaster@srs.example") || strings.Contains(out, "srs_enable") {
+		t.Errorf("check warns of nothing:\n%s", out)
+	}
+	cf["srs_enable"], cf["myorigin"] = "no", "alias.example"
+	r.configure(cf)
+	out := r.mustRun("check", "-c", r.dir)
+	mustMatch(t, "check", out, `warning: srs_domain \(main\.cf, line \d+\): postmaster@srs\.example leads nowhere; add it to virtual_alias_maps`)
+	mustMatch(t, "check", out, `warning: srs_enable \(main\.cf, line \d+\): senders are not rewritten`)
+	delete(cf, "srs_domain")
+	r.configure(cf)
+	if out := r.mustRun("check", "-c", r.dir); strings.Contains(out, "srs_domain") {
+		t.Errorf("check speaks of srs_domain, which is not set:\n%s", out)
+	}
+	mustMatch(t, "check -v", r.mustRun("check", "-v", "-c", r.dir), `(?m)^srs_domain is empty: forwarded mail keeps its sender`)
+}
+
+// check dns looks at srs_domain with the domains that are forwarded.
+func TestSRSCheckDNS(t *testing.T) {
+	t.Parallel()
+	zone, err := peers.NewDNS("srs.example. MX 10 mx.alias.example.\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(zone.Close)
+	r := newSRSRelay(t, srsBase(nil))
+	out, _ := r.run("check", "dns", "-c", r.dir, "--resolver", zone.Addr, "--ip", "192.0.2.1")
+	mustMatch(t, "check dns", out, `(?m)^srs\.example\n(  .*\n)*  SPF +missing  \S`)
+}

@@ -2,8 +2,10 @@ package integration
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -347,4 +349,57 @@ func TestSRSTurnedOff(t *testing.T) {
 // quoted is a text as it stands in a pattern.
 func quoted(s string) string {
 	return strings.NewReplacer(".", `\.`, "+", `\+`).Replace(s)
+}
+
+// What a transport of LMTP takes for others is forwarded, too: the domain decides, not the
+// protocol.
+func TestSRSByLMTP(t *testing.T) {
+	t.Parallel()
+	server := &peers.Scripted{LMTP: true}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	cf := srsBase(nil)
+	cf["virtual_mailbox_domains"], cf["virtual_transport"] = "box.example", "lmtp:inet:"+server.Addr
+	cf["transport_maps"] = "inline:{dest.example=lmtp:inet:" + server.Addr + "}"
+	r := newRelay(t, cf, map[string]string{"virtual": "info@alias.example target@dest.example\nbox@alias.example box@box.example\n"})
+	r.secrets()
+	r.start()
+	for to, want := range map[string]string{
+		"info@alias.example": "MAIL FROM:<SRS0=",
+		"box@alias.example":  "MAIL FROM:<author@client.example>",
+	} {
+		if out, code := swaks(t, r, "--from", "author@client.example", "--to", to); code != 0 {
+			t.Fatal(out)
+		}
+		r.waitLog(`postfix/lmtp\[\d+\]: \w+: to=<.*>, orig_to=<` + quoted(to) + `>, .*status=sent`)
+		talks := server.Talks()
+		if said := strings.Join(talks[len(talks)-1], "\n"); !strings.Contains(said, want) {
+			t.Errorf("%s: want %s in\n%s", to, want, said)
+		}
+	}
+}
+
+// Who may not read the secrets can still ask about everything else.
+func TestSRSExplainedToAnotherUser(t *testing.T) {
+	t.Parallel()
+	r := newSRSRelay(t, srsBase(nil))
+	token := r.srs("forward", "author@client.example")
+	explain := func(address string) (string, int) {
+		cmd := exec.Command(binary, "explain", "-c", r.dir, address)
+		cmd.Dir = "/"
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		out, err := cmd.CombinedOutput()
+		if cmd.ProcessState == nil {
+			t.Fatalf("explain as another user (this test must run as root): %v", err)
+		}
+		return string(out), cmd.ProcessState.ExitCode()
+	}
+	if out, code := explain("info@alias.example"); code != 0 || !strings.Contains(out, "warning: srs_secrets_file (main.cf, line ") {
+		t.Errorf("an alias: exit status %d\n%s", code, out)
+	}
+	if out, code := explain(token); code != 75 || !strings.Contains(out, "the secrets of srs_domain cannot be read by this user") {
+		t.Errorf("a bounce: exit status %d\n%s", code, out)
+	}
 }

@@ -88,13 +88,18 @@ func (s *session) loginName() string {
 	return s.login.username
 }
 
-// isTrusted tells whether a message is a submission: of a local user, of who has logged in,
-// or of a client in mynetworks. Where nobody can say, the message is to come again.
+// isTrusted tells whether a message is a submission: of a local user, of who has logged in, of
+// a client in mynetworks or with a certificate that lets it relay. Where nobody can say, the
+// message is to come again.
 func (s *session) isTrusted(client *mail.Client) (bool, *mail.Status) {
 	switch {
 	case s.peer.Local || s.loginName() != "" || s.original.source == "LOCAL":
 		return true, nil
-	case s.o.MyNetworks == nil:
+	}
+	if may, err := s.relaysByCertificate(s.lookup()); may || err != nil {
+		return may, refusalOf(err)
+	}
+	if s.o.MyNetworks == nil {
 		return false, nil
 	}
 	ok, err := s.o.MyNetworks.Match(s.lookup(), client.Name, client.Addr)
@@ -103,6 +108,13 @@ func (s *session) isTrusted(client *mail.Client) (bool, *mail.Status) {
 		return false, errLookup()
 	}
 	return ok, nil
+}
+
+func refusalOf(err error) *mail.Status {
+	if err == nil {
+		return nil
+	}
+	return errLookup()
 }
 
 // isOwner tells whether the reverse-path is one of who has logged in

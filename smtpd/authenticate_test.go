@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -277,4 +278,42 @@ type noNetworks struct{}
 
 func (noNetworks) Match(context.Context, string, netip.Addr) (bool, error) {
 	return false, errors.New("no answer")
+}
+
+// A certificate that lets a client relay makes its mail a submission.
+func TestAuthenticCertificate(t *testing.T) {
+	mine, pool := certificate(t, "client.example.net")
+	known := prints{entries: map[string]string{fingerprint("sha256", mine.Leaf.Raw): "x"}}
+	for _, tt := range []struct {
+		list  string
+		certs prints
+		want  string
+	}{
+		{"permit_tls_all_clientcerts", prints{}, "trusted=true"},
+		{"permit_tls_clientcerts", known, "trusted=true"},
+		{"permit_tls_clientcerts", prints{}, "trusted=false"},
+		{"permit_mynetworks", known, "trusted=false"},
+		{"permit_tls_clientcerts", prints{err: errors.New("no answer")}, ""},
+	} {
+		n := new(notary)
+		w := secured(t, func(o *TLS) { o.Config.ClientAuth, o.Config.ClientCAs = tls.RequestClientCert, pool })
+		w.o.Authenticator, w.o.RelayClientCerts = n, []Table{tt.certs}
+		w.o.Relay = restrict(tt.list, "reject_unauth_destination")
+		w.srv.Update(w.o)
+		conn := w.dial("127.0.0.2").greeting()
+		conn.expect("EHLO x.example.net", "250", "STARTTLS", "220")
+		if !conn.handshake(&tls.Config{GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &mine, nil }}) {
+			t.Fatal("no handshake")
+		}
+		reply := "250"
+		if tt.want == "" {
+			reply = "451 4.3.0"
+		}
+		conn.expect("EHLO x.example.net", "250", "MAIL FROM:<s@example.net>", reply)
+		conn.hangUp()
+		w.conns.Wait()
+		if got := n.all(); !strings.Contains(got, tt.want) || (tt.want == "") != (got == "") {
+			t.Errorf("%s: heard %q, want %q", tt.list, got, tt.want)
+		}
+	}
 }

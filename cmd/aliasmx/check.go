@@ -69,7 +69,7 @@ func checkCommand(args []string, env environ) int {
 	if err := checkFiles(cfg); err != nil {
 		return refuse(err)
 	}
-	for _, w := range slices.Concat(operatorWarnings(cfg), v.loginWarnings(), v.stsWarnings(), v.dkimWarnings()) {
+	for _, w := range slices.Concat(operatorWarnings(cfg), v.loginWarnings(), v.stsWarnings(), v.srsWarnings(), v.dkimWarnings()) {
 		warn(w)
 	}
 	if flags.JSON {
@@ -81,6 +81,9 @@ func checkCommand(args []string, env environ) int {
 	checkTables(v, warn, func(text string) { fmt.Fprintln(env.stdout, text) })
 	for _, l := range v.listeners {
 		fmt.Fprintf(env.stdout, "listens on %s (%s)\n", strings.Join(l.addrs, ", "), l.where)
+	}
+	if v.srs == nil && flags.Verbose {
+		fmt.Fprintln(env.stdout, "srs_domain is empty: forwarded mail keeps its sender, and the next hop may refuse it for the SPF policy of the sender's domain")
 	}
 	if v.sts != nil {
 		fmt.Fprintf(env.stdout, "serves MTA-STS policies on %s (mta_sts_listen)\n", strings.Join(v.sts.addrs, ", "))

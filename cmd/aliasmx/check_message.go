@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -25,7 +24,7 @@ type messageFlags struct {
 	Helo      string `placeholder:"NAME" help:"What the client calls itself."`
 	MailFrom  string `placeholder:"ADDR" help:"Reverse-path; empty: the null one."`
 	Rcpt      string `placeholder:"ADDR" help:"Recipient: whether its mail is forwarded decides about the reverse-path that it leaves with."`
-	Source    string `placeholder:"IP" help:"Address that we send from; default: smtp_bind_address."`
+	Source    string `placeholder:"IP" help:"Address that we send from; default: smtp_bind_address, or a public address of this machine."`
 	File      string `arg:"" help:"The message; - is standard input."`
 }
 
@@ -137,26 +136,31 @@ func (f *messageFlags) judge(env environ) (*messageJudge, error) {
 }
 
 func (v *view) messageJudge(now func() time.Time) (*messageJudge, error) {
-	names, ok := v.names.(*dns.Resolver)
-	if !ok {
-		return nil, errors.New("no resolver")
-	}
-	verifier, err := v.verifier(&tables{cfg: v.cfg, opts: v.tables.opts}, names, now)
+	verifier, err := v.verifier(&tables{cfg: v.cfg, opts: v.tables.opts}, v.names, now)
 	if err != nil {
 		v.close()
 		return nil, err
 	}
-	j := &messageJudge{verifier: verifier, view: v, route: mailauth.Route{
-		Helo: v.cfg.Get("smtp_helo_name"), Source: v.delivery.BindAddress, Sealer: v.sealer(), Changes: v.changesForwarded(),
-	}}
-	if !j.route.Source.IsValid() {
-		j.route.Source = v.delivery.BindAddress6
-	}
-	return j, nil
+	return &messageJudge{verifier: verifier, view: v, route: mailauth.Route{
+		Helo: v.cfg.Get("smtp_helo_name"), Source: v.source(), Sealer: v.cfg.Get("arc_sign_domain"), Changes: v.changesForwarded(),
+	}}, nil
 }
 
-// sealer is the domain that seals what we forward, "" if none does.
-func (v *view) sealer() string { return v.cfg.Get("arc_sign_domain") }
+// source is the address that we send from, as far as it can be told: that which is set, or one
+// of the machine's that others can see.
+func (v *view) source() netip.Addr {
+	for _, a := range []netip.Addr{v.delivery.BindAddress, v.delivery.BindAddress6} {
+		if a.IsValid() {
+			return a
+		}
+	}
+	for _, a := range ownAddresses(v.cfg) {
+		if a.IsGlobalUnicast() && !a.IsPrivate() {
+			return a
+		}
+	}
+	return netip.Addr{}
+}
 
 // changesForwarded are the settings that may change bytes of what is forwarded.
 func (v *view) changesForwarded() (list []string) {

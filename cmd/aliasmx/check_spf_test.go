@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -79,6 +80,13 @@ none: none.example has no SPF record
 		if status, out, errs = checkSPF(t, args...); status != exitOK || out != c.text {
 			t.Errorf("%s from %s: status %d\n%s%s", c.ip, c.from, status, out, errs)
 		}
+	}
+	shown, err := os.ReadFile("../../docs/spf.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, out, _ := checkSPF(t, "-c", dir, "--resolver", server.Addr, "--ip", "198.51.100.1", "--helo", "mx.b.example", "--mail-from", "me@a.example"); !strings.Contains(string(shown), out) {
+		t.Errorf("docs/spf.md shows something else than\n%s", out)
 	}
 	for want, args := range map[string][]string{
 		`--ip "192.0.2" is no IP address`: {"-c", dir, "--ip", "192.0.2", "--helo", "x", "--mail-from", ""},

@@ -203,13 +203,18 @@ func (v *view) dkimWarnings() (list []string) {
 	if len(cfg.List("dkim_keys")) == 0 {
 		return nil
 	}
-	for _, parameter := range []string{"smtp_generic_maps", "smtp_header_checks", "smtp_mime_header_checks", "smtp_nested_header_checks", "smtp_body_checks", "lmtp_generic_maps"} {
+	for _, parameter := range []string{
+		"smtp_generic_maps", "smtp_header_checks", "smtp_mime_header_checks", "smtp_nested_header_checks", "smtp_body_checks",
+		"lmtp_generic_maps", "lmtp_header_checks", "lmtp_mime_header_checks", "lmtp_nested_header_checks", "lmtp_body_checks",
+	} {
 		if cfg.Get(parameter) != "" {
 			list = append(list, fmt.Sprintf("%s (%s): changes mail after it was signed by dkim_keys, so that its signatures may fail", parameter, cfg.Where(parameter)))
 		}
 	}
-	if cfg.Int("smtp_line_length_limit") > 0 {
-		list = append(list, fmt.Sprintf("smtp_line_length_limit (%s): breaks long lines after they were signed by dkim_keys", cfg.Where("smtp_line_length_limit")))
+	for _, parameter := range []string{"smtp_line_length_limit", "lmtp_line_length_limit"} {
+		if cfg.Int(parameter) > 0 {
+			list = append(list, fmt.Sprintf("%s (%s): breaks long lines after they were signed by dkim_keys", parameter, cfg.Where(parameter)))
+		}
 	}
 	return list
 }

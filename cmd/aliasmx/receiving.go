@@ -84,6 +84,9 @@ func (v *view) smtpdOptions(cfg *postconf.Config, names *dns.Resolver, log *slog
 	if v.srs != nil {
 		o.Onward = v.srs
 	}
+	if v.tables.reverse != nil { // a nil codec must stay a nil interface
+		o.Replies = v.tables.reverse
+	}
 	if cfg.Bool("smtpd_peername_lookup") {
 		o.ClientName = clientNames(names)
 	}

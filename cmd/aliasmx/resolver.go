@@ -115,6 +115,12 @@ func buildResolver(t *tables, log *slog.Logger) (*alias.Resolver, error) {
 		return nil, err
 	}
 	o.Returns = t.returned
+	if err := t.reverseAliases(); err != nil {
+		return nil, err
+	}
+	if t.reverse != nil { // a nil codec must stay a nil interface
+		o.Replies = t.reverse
+	}
 	return alias.New(o)
 }
 

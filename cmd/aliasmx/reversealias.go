@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 
 	"aliasmx/alias"
@@ -35,6 +36,32 @@ func reverseCodec(cfg *postconf.Config) (*reversealias.Codec, error) {
 		return nil, fmt.Errorf("%s (%s): %w", name, cfg.Where(name), err)
 	}
 	return codec, nil
+}
+
+// reverseAliases opens reverse aliases for the alias room; t.reverse stays nil where there
+// are none, and where a command is run by somebody who may not read the secrets.
+func (t *tables) reverseAliases() (err error) {
+	t.reverse, err = reverseCodec(t.cfg)
+	if errors.Is(err, fs.ErrPermission) && t.lenient {
+		t.opts.Warn(err.Error())
+		return nil
+	}
+	return err
+}
+
+// replyFields is the signer that adds reverse_alias_field; nil: nobody does.
+func (v *view) replyFields(log *slog.Logger) (*replyField, error) {
+	const parameter = "reverse_alias_field"
+	name := v.cfg.Get(parameter)
+	if v.tables.reverse == nil || name == "" {
+		return nil, nil
+	}
+	for _, c := range name {
+		if c <= ' ' || c >= 0x7f || c == ':' {
+			return nil, fmt.Errorf("%s (%s): %q cannot be the name of a header field", parameter, v.cfg.Where(parameter), name)
+		}
+	}
+	return &replyField{codec: v.tables.reverse, name: name, resolver: v.resolver, log: log.With(mail.KeyDaemon, "smtp")}, nil
 }
 
 // replyField is a delivery.Signer that tells the owner of an alias, on top of what is

@@ -43,9 +43,17 @@ func (s signers) one() delivery.Signer {
 	return s
 }
 
-// signing finds out who signs. It comes before v.sending, which gives it to all transports.
+// signing has what leaves sealed, over what those sign who sign already. It comes before
+// v.sending, which gives the signer to all transports.
 func (v *view) signing(log *slog.Logger) error {
 	var list signers
+	field, err := v.replyFields(log)
+	if err != nil {
+		return err
+	}
+	if field != nil {
+		list = append(list, field)
+	}
 	if err := v.signer(log); err != nil {
 		return err
 	}

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
+	"slices"
 	"time"
 
 	"aliasmx/internal/dns"
@@ -50,29 +50,7 @@ func srsSecrets(cfg *postconf.Config) ([]string, error) {
 	if file == "" {
 		return nil, errors.New("srs_domain is set, and there is no file of secrets; write one of 32 random characters to a file of mode 0600 and name it here")
 	}
-	info, err := os.Stat(file)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%w; write 32 random characters to it", err)
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is not a regular file; name a file with one secret a line", file)
-	case info.Mode().Perm()&0o006 != 0:
-		return nil, fmt.Errorf("%s: everybody on this machine may read or change it (mode %04o); chmod o= %s, and make new secrets if others have users here",
-			file, info.Mode().Perm(), file)
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("%w; the daemon reads it as mail_owner: chown it to that", err)
-	}
-	secrets, err := srs.Secrets(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w; write 32 random characters to it", file, err)
-	}
-	if n := len(secrets[0]); n < srs.MinSecret {
-		return nil, fmt.Errorf("%s: the first secret, which signs, has %d bytes, and can be found by trying; put one of %d or more on top and leave the old one below it",
-			file, n, srs.MinSecret)
-	}
-	return secrets, nil
+	return secretsIn(file)
 }
 
 // srsReturns tells the alias room what the addresses at srs_domain stand for.
@@ -156,4 +134,23 @@ func (v *view) senderRewriting(names *dns.Resolver, log *slog.Logger) (*srsRewri
 	ctx, cancel := context.WithTimeout(context.Background(), srsProofTime)
 	defer cancel()
 	return w, v.proveSRSDomain(ctx, names, log)
+}
+
+// srsWarnings are what is missing around srs_domain.
+func (v *view) srsWarnings() (list []string) {
+	if v.srs == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), explainTime)
+	defer cancel()
+	postmaster := mail.Address{Local: "postmaster", Domain: v.tables.codec.Domain()}
+	rcpts, err := v.resolver.Expand(ctx, mail.RcptRequest{Addr: postmaster})
+	if err == nil && !slices.ContainsFunc(rcpts, func(r mail.Recipient) bool { return r.Dest.Transport() != "error" }) {
+		list = append(list, fmt.Sprintf("srs_domain (%s): %s leads nowhere; add it to virtual_alias_maps: a domain that takes mail must have one (RFC 5321 section 4.5.1)",
+			v.cfg.Where("srs_domain"), postmaster))
+	}
+	if !v.srs.enabled {
+		list = append(list, fmt.Sprintf("srs_enable (%s): senders are not rewritten; srs_domain only takes bounces of earlier mail", v.cfg.Where("srs_enable")))
+	}
+	return list
 }

@@ -36,7 +36,7 @@ func (w *srsRewriter) RewriteSender(ctx context.Context, env *mail.Envelope, rcp
 		return env.Sender, nil
 	}
 	a, err := w.sender(ctx, env.Sender, &env.Rcpts[rcpt])
-	if err == nil && a != env.Sender {
+	if err == nil && a != env.Sender && w.log.Enabled(ctx, slog.LevelDebug) {
 		w.log.LogAttrs(ctx, slog.LevelDebug, "sender rewritten", slog.String(mail.KeyDaemon, "smtp"), slog.String(mail.KeyQueueID, env.ID.String()),
 			slog.String(mail.KeyFrom, env.Sender.String()), slog.String("rewritten", a.String()), slog.String(mail.KeyTo, env.Rcpts[rcpt].Final.String()))
 	}

@@ -10,6 +10,7 @@ import (
 	"aliasmx/alias"
 	"aliasmx/internal/mailauth/srs"
 	"aliasmx/internal/postconf"
+	"aliasmx/internal/reversealias"
 	"aliasmx/internal/table"
 )
 
@@ -27,6 +28,8 @@ type tables struct {
 	returned alias.Returns    // nil: there is none
 	now      func() time.Time // of time stamps; nil: time.Now
 	lenient  bool             // secrets that cannot be read are no error
+
+	reverse *reversealias.Codec // reverse_alias_secrets_file; nil: there is none
 }
 
 func (t *tables) failed(parameter string, err error) {

@@ -136,9 +136,15 @@ func (t *Transaction) Message(ctx context.Context, m mail.AuthMessage) mail.Auth
 	return t.v.verdict(f, t.v.Decide(ctx, f))
 }
 
-// Examine finds out all there is to know of a message, and decides. It is what check message
-// does; r must not be trusted. An error is one of reading.
+// Examine finds out all there is to know of a message of a stranger, and decides, also where
+// the daemon would not look at it (SubmissionsOnly). It is what check message does. An error
+// is one of reading.
 func (v *Verifier) Examine(ctx context.Context, r mail.AuthRequest, body mail.Body) (*Findings, Decision, error) {
+	if v.o.SubmissionsOnly {
+		v = &Verifier{o: v.o}
+		v.o.SubmissionsOnly = false
+	}
+	r.Trusted = false
 	t := v.Begin(ctx, r)
 	defer t.Close()
 	f := &Findings{Request: r}

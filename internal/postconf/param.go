@@ -70,7 +70,7 @@ type params map[string]*Param
 func newParams() params {
 	t := make(params, 1000)
 	for _, part := range [][]entry{
-		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsReverseAlias, paramsRoute, paramsSMTPD, paramsLimits, paramsRestrictions, paramsAccess,
+		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsRoute, paramsSMTPD, paramsLimits, paramsRestrictions, paramsAccess,
 		paramsMessage, paramsChecks, paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsMilter, paramsScreen, paramsSASL, paramsTLS, paramsLog,
 		paramsSASLOut, paramsSession, paramsLMTP, paramsDANE,
 		paramsTLSOut,
@@ -80,10 +80,11 @@ func newParams() params {
 	t.add(paramsOurs, Ours)
 	t.add(paramsShaping, Ours)
 	t.add(paramsSTSHost, Ours)
-	t.add(paramsMailAuth, Ours)
-	t.add(paramsDKIM, Ours)
-	t.add(paramsARC, Ours)
 	t.add(paramsSRS, Ours)
+	t.add(paramsDKIM, Ours)
+	t.add(paramsAliasLife, Ours)
+	t.add(paramsMailAuth, Ours)
+	t.add(paramsARC, Ours)
 	t.add(paramsPlumbing, Plumbing)
 	t.add(paramsCiphers, Plumbing)
 	for _, part := range [][]plain{

@@ -18,9 +18,9 @@ func TestEveryParameterOnce(t *testing.T) {
 		seen[name] = true
 	}
 	for _, part := range [][]entry{
-		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsReverseAlias, paramsRoute, paramsSMTPD, paramsLimits, paramsRestrictions,
-		paramsAccess, paramsMessage, paramsChecks, paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsMilter, paramsScreen, paramsSASL,
-		paramsTLS, paramsLog, paramsOurs, paramsSTSHost, paramsPlumbing, paramsCiphers, paramsSRS, paramsMailAuth, paramsARC, paramsDKIM,
+		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsRoute, paramsSMTPD, paramsLimits, paramsRestrictions, paramsAccess, paramsMessage,
+		paramsChecks, paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsMilter, paramsScreen, paramsSASL, paramsTLS, paramsLog,
+		paramsOurs, paramsSTSHost, paramsSRS, paramsAliasLife, paramsPlumbing, paramsCiphers, paramsDKIM, paramsMailAuth, paramsARC,
 		paramsSASLOut, paramsSession, paramsLMTP, paramsDANE, paramsShaping, paramsTLSOut,
 	} {
 		for _, e := range part {

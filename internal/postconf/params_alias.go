@@ -8,7 +8,6 @@ var paramsAlias = []entry{
 	{"virtual_alias_recursion_limit", number(1, 0), "1000", "how deep aliases may lead to aliases"},
 	{"virtual_alias_expansion_limit", number(1, 0), "1000", "how many recipients one may expand to"},
 	{"virtual_alias_address_length_limit", number(1, 0), "1000", "how long an expanded address may be, in bytes"},
-	{"alias_attribute_maps", list(), "", "tables of the attributes of aliases: expires, senders, suspended, rate"},
 	{"relay_domains", list(), "${{$compatibility_level} <level {2} ? {$mydestination} : {}}", "domains that we relay for, beside those of aliases"},
 	{"relay_recipient_maps", list(), "", "tables of the recipients in relay_domains; empty: all exist"},
 	{"virtual_mailbox_domains", list(), "$virtual_mailbox_maps", "domains with mailboxes, for virtual_transport"},

@@ -18,8 +18,6 @@ const (
 	maxParts = 16
 	// maxPath is how long an address may be (RFC 5321 section 4.5.3.1.3, without <>).
 	maxPath = 254
-	// minSecret is how short a secret may be.
-	minSecret = 16
 )
 
 var letters = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
@@ -27,16 +25,14 @@ var letters = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding
 // Codec makes reverse aliases and reads them. It is safe for concurrent use.
 type Codec struct{ secrets [][]byte }
 
-// New makes a Codec. The first secret signs, all verify.
+// New makes a Codec. The first secret signs, all verify: how long they are is for whoever
+// reads them to say.
 func New(secrets []string) (*Codec, error) {
 	if len(secrets) == 0 {
 		return nil, errors.New("no secret")
 	}
 	c := &Codec{}
 	for _, s := range secrets {
-		if len(s) < minSecret {
-			return nil, errors.New("a secret is shorter than 16 characters")
-		}
 		c.secrets = append(c.secrets, []byte(s))
 	}
 	return c, nil

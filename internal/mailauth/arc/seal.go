@@ -81,10 +81,11 @@ type Seal struct {
 	Reason   string
 }
 
-// Seal makes the set that says results of a message whose chain was found to be status: ""
-// where nobody has looked. Results are those of an Authentication-Results field without who
-// says them ("spf=pass smtp.mfrom=a.example; dmarc=pass ..."), "" for none. Nothing may be
-// changed in the message after this. Errors are of reading, of the key, or of ctx.
+// Seal makes the set that says results of a message whose chain was found to be status: "" or
+// AuthTempError where that is not known. Results are those of an Authentication-Results field
+// without who says them ("spf=pass smtp.mailfrom=a.example; dmarc=pass ..."), "" for none.
+// Nothing may be changed in the message after this. Errors are of reading, of the key, or of
+// ctx.
 func (s *Sealer) Seal(ctx context.Context, message io.Reader, results string, status mail.AuthResult) (Seal, error) {
 	r := bufio.NewReaderSize(&boundReader{ctx, message}, 32<<10)
 	fields, err := readHeader(r, maxHeader)
@@ -109,7 +110,7 @@ func (s *Sealer) Seal(ctx context.Context, message io.Reader, results string, st
 		out.CV = mail.AuthFail
 	case len(sets) > 0 && (status == mail.AuthPass || status == mail.AuthFail):
 	default:
-		return Seal{Reason: "nobody has verified the chain"}, nil
+		return Seal{Reason: "the chain was not verified"}, nil
 	}
 	if out.CV == mail.AuthFail {
 		sets = nil // the seal is of its own set alone (RFC 8617 section 5.1.2)

@@ -119,6 +119,7 @@ func TestVerify_Keys(t *testing.T) {
 		{"s=email", edk, nil, []string{"v=DKIM1; k=ed25519; s=tlsrpt:email; " + ed}, mail.AuthPass, ""},
 		{"s=*", edk, nil, []string{"v=DKIM1; k=ed25519; s=*; " + ed}, mail.AuthPass, ""},
 		{"s= of another service", edk, nil, []string{"v=DKIM1; k=ed25519; s=tlsrpt; " + ed}, mail.AuthPermError, "not for mail"},
+		{"RFC8460_3 s=tlsrpt, of a report", edk, map[string]string{"h": "from:tls-report-domain"}, []string{"v=DKIM1; k=ed25519; s=tlsrpt; " + ed}, mail.AuthPass, ""},
 		{"t=s, i= is d=", edk, map[string]string{"i": "joe@A.example"}, []string{"v=DKIM1; k=ed25519; t=y:s; " + ed}, mail.AuthPass, ""},
 		{"t=s, i= below", edk, map[string]string{"i": "joe@sub.a.example"}, []string{"v=DKIM1; k=ed25519; t=y : s; " + ed}, mail.AuthPermError, "below"},
 		{"another key", edk, nil, []string{"v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="}, mail.AuthFail, "signature"},

@@ -139,7 +139,7 @@ func (k *key) fits(s *signature, minBits int) {
 		s.refuse(mail.AuthPermError, "the key is one of %s", k.kind)
 	case k.hashes != nil && !slices.Contains(k.hashes, hash):
 		s.refuse(mail.AuthPermError, "the key is not for %s", hash)
-	case k.services != nil && !slices.Contains(k.services, "*") && !slices.Contains(k.services, "email"):
+	case !k.serves(s):
 		s.refuse(mail.AuthPermError, "the key is not for mail")
 	case k.strict && domainOf(s.Identity) != s.Domain:
 		s.refuse(mail.AuthPermError, "the key is for %s alone, and i= is below it", s.Domain)
@@ -148,6 +148,14 @@ func (k *key) fits(s *signature, minBits int) {
 	case k.kind == "rsa" && k.bits > maxBits:
 		s.refuse(mail.AuthPolicy, "the key has %d bits", k.bits)
 	}
+}
+
+// serves tells whether a key is for what a message is: mail, or a TLS report, which a key of
+// its own may sign (RFC 8460 section 3).
+func (k *key) serves(s *signature) bool {
+	report := func(name string) bool { return strings.EqualFold(name, "TLS-Report-Domain") }
+	return k.services == nil || slices.Contains(k.services, "*") || slices.Contains(k.services, "email") ||
+		slices.Contains(k.services, "tlsrpt") && slices.ContainsFunc(s.Signed, report)
 }
 
 // verifies tells whether a signature over a hash was made with the key.

@@ -68,47 +68,30 @@ type check struct {
 	trouble error // that may have hidden an alignment
 }
 
-// findRecord finds the record that applies (section 4.10.1). It is false where none does,
-// or where nobody could say; the result is then complete.
+// findRecord finds the record that applies. It is false where none does, or where nobody
+// could say; the result is then complete.
 func (c *check) findRecord() bool {
-	own := c.ask(c.author)
-	if own.err != nil {
-		c.temporary(own.err)
-		return false
-	}
-	steps, err := c.walk(c.author)
-	if err != nil && own.record == nil {
+	d, err := c.discover(c.author)
+	c.res.OrgDomain = d.OrgDomain
+	switch {
+	case err != nil:
 		c.temporary(err)
 		return false
-	}
-	var at *step
-	if own.record != nil {
-		at, c.own = &step{c.author, own.record}, true
-	}
-	if err == nil {
-		org, psd := organizational(c.author, steps)
-		c.res.OrgDomain = org
-		for i := range steps {
-			if at == nil && steps[i].domain == org {
-				at = &steps[i]
-			}
-		}
-		if at == nil {
-			at = psd
-		}
-	}
-	if at == nil {
-		if c.res.Reason = own.note; c.res.Reason == "" {
-			c.res.Reason = "no DMARC record"
-		}
+	case d.Record == nil && len(d.Several) > 0:
+		s := d.Several[0]
+		c.res.Reason = fmt.Sprintf("_dmarc.%s has %d DMARC records, of which none counts", s.Domain, s.Records)
+		return false
+	case d.Record == nil:
+		c.res.Reason = "no DMARC record"
 		return false
 	}
-	record, ok := at.record.Usable()
+	record, ok := d.Record.Usable()
 	if !ok {
-		c.res.Reason = "the DMARC record of " + at.domain + " has no valid policy"
+		c.res.Reason = "the DMARC record of " + d.Domain + " has no valid policy"
 		return false
 	}
-	c.record, c.res.RecordDomain, c.res.Testing = record, at.domain, record.Testing
+	c.record, c.own = record, d.Domain == c.author
+	c.res.RecordDomain, c.res.Testing = d.Domain, record.Testing
 	return true
 }
 
@@ -166,7 +149,7 @@ func (c *check) conclude() {
 	res := c.res
 	res.Policy = c.record.P
 	if !c.own {
-		res.Policy = c.record.policyFor(true)
+		res.Policy = c.record.PolicyBelow(true)
 	}
 	switch {
 	case res.SPFAligned || res.DKIMAligned:
@@ -182,7 +165,7 @@ func (c *check) conclude() {
 			c.temporary(err)
 			return
 		}
-		res.Policy = c.record.policyFor(exists)
+		res.Policy = c.record.PolicyBelow(exists)
 	}
 	res.Result, res.Disposition = mail.AuthFail, res.Policy
 	res.Reason = "no SPF or DKIM pass is aligned with " + c.author

@@ -20,7 +20,8 @@ type Record struct {
 	StrictDKIM, StrictSPF   bool     // adkim=s, aspf=s
 	PSD                     byte     // 'y', 'n' or 'u'
 	Testing                 bool     // t=y
-	AggregateTo, FailuresTo []string // rua, ruf: the URIs that are valid, as they are written
+	RUA, RUF                string   // where reports are to go, as it is written
+	AggregateTo, FailuresTo []string // the URIs of rua and ruf that are valid
 	FailureOptions          string   // fo
 	faulty                  bool     // sp or np is there and not valid
 
@@ -129,16 +130,22 @@ func (r *Record) set(name, value string) bool {
 		}
 		r.PSD = lower[0]
 	case "rua":
-		r.AggregateTo = uris(value)
+		r.RUA, r.AggregateTo = value, uris(value)
 		return len(r.AggregateTo) > 0
 	case "ruf":
-		r.FailuresTo = uris(value)
+		r.RUF, r.FailuresTo = value, uris(value)
 		return len(r.FailuresTo) > 0
 	case "fo":
+		seen := ""
 		for o := range strings.SplitSeq(lower, ":") {
-			if o = trim(o); o != "0" && o != "1" && o != "d" && o != "s" {
+			o = trim(o)
+			if len(o) != 1 || !strings.Contains("01ds", o) || strings.Contains(seen, o) {
 				return false
 			}
+			seen += o
+		}
+		if strings.Contains(seen, "0") && strings.Contains(seen, "1") {
+			return false
 		}
 		r.FailureOptions = lower
 	}
@@ -156,8 +163,8 @@ func (r Record) Usable() (u Record, ok bool) {
 	return r, len(r.AggregateTo) > 0
 }
 
-// policyFor is the policy for a name below the record's, which exists or does not.
-func (r *Record) policyFor(exists bool) string {
+// PolicyBelow is the policy for a name below the record's, which exists or does not.
+func (r *Record) PolicyBelow(exists bool) string {
 	switch {
 	case !exists && r.NP != "":
 		return r.NP

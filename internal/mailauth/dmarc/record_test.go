@@ -55,6 +55,7 @@ func TestParseRecord(t *testing.T) {
 		{"v=DMARC1; p=reject; sp=reject; sp=none; rua=mailto:x@a.example", "p=reject rua=mailto:x@a.example !sp(2) !sp(2)", "p=none rua=mailto:x@a.example !sp(2) !sp(2)"},
 		{"v=DMARC1; p=reject; p=none", "!p(2) !p(2)", "none"},
 		{"v=DMARC1; p=reject; adkim=strict; aspf=; t=yes; psd=x; fo=2; p2; =x", "p=reject !p2(0) !(0) !adkim(1) !aspf(1) !t(1) !psd(1) !fo(1)", "p=reject !p2(0) !(0) !adkim(1) !aspf(1) !t(1) !psd(1) !fo(1)"},
+		{"v=DMARC1; p=none; fo=0:1", "p=none !fo(1)", ""}, {"v=DMARC1; p=none; fo=d:d", "p=none !fo(1)", ""}, {"v=DMARC1; p=none; fo=s:1", "p=none fo=s:1", ""},
 		{"v=DMARC1; p=reject\x00", "!p(1)", "none"},
 
 		{"v=DMARC2; p=none", "no", ""}, {"v=dmarc1; p=none", "no", ""}, {"v=DMARC1x; p=none", "no", ""}, {"v=DMARC1 p=none", "no", ""},

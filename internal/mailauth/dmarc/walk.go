@@ -3,7 +3,7 @@ package dmarc
 import (
 	"context"
 	"errors"
-	"fmt"
+	"iter"
 
 	"aliasmx/internal/dns"
 )
@@ -11,22 +11,28 @@ import (
 // maxQueries bounds a tree walk: the name itself, then at most seven labels (section 4.10).
 const maxQueries = 8
 
+// Resolver is what answers questions: *dns.Resolver. Errors are those of package dns.
+type Resolver interface {
+	TXT(ctx context.Context, name string) ([]string, error)
+	Query(ctx context.Context, name string, qtype uint16) (dns.Answer, error)
+}
+
 // walker walks up the tree. It asks for no name twice, as long as it lives: for one Check.
 type walker struct {
 	ctx context.Context
-	r   *dns.Resolver
+	r   Resolver
 	at  map[string]published
 }
 
 // published is what a domain has at _dmarc.
 type published struct {
 	record *Record // nil: none, or more than one
+	n      int     // how many there are
 	exists bool    // there is something at _dmarc, so that the domain exists (RFC 8020)
-	note   string  // why there is none, where that is worth a word
 	err    error   // nobody could say
 }
 
-func newWalker(ctx context.Context, r *dns.Resolver) *walker {
+func newWalker(ctx context.Context, r Resolver) *walker {
 	return &walker{ctx: ctx, r: r, at: make(map[string]published, maxQueries)}
 }
 
@@ -47,15 +53,14 @@ func (w *walker) query(domain string) (p published) {
 		return p
 	}
 	p.exists = true
-	n := 0
 	for _, text := range texts {
 		if record, ok := ParseRecord(text); ok {
 			p.record = &record
-			n++
+			p.n++
 		}
 	}
-	if n > 1 { // all are discarded (section 4.10, steps 2 and 6)
-		p.record, p.note = nil, fmt.Sprintf("_dmarc.%s has %d DMARC records, of which none counts", domain, n)
+	if p.n > 1 { // all are discarded (section 4.10, steps 2 and 6)
+		p.record = nil
 	}
 	return p
 }
@@ -80,10 +85,23 @@ type step struct {
 	record *Record
 }
 
+// up gives the names of a walk from start upwards (section 4.10, steps 3 to 7).
+func up(start string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for domain := start; domain != "" && yield(domain); {
+			if n := labels(domain); n >= maxQueries {
+				domain = last(domain, maxQueries-1)
+			} else {
+				domain = parent(domain)
+			}
+		}
+	}
+}
+
 // walk returns the domains with a record from start upwards. It ends at a record that says
 // what its domain is (psd=y, psd=n).
 func (w *walker) walk(start string) (steps []step, err error) {
-	for domain := start; domain != ""; {
+	for domain := range up(start) {
 		p := w.ask(domain)
 		if p.err != nil {
 			return nil, p.err
@@ -92,11 +110,6 @@ func (w *walker) walk(start string) (steps []step, err error) {
 			if steps = append(steps, step{domain, p.record}); p.record.PSD != 'u' {
 				break
 			}
-		}
-		if n := labels(domain); n >= maxQueries {
-			domain = last(domain, maxQueries-1)
-		} else {
-			domain = parent(domain)
 		}
 	}
 	return steps, nil

@@ -15,21 +15,12 @@ const (
 	maxValue = 320 // bytes of a value: an address of full length (RFC 3696 erratum 1690)
 )
 
-// ReceivedSPF is the whole field, folded, with CRLF line ends. receiver is our name; "" leaves
-// it out. The identity is helo where it was HELO that was asked about.
+// ReceivedSPF is the whole field, folded, with CRLF line ends, for a Result of Check or
+// CheckHelo. receiver is our name; "" leaves it out. The identity is helo where it was HELO that was asked about.
 func ReceivedSPF(res Result, q Request, receiver string) []byte {
 	f := folder{line: "Received-SPF: " + string(res.Result)}
 	ip := q.IP.Unmap().WithZone("")
-	note := map[mail.AuthResult]string{
-		mail.AuthPass:      "domain %[1]s designates %[2]s as permitted sender",
-		mail.AuthFail:      "domain %[1]s does not designate %[2]s as permitted sender",
-		mail.AuthSoftFail:  "domain %[1]s, in transition, does not designate %[2]s as permitted sender",
-		mail.AuthNeutral:   "domain %[1]s neither permits nor denies %[2]s",
-		mail.AuthNone:      "domain %[1]s says nothing of %[2]s",
-		mail.AuthTempError: "domain %[1]s could not be asked about %[2]s",
-		mail.AuthPermError: "domain %[1]s could not be understood about %[2]s",
-	}[res.Result]
-	note = fmt.Sprintf(note, bounded(res.Domain), ip)
+	note := fmt.Sprintf(notes[res.Result], bounded(res.Domain), ip)
 	if receiver != "" {
 		note = bounded(receiver) + ": " + note
 	}
@@ -56,6 +47,17 @@ func ReceivedSPF(res Result, q Request, receiver string) []byte {
 		}
 	}
 	return f.field()
+}
+
+// notes are comments for people, by result.
+var notes = map[mail.AuthResult]string{
+	mail.AuthPass:      "domain %[1]s designates %[2]s as permitted sender",
+	mail.AuthFail:      "domain %[1]s does not designate %[2]s as permitted sender",
+	mail.AuthSoftFail:  "domain %[1]s, in transition, does not designate %[2]s as permitted sender",
+	mail.AuthNeutral:   "domain %[1]s neither permits nor denies %[2]s",
+	mail.AuthNone:      "domain %[1]s says nothing of %[2]s",
+	mail.AuthTempError: "domain %[1]s could not be asked about %[2]s",
+	mail.AuthPermError: "domain %[1]s could not be understood about %[2]s",
 }
 
 // folder makes lines of words that stay whole.

@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -67,5 +69,39 @@ func TestARCGoesOn(t *testing.T) {
 		t.Errorf("a chain that nobody looks at:\n%s", got)
 	}
 	r.waitLog(`ARC-Seal field not added: the chain was not verified`)
+	r.stop()
+}
+
+// TestARCOverDKIM: where forwarded mail is signed, too, the seal is made last and covers the
+// signature; both hold.
+func TestARCOverDKIM(t *testing.T) {
+	w, sink := newARCWorld(t), newSink(t)
+	r, cf := newSealingRelay(t, w, sink)
+	r.write("dkim_keys", "perl.example sel "+w.keys["perl.example"]+"\n")
+	secrets := filepath.Join(r.top, "srs.secrets")
+	if err := os.WriteFile(secrets, []byte("0123456789abcdef0123456789abcdef\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	delete(cf, "relay_domains") // what goes to a domain of ours keeps its sender
+	cf["srs_domain"], cf["srs_secrets_file"] = "perl.example", secrets
+	cf["dkim_keys"], cf["dkim_sign_forwarded"] = "texthash:{dir}/dkim_keys", "yes"
+	r.configure(cf)
+	r.start()
+	letter := w.seal("python.example", arcShapes["folded"], 1)
+	got := r.arrives(sink, 1, "info@alias.example", letter)
+	seal, signature := strings.Index(got, "ARC-Seal: i=2;"), strings.Index(got, "DKIM-Signature: ")
+	if seal != 0 || signature < 0 || signature > strings.Index(got, "Received: ") || !strings.HasSuffix(got, letter) {
+		t.Errorf("arrives as\n%s", got)
+	}
+	if !strings.Contains(strings.ReplaceAll(got[:max(signature, 0)], "\r\n\t ", ""), ":dkim-signature;") {
+		t.Errorf("the seal does not cover the signature:\n%s", got)
+	}
+	w.everybody("a seal over a signature", got, "pass")
+	for _, peer := range []*arcPeer{w.python, w.perl} {
+		if a := peer.ask("dkim", got, nil); a.CV != "pass" {
+			t.Errorf("the signature, by %s: %+v\n%s", peer.name, a, got)
+		}
+	}
+	w.everybody("a signature that was changed", strings.Replace(got, "DKIM-Signature: v=1;", "DKIM-Signature: v=1; n=x;", 1), "fail")
 	r.stop()
 }

@@ -32,6 +32,9 @@ func (f *field) value() []byte {
 // errHeaderSize is a header that is longer than it may be.
 var errHeaderSize = errors.New("the header is too long")
 
+// maxFields is how many fields a header may have: each takes some memory, however short.
+const maxFields = 10000
+
 // readHeader reads the fields of a message, up to and with the empty line that ends them.
 // With errHeaderSize, those before the limit are returned.
 func readHeader(r *bufio.Reader, limit int) ([]field, error) {
@@ -48,6 +51,8 @@ func readHeader(r *bufio.Reader, limit int) ([]field, error) {
 		case (line[0] == ' ' || line[0] == '\t') && len(fields) > 0:
 			last := &fields[len(fields)-1]
 			last.raw = append(last.raw, line...)
+		case len(fields) == maxFields:
+			return fields, errHeaderSize
 		default:
 			fields = append(fields, field{name: fieldName(line), raw: line})
 		}

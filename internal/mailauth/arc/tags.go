@@ -14,31 +14,26 @@ type tags map[string]string
 // parseTags reads a tag-list. White space around names and values is no part of them; a
 // name that stands there twice makes the list invalid, as does whatever is no tag.
 func parseTags(s string) (tags, error) {
-	t := tags{}
+	t, ended := tags{}, false
 	for part := range strings.SplitSeq(s, ";") {
 		name, value, ok := strings.Cut(part, "=")
 		name, value = trim(name), trim(value)
 		switch {
+		case ended, !ok && name == "" && len(t) == 0:
+			return nil, errors.New("a semicolon without a tag")
 		case !ok && name == "":
-			// Only behind the last semicolon: see below.
-			t[""] += ";"
+			ended = true // what is behind the last semicolon
 			continue
 		case !ok || !isTagName(name):
 			return nil, fmt.Errorf("%q is no tag", shown(part))
 		case !isTagValue(value):
 			return nil, fmt.Errorf("the value of %s= has control characters", name)
-		case t[""] != "":
-			return nil, errors.New("a semicolon without a tag")
 		}
 		if _, twice := t[name]; twice {
 			return nil, fmt.Errorf("%s= stands there twice", name)
 		}
 		t[name] = value
 	}
-	if len(t[""]) > 1 || len(t) == 1 && t[""] != "" {
-		return nil, errors.New("a semicolon without a tag")
-	}
-	delete(t, "")
 	return t, nil
 }
 

@@ -194,6 +194,36 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// TestHostile: what is long in one way or another comes to an end, and fails.
+func TestHostile(t *testing.T) {
+	w := newWorld(t)
+	const many = 500_000
+	for name, header := range map[string]string{
+		"semicolons":    "ARC-Seal: i=1" + strings.Repeat(";", many) + "\r\n",
+		"tags":          "ARC-Seal: i=1" + strings.Repeat("; a", many/3) + "\r\n",
+		"b":             "ARC-Seal: i=1; b=" + strings.Repeat("=", many) + "\r\n",
+		"comments":      "ARC-Authentication-Results: " + strings.Repeat("(", many) + "i=1;\r\n",
+		"h":             "ARC-Message-Signature: i=1; h=" + strings.Repeat("a:", many/2) + "\r\n",
+		"continued":     "ARC-Seal: i=1;" + strings.Repeat("\r\n ", many/3) + "\r\n",
+		"fields":        "ARC-Seal: i=1\r\n" + strings.Repeat("a:\r\n", many/4),
+		"ARC fields":    strings.Repeat("ARC-Seal:\r\n", many/11),
+		"no line end":   "ARC-Seal: i=1; " + strings.Repeat("x", many),
+		"carriage ends": "ARC-Seal: i=1;" + strings.Repeat("\r", many),
+	} {
+		m := header + letter
+		c := w.verify(t, m)
+		if c.CV != mail.AuthFail || c.Reason == "" || len(c.Reason) > 200 {
+			t.Errorf("%s: %s, %.300s", name, c.CV, c.Reason)
+		}
+		if _, err := w.ed.Seal(t.Context(), strings.NewReader(m), results, c.CV); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if asked := w.Asked(); len(asked) > 0 {
+		t.Errorf("asked %v", asked)
+	}
+}
+
 func TestFiftySets(t *testing.T) {
 	w := newWorld(t)
 	m := sealed(t, w.ed, letter, mail.AuthNone)

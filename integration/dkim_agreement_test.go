@@ -256,7 +256,8 @@ func TestDKIMAgreementOnTags(t *testing.T) {
 		"length part":        {append(with("l=2", "bh="), "bh=BPART"), "not pass pass"}, // the rest could be anybody's (section 8.2): policy
 		"length beyond":      {with("l=50"), "not pass pass"},                           // it MUST NOT be larger than the body (section 3.5)
 		"from unsigned":      {with("h=subject"), no},
-		"tag twice":          {with("y=1", "y =2"), "not not pass"}, // MUST NOT occur (section 3.2)
+		"itself in h=":       {with("h=from:subject:dkim-signature"), "pass not not"}, // that means other signatures, of which there is none (section 5.4)
+		"tag twice":          {with("y=1", "y =2"), "not not pass"},                   // MUST NOT occur (section 3.2)
 		"tag unknown":        {with("y=a=b"), yes},
 		"tag malformed":      {append(with(), "nonsense"), "not not "}, // Mail::DKIM does not count it as a signature
 		"tag empty":          {append(with(), " ; "), "pass not pass"}, // not in the syntax of section 3.2, but seen, and nothing hangs on it

@@ -77,6 +77,9 @@ func dkimGenkey(args []string, env environ) int {
 	if err != nil {
 		return fail(env, "aliasmx", exitFailure, err)
 	}
+	if strings.ContainsAny(file, ", \t\r\n") {
+		return fail(env, "aliasmx", exitUsage, fmt.Errorf("-D %s: dkim_keys cannot name a file with spaces or commas", flags.Dir))
+	}
 	var key crypto.Signer
 	if flags.Ed25519 {
 		_, key, err = ed25519.GenerateKey(rand.Reader)

@@ -104,6 +104,7 @@ func TestDKIMCommandLine(t *testing.T) {
 		"genkey -d a.example -s x/y":           "not a selector",
 		"genkey -d a.example -s x -b 1024":     "2048 to 8192",
 		"genkey -d a.example -s x -D /none/x":  "no such file",
+		"genkey -d a.example -s x -D /tmp/a,b": "spaces or commas",
 		"genkey -d a.example -s x --service ;": "words with colons",
 		"testkey -s x":                         "missing flags: --domain",
 		"testkey -d a.example -k x":            "-s",

@@ -72,7 +72,7 @@ func naive(f form, text string) string {
 // TestBodyModel: however a body is cut into parts, it is what the RFC says.
 func TestBodyModel(t *testing.T) {
 	words := []string{"a", "bc", " ", "\t", "  ", "\r\n", "\r\n\r\n", "\x00", "é", strings.Repeat("x", 5000), strings.Repeat(" ", 5000), strings.Repeat("\r\n", 3000)}
-	for seed := range uint64(2000) {
+	for seed := range uint64(500) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		var b strings.Builder
 		for range r.IntN(12) {

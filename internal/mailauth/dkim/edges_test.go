@@ -1,12 +1,19 @@
 package dkim
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/base64"
+	"errors"
+	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
+	lib "github.com/miekg/dns"
+
+	"aliasmx/internal/dns"
 	"aliasmx/internal/dns/dnstest"
 	"aliasmx/internal/mail"
 )
@@ -263,5 +270,41 @@ func TestVerify_Times(t *testing.T) {
 		if err != nil || sigs[0].Result != c.want {
 			t.Errorf("%+v, %v, want %s", sigs, err, c.want)
 		}
+	}
+}
+
+// TestVerify_Interrupted: a message that breaks off is an error, and a context that ends is no
+// verdict; both leave nothing behind.
+func TestVerify_Interrupted(t *testing.T) {
+	k := Key{"a.example", "ed", edKey()}
+	message := forge(t, k, nil, plainHeader, plainBody)
+	z := zoneOf(t, k)
+	broken := errors.New("disk")
+	for _, at := range []int{10, strings.Index(message, "\r\n\r\n") + 6} {
+		r := io.MultiReader(strings.NewReader(message[:at]), iotest.ErrReader(broken))
+		sigs, err := Verify(t.Context(), r, VerifyOptions{Resolver: z.Resolver()})
+		if !errors.Is(err, broken) || sigs != nil {
+			t.Errorf("broken off at %d: %v, %v", at, sigs, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	silent := dns.New(dns.Options{Servers: []string{"192.0.2.53"}, Hosts: "/dev/null", Exchange: func(ctx context.Context, _ *lib.Msg, _ string, _ bool) (*lib.Msg, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}})
+	sigs, err := Verify(ctx, strings.NewReader(message), VerifyOptions{Resolver: silent})
+	if err != nil || sigs[0].Result != mail.AuthTempError {
+		t.Errorf("%+v, %v", sigs, err)
+	}
+}
+
+// TestVerify_MemoryOfBodies: a body of line ends alone is not kept.
+func TestVerify_MemoryOfBodies(t *testing.T) {
+	var w body
+	w.out = func([]byte) {}
+	ends := []byte(strings.Repeat("\r\n", 1000))
+	if n := testing.AllocsPerRun(100, func() { w.Write(ends) }); n > 0 {
+		t.Errorf("%v allocations for 2000 bytes", n)
 	}
 }

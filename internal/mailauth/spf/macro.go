@@ -34,8 +34,8 @@ var (
 // macro is "%{l1r-}", "%%", "%_" or "%-".
 var macro = regexp.MustCompile(`^%(?:([%_-])|\{([A-Za-z])([0-9]*)([rR]?)([.+,/_=-]*)\})`)
 
-// parseMacros reads a macro string. explanation permits what belongs there alone: spaces,
-// and the letters c, r and t.
+// parseMacros reads a macro string. explanation permits the letters that belong there alone:
+// c, r and t.
 func parseMacros(s string, explanation bool) (parts []part, err error) {
 	letters := "slodiphv"
 	if explanation {
@@ -47,7 +47,7 @@ func parseMacros(s string, explanation bool) (parts []part, err error) {
 			n = len(s)
 		}
 		if n > 0 {
-			if strings.ContainsFunc(s[:n], func(c rune) bool { return c < ' ' || c > '~' || c == ' ' && !explanation }) {
+			if strings.ContainsFunc(s[:n], func(c rune) bool { return c < ' ' || c > '~' }) {
 				return nil, errors.New("a character that may not be there")
 			}
 			parts, s = append(parts, part{literal: s[:n]}), s[n:]

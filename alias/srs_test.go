@@ -100,6 +100,11 @@ func TestReturnsElsewhere(t *testing.T) {
 	if err != nil || finalsOf(rcpts) != "R=a@back.example error:5.1.1 Recipient address rejected: forged" || rcpts[0].ORcpt != "rfc822;R=a@back.example" {
 		t.Errorf("lax: %q, %v", finalsOf(rcpts), err)
 	}
+	decided := forged
+	decided.Unlisted = true
+	if rcpts, err := r.Expand(context.Background(), decided); err != nil || len(rcpts) != 1 || rcpts[0].Dest.Transport() != "error" {
+		t.Errorf("decided already: %q, %v", finalsOf(rcpts), err)
+	}
 	plain := r.WithoutMappings()
 	if _, err := plain.Expand(context.Background(), forged); err == nil {
 		t.Error("without mappings a forged one is taken")

@@ -45,7 +45,11 @@ _dmarc.loner.example. TXT "v=DMARC1; p=reject"
 			defer list.Close()
 			p := srsProof{own: c.own, ask: organisationBy(zone.Resolver())}
 			p.look(context.Background(), "virtual_alias_domains", list)
+			before := len(zone.Asked())
 			aligned, doubt := p.verdict(context.Background())
+			if c.name == "separate" && len(zone.Asked()) != before {
+				t.Errorf("asked %v: a registry is nobody's organisation", zone.Asked()[before:])
+			}
 			if aligned != c.aligned {
 				t.Errorf("aligned: %q, want %q", aligned, c.aligned)
 			}

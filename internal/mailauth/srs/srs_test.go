@@ -100,6 +100,7 @@ func TestReverse(t *testing.T) {
 		{name: "minimum", change: func(o *Options) { o.HashLength, o.HashMinimum = 8, 8 }, local: good, err: ErrForged},
 		{name: "hash longer than there are", local: "SRS0=" + strings.Repeat("v", 28) + "=2W=otherdomain.com=test", err: ErrForged},
 		{name: "second secret", change: func(o *Options) { o.Secrets = []string{"another", "tops3cr3t"} }, local: good, want: "test@otherdomain.com"},
+		{name: "first of two", change: func(o *Options) { o.Secrets = []string{"tops3cr3t", "another"} }, local: good, want: "test@otherdomain.com"},
 		{name: "secret gone", change: func(o *Options) { o.Secrets = []string{"another"} }, local: good, err: ErrForged},
 		{name: "another local part", local: "SRS0=vmyz=2W=otherdomain.com=tess", err: ErrForged},
 		{name: "another domain", local: "SRS0=vmyz=2W=otherdomain.org=test", err: ErrForged},

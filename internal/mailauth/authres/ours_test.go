@@ -36,6 +36,7 @@ func TestOurs(t *testing.T) {
 		{" (mx.ours.example; spf=pass", true},
 		{" (x; mx.ours.example; spf=pass", true},
 		{" (mx.ours.example; spf=pass) other.example; spf=fail", true},
+		{" (mx\\.ours.example; spf=pass) other.example; spf=fail", true},
 		{" ; mx.ours.example; spf=pass", true},
 		{" i=1; mx.ours.example; spf=pass", true},
 		{": mx.ours.example; spf=pass", true},

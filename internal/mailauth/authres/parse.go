@@ -20,7 +20,7 @@ var errTooMuch = errors.New("the field is longer, or has more results, than anyb
 
 // Parse reads the value of a field: what stands behind its colon, folded or not. It follows
 // the ABNF of RFC 8601 section 2.2, and takes two things beside it that are common: a ";" at
-// the end, and values of properties that should be in quotes and are not. The Comment of a
+// the end, and values and reasons that should be in quotes and are not. The Comment of a
 // method is the first in it. A method of another version than 1 is left out, as section 2.6
 // asks. "none" gives no methods and no error.
 func Parse(value []byte) (authservID string, methods []Method, err error) {
@@ -111,7 +111,7 @@ func (p *parser) property(m *Method) error {
 	}
 	if strings.EqualFold(ptype, "reason") && p.take('=') {
 		p.cfws()
-		reason, ok := p.value()
+		reason, ok := p.pvalue()
 		if !ok || m.Reason != "" || len(m.Properties) > 0 {
 			return p.fault("a reason")
 		}

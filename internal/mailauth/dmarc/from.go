@@ -116,7 +116,9 @@ func (p *fromParser) parse(value string) error {
 	return p.list(false)
 }
 
-// list reads addresses, up to the end of the field or of a group.
+// list reads addresses, up to the end of the field or of a group. What can be told whoever
+// reads it is taken, though it is not by the book: ";" between addresses, a group that has no
+// end (a name with a colon in it).
 func (p *fromParser) list(inGroup bool) error {
 	for {
 		switch before := p.before(); p.kind() {
@@ -134,6 +136,7 @@ func (p *fromParser) list(inGroup bool) error {
 			if err := p.list(true); err != nil {
 				return err
 			}
+			continue // its end is as good as a comma
 		default:
 			if err := p.addrSpec(before); err != nil {
 				return err
@@ -143,15 +146,10 @@ func (p *fromParser) list(inGroup bool) error {
 		case ',':
 			p.next()
 		case ';':
-			if !inGroup {
-				return p.unexpected()
+			if p.next(); inGroup {
+				return nil
 			}
-			p.next()
-			return nil
 		case tokenEnd:
-			if inGroup {
-				return errors.New("a group in the From field has no end")
-			}
 			return nil
 		default:
 			return p.unexpected()

@@ -39,6 +39,12 @@ func TestAuthorDomains(t *testing.T) {
 		{"empty entries", "From: ,, b@one.example ,\n", "one.example"},
 		{"group", "From: us: a@one.example, B <b@two.example>;, c@three.example\n", "one.example two.example three.example"},
 
+		{"no comma behind a group", "From: us: a@one.example; B <b@two.example>\n", "one.example two.example"},
+		{"semicolons", "From: a@one.example; B <b@two.example>;\n", "one.example two.example"},
+		{"a name with a colon", "From: Bot: news <b@one.example>\n", "one.example"},
+		{"an address as such a name", "From: a@two.example: <b@one.example>\n", "two.example one.example"},
+		{"specials in an encoded word", "From: =?utf-8?q?A:_B,_C;_(D)?= <b@one.example>\n", "one.example"},
+		{"a name with a backslash", "From: OFFICE\\joe <b@one.example>\n", "one.example"},
 		{"two addresses", "From: a@one.example, b@two.example\n", "one.example two.example"},
 		{"two of one domain", "From: a@one.example, b@ONE.example.\n", "one.example"},
 		{"two fields", "From: a@one.example\nSubject: x\nfrom: b@two.example\n", "one.example two.example"},
@@ -90,11 +96,11 @@ func TestAuthorDomains(t *testing.T) {
 		{"NUL in a name", "From: \"\x00\" <b@one.example>\n", "error: NUL"},
 		{"bare carriage return", "From: b@one.example\r.two.example\n", "error: carriage return"},
 		{"control character", "From: b@one.example\x01\n", "error: malformed at"},
+		{"backslash before a special character in a name", "From: a\\@two.example <b@one.example>\n", "error: malformed at"},
+		{"backslash in a domain", "From: b@one.example\\x.two.example\n", "error: is no domain"},
 		{"backslash", "From: a\\@two.example@one.example\n", "error: malformed at"},
-		{"group without end", "From: us: a@one.example\n", "error: group"},
 		{"group in a group", "From: us: them: a@one.example;;\n", "error: malformed at \":\""},
 		{"group without name", "From: : a@one.example;\n", "error: malformed at \":\""},
-		{"end of no group", "From: a@one.example;\n", "error: malformed at \";\""},
 		{"one good, one bad", "From: a@one.example\nFrom: <b@two.example\n", "error: no \">\""},
 	} {
 		header := strings.ReplaceAll(c.in, "\n", "\r\n")

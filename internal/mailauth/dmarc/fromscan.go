@@ -58,7 +58,7 @@ func scanFrom(s string) (tokens []fromToken, err error) {
 		case strings.IndexByte(",;:<>@", c) >= 0:
 			t.kind = c
 		default:
-			for n = 0; i+n < len(s) && isAtomByte(s[i+n]); n++ {
+			for n = 0; i+n < len(s) && (isAtomByte(s[i+n]) || isPlainBackslash(s[i+n:])); n++ {
 			}
 			if n == 0 {
 				return nil, fmt.Errorf("the From field is malformed at %q", c)
@@ -75,6 +75,16 @@ func scanFrom(s string) (tokens []fromToken, err error) {
 
 func isAtomByte(c byte) bool {
 	return c > ' ' && c != 0x7f && strings.IndexByte(`()<>[]:;@\,"`, c) < 0
+}
+
+// isPlainBackslash: one before a letter or digit, as in DOMAIN\user, hides nothing from
+// anybody. One before a special character would, for some readers.
+func isPlainBackslash(s string) bool {
+	if len(s) < 2 || s[0] != '\\' {
+		return false
+	}
+	c := s[1]
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
 // quotedLength is how long the quoted string or literal is that s begins with; -1: it has no

@@ -43,6 +43,10 @@ func TestQuestions(t *testing.T) {
 		{"nor do those that fail", "a.example v=DMARC1; p=reject", "a.example", "fail x.a.example", "fail y.a.example", "a.example example"},
 		{"nor any where alignment is strict", "a.example v=DMARC1; p=reject; adkim=s; aspf=s", "a.example", "pass x.a.example", "pass y.a.example", "a.example example"},
 		{"nor any where there is no record", "", "x.a.example", "pass y.a.example", "pass z.a.example", "x.a.example a.example example"},
+		{"whether the author exists", "a.example v=DMARC1; p=none; np=reject", "x.a.example", "", "", "x.a.example a.example example x.a.example/MX"},
+		{"not where np makes no difference", "a.example v=DMARC1; p=reject; np=reject", "x.a.example", "", "", "x.a.example a.example example"},
+		{"nor where it is known", "a.example v=DMARC1; p=none; np=reject\nx.a.example other", "x.a.example", "", "", "x.a.example a.example example"},
+		{"nor where the message passes", "a.example v=DMARC1; p=none; np=reject", "x.a.example", "pass x.a.example", "", "x.a.example a.example example"},
 		{"psd=n ends the walk", "a.example v=DMARC1; p=reject; psd=n", "x.a.example", "", "", "x.a.example a.example"},
 		{"psd=y ends the walk", "b.example v=DMARC1; p=reject; psd=y", "x.a.b.example", "", "", "x.a.b.example a.b.example b.example"},
 		{"seven labels", "", "a.b.c.d.e.f.example", "", "", "a.b.c.d.e.f.example b.c.d.e.f.example c.d.e.f.example d.e.f.example e.f.example f.example example"},
@@ -56,6 +60,10 @@ func TestQuestions(t *testing.T) {
 		Check(t.Context(), r, c.author, spf, ids(c.dkim))
 		var want []string
 		for name := range strings.FieldsSeq(c.want) {
+			if name, ok := strings.CutSuffix(name, "/MX"); ok {
+				want = append(want, name+". MX")
+				continue
+			}
 			want = append(want, "_dmarc."+name+". TXT")
 		}
 		if got := z.Asked(); !slices.Equal(got, want) {

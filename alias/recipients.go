@@ -70,11 +70,19 @@ func (r *Resolver) expandRequest(ctx context.Context, req mail.RcptRequest, tr *
 	if err != nil {
 		return nil, err
 	}
+	if reply, ok := r.asReply(addr); ok {
+		return r.reply(ctx, req, reply, tr)
+	}
 	x, err := r.expandPostmaster(ctx, addr, tr)
 	if err != nil {
 		return nil, err
 	}
 	x.matched = x.matched || addr != given
+	if x.matched && req.Copies && !req.Unlisted && len(r.attributes.whole) > 0 {
+		if err := r.alive(ctx, addr, req.Sender, tr); err != nil {
+			return nil, err
+		}
+	}
 	origin := mail.Recipient{Orig: req.Addr, ORcpt: req.ORcpt, Notify: req.Notify}
 	if origin.ORcpt == "" {
 		// As it was written: smtp(8) passes it on as ORCPT, RFC 3461 section 4.2.

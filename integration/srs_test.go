@@ -347,7 +347,7 @@ func TestSRSTurnedOff(t *testing.T) {
 	}
 }
 
-// quoted is a text as it stands in a pattern.
+// patternOf is a text as it stands in a pattern.
 func patternOf(s string) string {
 	return strings.NewReplacer(".", `\.`, "+", `\+`).Replace(s)
 }

@@ -69,7 +69,7 @@ func checkCommand(args []string, env environ) int {
 	if err := checkFiles(cfg); err != nil {
 		return refuse(err)
 	}
-	for _, w := range slices.Concat(operatorWarnings(cfg), v.loginWarnings(), v.stsWarnings(), v.dkimWarnings(), v.srsWarnings()) {
+	for _, w := range slices.Concat(operatorWarnings(cfg), v.loginWarnings(), v.stsWarnings(), v.srsWarnings(), v.dkimWarnings()) {
 		warn(w)
 	}
 	if flags.JSON {

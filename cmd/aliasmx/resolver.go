@@ -61,6 +61,8 @@ func buildResolver(t *tables, log *slog.Logger) (*alias.Resolver, error) {
 		GenericMaps:     t.maps("smtp_generic_maps"),
 		LMTPGenericMaps: t.maps("lmtp_generic_maps"),
 
+		AttributeMaps: t.maps("alias_attribute_maps"),
+
 		RecursionLimit:     cfg.Int("virtual_alias_recursion_limit"),
 		ExpansionLimit:     cfg.Int("virtual_alias_expansion_limit"),
 		AddressLengthLimit: cfg.Int("virtual_alias_address_length_limit"),

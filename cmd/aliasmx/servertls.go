@@ -26,8 +26,8 @@ type keyring struct {
 
 	hashing logins.Gate // of passwords, over all listeners
 	sts     stsKeeper   // what domains ask of TLS
-	dkim    keyFiles    // that sign
 	bounces bounceCounts
+	dkim    keyFiles // that sign
 }
 
 // open reads certificates, or takes those that were read before and cannot be any more.

@@ -19,7 +19,8 @@ func TestEveryParameterOnce(t *testing.T) {
 	}
 	for _, part := range [][]entry{
 		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsRoute, paramsSMTPD, paramsLimits, paramsRestrictions, paramsAccess, paramsMessage,
-		paramsChecks, paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsMilter, paramsScreen, paramsSASL, paramsTLS, paramsLog, paramsOurs, paramsSTSHost, paramsMailAuth, paramsARC, paramsDKIM, paramsSRS, paramsPlumbing, paramsCiphers,
+		paramsChecks, paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsMilter, paramsScreen, paramsSASL, paramsTLS, paramsLog,
+		paramsOurs, paramsSTSHost, paramsSRS, paramsAliasLife, paramsPlumbing, paramsCiphers, paramsDKIM, paramsMailAuth, paramsARC,
 		paramsSASLOut, paramsSession, paramsLMTP, paramsDANE, paramsShaping, paramsTLSOut,
 	} {
 		for _, e := range part {

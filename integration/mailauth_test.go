@@ -193,3 +193,65 @@ func TestMailauthConfig(t *testing.T) {
 		mustMatch(t, c.parameter, out, c.want)
 	}
 }
+
+// With srs_domain it is on by itself: what arrives has another sender and our results, and is
+// what check message has said.
+func TestAuthenticationWithSRS(t *testing.T) {
+	server, err := peers.NewDNS(authZone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	a := &authRelay{sink: newSink(t), dns: server}
+	a.cf = srsBase(a.sink)
+	delete(a.cf, "mailauth_enable")
+	a.cf["local_header_rewrite_clients"] = "" // as for a client at another host
+	a.cf["dns_servers"], a.cf["smtp_bind_address"] = server.Addr, "127.0.0.1"
+	a.relay = newSRSRelay(t, a.cf)
+	a.start()
+	mustMatch(t, "from a domain of ours", a.send("x@ok.example", authLetter("boss@alias.example")), `^550 5\.7\.1 `)
+	mustMatch(t, "from srs_domain", a.send("x@ok.example", authLetter("boss@srs.example")), `^550 5\.7\.1 `)
+	mustMatch(t, "from outside", a.send("x@ok.example", authLetter("x@ok.example")), `^250 `)
+	got := a.arrived(1)
+	mustMatch(t, "the message", got, `^Authentication-Results: mx\.alias\.example;\r\n\tdmarc=pass `)
+	mustMatch(t, "the reverse-path", a.sink.Messages()[0].From, `^<SRS0=[^=]{4}=..=ok\.example=x@srs\.example>`)
+	// A bounce to it comes back, whatever its From field says.
+	path := strings.Trim(strings.Fields(a.sink.Messages()[0].From)[0], "<>")
+	mustMatch(t, "a bounce", a.send("<>", strings.Replace(authLetter(""), "<>", "MAILER-DAEMON", 1), "--to", path), `^250 `)
+	a.arrived(2)
+	mustMatch(t, "its recipient", a.sink.Messages()[1].Rcpts[0], `^<x@ok\.example>`)
+
+	out, code := a.runWith(authLetter("x@ok.example"), "check", "message", "-c", a.dir, "--ip", "127.0.0.1", "--helo", "client.ok.example",
+		"--mail-from", "x@ok.example", "--rcpt", "info@alias.example", "--json", "-")
+	if code != 0 {
+		t.Fatalf("exit status %d: %s", code, out)
+	}
+	for _, want := range []string{`"spf":{"result":"pass",`, `"arc":{"cv":"none"}`, `"dmarc":{"result":"pass","disposition":"none","org_domain":"ok.example"`, `"action":"accept"`,
+		`"forwarded":{"sender":"` + path + `"`, `"spf":{"result":"pass","explanation":"","domain":"srs.example"`, `"dmarc":{"result":"fail","disposition":"reject"`,
+		`"forwarded to target@dest.example"`, `"the reverse-path is rewritten (SRS)"`} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %s in\n%s", want, out)
+		}
+	}
+	a.stop()
+}
+
+// What a content filter or the sendmail command hands in is known by its author where keys ask
+// for that, and an address of another domain is nobody's here.
+func TestSendmailIsVouchedFor(t *testing.T) {
+	a := newAuthRelay(t)
+	for _, from := range []string{"boss@alias.example", "x@ok.example"} {
+		if out, code := a.runWith(authLetter(from), "sendmail", "-C", a.dir, "-f", from, "info@alias.example"); code != 0 {
+			t.Fatalf("%d %s", code, out)
+		}
+	}
+	for n := range 2 {
+		if got := a.arrived(n + 1); !strings.HasPrefix(got, "Received: by mx.alias.example") {
+			t.Errorf("the message:\n%s", got)
+		}
+	}
+	if strings.Contains(a.log(), "mailauth:") {
+		t.Error("a submission was judged")
+	}
+	a.stop()
+}

@@ -60,11 +60,24 @@ func (v *view) verifier(t *tables, names *dns.Resolver, now func() time.Time) (*
 		class, err := v.resolver.Class(ctx, mail.Address{Local: "postmaster", Domain: domain})
 		return class != mail.ClassDefault, err
 	}
+	o.Keeps, o.Source = v.keepsSender, v.source
 	if v.authGate == nil {
 		v.authGate = mailauth.NewGate(runtime.GOMAXPROCS(0))
 	}
 	o.Gate = v.authGate
 	return mailauth.New(o), nil
+}
+
+// keepsSender tells whether forwarded mail leaves with a sender of a domain as it came. It is
+// asked when the view is whole.
+func (v *view) keepsSender(ctx context.Context, domain string) (bool, error) {
+	switch {
+	case v.srs == nil || !v.srs.enabled:
+		return true, nil
+	case v.srs.excluded == nil:
+		return false, nil
+	}
+	return v.srs.excluded(ctx, domain)
 }
 
 // verifierOptions is what the parameters say, but for what is hosted.

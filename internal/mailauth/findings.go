@@ -19,6 +19,8 @@ type Findings struct {
 	Authors  []string // domains of the From fields
 	NoAuthor string   // why there is no single author; "": there is
 
+	nobody bool // there is no domain at all in the From field
+
 	SPF   spf.Result  // of the reverse-path, or of the HELO name where that is null
 	Helo  *spf.Result // of the HELO name; nil: nobody has asked
 	DKIM  []dkim.Signature
@@ -51,6 +53,7 @@ func (v *Verifier) examine(ctx context.Context, f *Findings, path *pathCheck, bo
 		return err
 	default:
 		f.Authors, f.NoAuthor = authors(header)
+		f.nobody = f.NoAuthor != "" && namesNobody(header)
 	}
 	// A header of unknown end may hold signatures; the packages that verify have bounds of
 	// their own.

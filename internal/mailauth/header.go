@@ -82,6 +82,24 @@ func authors(header []byte) ([]string, string) {
 	return domains, ""
 }
 
+// namesNobody tells whether a header has at most one From field, in which nobody could find a
+// domain.
+func namesNobody(header []byte) bool {
+	if countFields(header, "From") > 1 {
+		return false
+	}
+	in := false
+	for line := range bytes.Lines(header) {
+		if line[0] != ' ' && line[0] != '\t' {
+			in = hasField(line, "From")
+		}
+		if in && (bytes.IndexByte(line, '@') >= 0 || bytes.Contains(line, []byte("=?")) || bytes.ContainsAny(bytes.TrimRight(line, "\r\n"), "\r\x00")) {
+			return false
+		}
+	}
+	return true
+}
+
 // asciiDomain is a domain as an A-label in lower case, without a dot at the end; as it is
 // where that cannot be.
 func asciiDomain(domain string) string {

@@ -8,6 +8,7 @@ import (
 
 	"aliasmx/internal/mail"
 	"aliasmx/internal/mailauth/dmarc"
+	"aliasmx/internal/mailauth/spf"
 )
 
 // No laundering: a relay lends its good name. Mail from outside that says it is from a domain
@@ -32,6 +33,38 @@ func (j *judge) hosted(ctx context.Context) {
 	}
 	proven, later := j.v.anyAligned(ctx, domain, f.signers())
 	j.mustProve(ctx, domain, "MAIL FROM", proven, later || f.SPF.Result == mail.AuthTempError, "")
+	if !proven && f.SPF.Result != "" {
+		j.mustNotPassByUs(ctx, domain)
+	}
+}
+
+// mustNotPassByUs refuses a reverse-path that SPF does not let the client use, and would let
+// us: where it is kept, the copy would pass by us.
+func (j *judge) mustNotPassByUs(ctx context.Context, domain string) {
+	v, source := j.v, j.v.o.Source()
+	if v.o.Keeps == nil || !source.IsValid() {
+		return
+	}
+	name := shown(domain)
+	switch kept, err := v.o.Keeps(ctx, domain); {
+	case err != nil:
+		j.rule(j.policy.HostedTempError, refusalFor(Reject, "Temporary lookup failure"), status(451, mail.Code(4, 3, 0), "Temporary lookup failure"),
+			"whether the reverse-path is kept cannot be looked up: "+err.Error())
+		return
+	case !kept:
+		return
+	}
+	q := v.pathRequest(&j.f.Request)
+	q.IP, q.Helo = source, v.o.MyHostname
+	if spf.Check(ctx, v.o.Resolver, q).Result != mail.AuthPass {
+		return
+	}
+	text := "SPF of " + name + " does not let " + j.f.Request.Client.Addr.String() + " send for it, and would let this relay"
+	if j.f.SPF.Result == mail.AuthTempError {
+		j.rule(j.policy.HostedTempError, refusalFor(Reject, text), status(451, mail.Code(4, 7, 24), "SPF of "+name+" cannot be checked now"), text)
+		return
+	}
+	j.rule(j.policy.Hosted, status(550, mail.Code(5, 7, 23), text), status(451, mail.Code(4, 7, 23), text), text)
 }
 
 // mustProve refuses a message that names a hosted domain without proof of it.

@@ -75,6 +75,12 @@ func TestHosted(t *testing.T) {
 		{name: "two domains", ip: theirs, path: "x@a.example", from: "<x@a.example>, <y@b.example>", want: "550 5.7.1"},
 		{name: "two authors, one domain", ip: theirs, path: "x@a.example", from: "<x@a.example>, <y@a.example>", want: "accept", vouched: true},
 		{name: "none", ip: theirs, path: "x@a.example", from: "<x@a.example>", change: func(m string) string { return strings.Replace(m, "From:", "X:", 1) }, want: "550 5.7.1"},
+		{name: "a report of nobody", ip: theirs, path: "", from: "<>", want: "accept"},
+		{name: "a report of a daemon", ip: theirs, path: "", from: "MAILER-DAEMON (Mail\r\n System)", want: "accept"},
+		{name: "a report without the field", ip: theirs, path: "", from: "<x@a.example>", change: func(m string) string { return strings.Replace(m, "From:", "X:", 1) }, want: "accept"},
+		{name: "a report of two nobodies", ip: theirs, path: "", from: "<>", change: func(m string) string { return "From: <>\r\n" + m }, want: "550 5.7.1"},
+		{name: "a report that hides a domain", ip: theirs, path: "", from: "MAILER-DAEMON\r\n =?us-ascii?q?=3Cx=40hosted.example=3E?=", want: "550 5.7.1"},
+		{name: "a report with a malformed field", ip: theirs, path: "", from: "<x@hosted.example", want: "550 5.7.1"},
 		{name: "header without end", ip: theirs, path: "x@a.example", from: "<x@a.example>", change: func(m string) string { return strings.Repeat("X: y\r\n", 200000) + m }, want: "550 5.7.1", why: "the header is too long"},
 		{name: "NUL", ip: theirs, path: "x@a.example", from: "<x@a.exam\x00ple>", want: "550 5.7.1"},
 	} {

@@ -154,3 +154,48 @@ func TestPredict(t *testing.T) {
 		})
 	}
 }
+
+// A reverse-path that is kept must not pass by us when it does not pass by the client.
+func TestKeptPath(t *testing.T) {
+	for _, tt := range []struct {
+		name, ip, from string
+		kept           bool
+		source         string
+		sign           bool
+		want           string
+	}{
+		{name: "they name us, and not the client", ip: "192.0.2.9", from: "x@both.example", kept: true, source: "192.0.2.200", want: "550 5.7.23"},
+		{name: "they name both", ip: "192.0.2.1", from: "x@both.example", kept: true, source: "192.0.2.200", want: "accept"},
+		{name: "they do not name us", ip: "192.0.2.9", from: "x@b.example", kept: true, source: "192.0.2.200", want: "accept"},
+		{name: "rewritten", ip: "192.0.2.9", from: "x@both.example", source: "192.0.2.200", want: "accept"},
+		{name: "where from nobody knows", ip: "192.0.2.9", from: "x@both.example", kept: true, want: "accept"},
+		{name: "signed", ip: "192.0.2.9", from: "x@both.example", kept: true, source: "192.0.2.200", sign: true, want: "accept"},
+		{name: "no answer", ip: "192.0.2.9", from: "x@broken.example", kept: true, source: "192.0.2.200", want: "451 4.3.0"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.zone.AddTXT("both.example", "v=spf1 ip4:192.0.2.1 ip4:192.0.2.200 ?all")
+			w.zone.AddTXT("s._domainkey.both.example", w.keyRecord())
+			w.o.Hosted = nil
+			w.o.Keeps = func(_ context.Context, domain string) (bool, error) {
+				if domain == "broken.example" {
+					return false, context.DeadlineExceeded
+				}
+				return tt.kept, nil
+			}
+			w.o.Source = func() (a netip.Addr) {
+				if tt.source != "" {
+					a = netip.MustParseAddr(tt.source)
+				}
+				return a
+			}
+			message := letter("<" + tt.from + ">")
+			if tt.sign {
+				message = w.signed("both.example", message)
+			}
+			if v := w.verdict(request(tt.ip, "h", tt.from), message); outcome(v) != tt.want {
+				t.Errorf("%s, want %s: %s", outcome(v), tt.want, v.Reason)
+			}
+		})
+	}
+}

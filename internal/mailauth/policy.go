@@ -110,9 +110,10 @@ func (j *judge) rule(a Action, forGood, later *mail.Status, why string) {
 }
 
 // noAuthor is about mail without one author (RFC 9989 section 5.3.1): whoever showed it would
-// have to choose whose it is.
+// have to choose whose it is. Reports of other mail systems often have a From field like
+// "MAILER-DAEMON" or "<>": it names nobody, and they have to come back to their senders.
 func (j *judge) noAuthor(context.Context) {
-	if j.f.NoAuthor == "" {
+	if j.f.NoAuthor == "" || j.f.Request.Sender.IsNull() && j.f.nobody {
 		return
 	}
 	text := "Message must have exactly one From field, with authors of one domain"

@@ -44,6 +44,11 @@ type Options struct {
 	// for them: srs_domain, and the names in our HELO, which count where the reverse-path is
 	// null. Nobody outside may say that he is of the same organisation.
 	OwnNames []string
+	// Keeps tells whether mail that is forwarded keeps a reverse-path of a domain (srs_enable =
+	// no, srs_exclude), and Source is the address that it leaves from, as far as that is known:
+	// where SPF of the domain names it, forged mail would pass. nil: it does not.
+	Keeps  func(ctx context.Context, domain string) (bool, error)
+	Source func() netip.Addr
 	// Hosted tells whether mail for a domain comes to us. An error is temporary.
 	Hosted func(ctx context.Context, domain string) (bool, error)
 }
@@ -68,6 +73,9 @@ func New(o Options) *Verifier {
 	}
 	if o.Gate == nil {
 		o.Gate = NewGate(1)
+	}
+	if o.Source == nil {
+		o.Source = func() netip.Addr { return netip.Addr{} }
 	}
 	if o.Hosted == nil {
 		o.Hosted = func(context.Context, string) (bool, error) { return false, nil }

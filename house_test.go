@@ -61,6 +61,8 @@ var arrows = map[string][]string{
 	"internal/screen":      {"internal/mail", "internal/inspect", "internal/cachefile"},
 	"internal/verify":      {"internal/mail", "internal/cachefile"},
 	"internal/cachefile":   {},
+	"internal/greylist":    {"internal/mail", "internal/cachefile"},
+	"internal/reputation":  {"internal/mail", "internal/cachefile"},
 	"internal/login":       {"internal/mail", "internal/table", "internal/mechanism"},
 	"internal/mechanism":   {},
 	"internal/milter":      {"internal/mail"},

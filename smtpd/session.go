@@ -272,6 +272,9 @@ func (s *session) RcptAddress(to mail.Address, opts *smtp.RcptOptions) error {
 	if refused == nil && s.tx.accepted > 0 && len(s.tx.rcpts)+len(rcpts) > maxTargets {
 		refused = status(452, mail.Code(4, 5, 3), "Error: too many recipients")
 	}
+	if refused == nil && s.o.Reputation != nil && !own {
+		refused = s.hadEnough(ctx, to)
+	}
 	if refused != nil {
 		return s.refuseRcpt(at, refused)
 	}

@@ -54,6 +54,7 @@ func commands() []command {
 		{"postcat", "show a message in the queue, as postcat(1)", postcatCommand},
 		{"qshape", "how much mail waits for which domain, and how long, as qshape(1)", qshapeCommand},
 		{"tlsrpt", "show how TLS with other domains went, and what will be reported", tlsrptCommand},
+		{"reputation", "show what becomes of the mail of aliases, and complaints", reputationCommand},
 		{"queue", "what Postfix has no command for: see 'aliasmx queue help'", queueMain},
 		{"version", "print the version", versionCommand},
 	}

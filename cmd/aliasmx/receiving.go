@@ -97,6 +97,9 @@ func (v *view) smtpdOptions(cfg *postconf.Config, names *dns.Resolver, log *slog
 	if err := edges(&o, t); err != nil {
 		return o, err
 	}
+	if o.Greylist = v.greylisting(t); t.err != nil {
+		return o, t.err
+	}
 	err := v.restrictions(&o, t, names)
 	return o, err
 }

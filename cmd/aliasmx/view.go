@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -12,11 +13,14 @@ import (
 	"aliasmx/delivery"
 	"aliasmx/internal/bounce"
 	"aliasmx/internal/checks"
+	"aliasmx/internal/greylist"
 	"aliasmx/internal/local"
+	"aliasmx/internal/mail"
 	"aliasmx/internal/milter"
 	"aliasmx/internal/mtasts"
 	"aliasmx/internal/pickup"
 	"aliasmx/internal/postconf"
+	"aliasmx/internal/reputation"
 	"aliasmx/internal/table"
 	"aliasmx/internal/verify"
 	"aliasmx/queue"
@@ -38,6 +42,12 @@ type view struct {
 	bounce    *bounce.Writer
 	pickup    pickup.Options
 	verify    verify.Params
+
+	reputation reputation.Params
+	greylist   greylist.Params
+	// spfPasses tells whether SPF lets a client send for a sender; nil: SPF is not evaluated.
+	spfPasses func(ctx context.Context, client mail.Client, sender mail.Address) bool
+
 	shaping   *shaper                  // what sites bear
 	tlsTables []tlsTable               // smtp_tls_policy_maps of each transport
 	local     smtpd.Options            // for sendmail -bs
@@ -160,6 +170,12 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 		return nil, err
 	}
 	if v.verify, err = v.verifyParams(log); err != nil {
+		return nil, err
+	}
+	if v.reputation, err = v.reputationParams(); err != nil {
+		return nil, err
+	}
+	if v.greylist, err = greylistParams(cfg); err != nil {
 		return nil, err
 	}
 	if err := v.proveNextHops(); err != nil {

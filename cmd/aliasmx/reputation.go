@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -110,6 +111,13 @@ func aliasLimit(value string) (int, error) {
 		return 0, fmt.Errorf("%q is no number of messages; 0 is no limit", value)
 	}
 	return int(n), nil
+}
+
+// keepsCounts tells whether something of ours is kept in a directory.
+func keepsCounts(cfg *postconf.Config, dir string) bool {
+	counts, _ := cacheFile(cfg, "reputation_map", cfg.Get("reputation_map"))
+	greylist, _ := cacheFile(cfg, "greylist_map", cfg.Get("greylist_map"))
+	return filepath.Dir(counts) == dir && cfg.Bool("reputation_enable") || filepath.Dir(greylist) == dir && restricts(cfg, "check_greylist")
 }
 
 func (d *daemon) openReputation(cfg *postconf.Config) {

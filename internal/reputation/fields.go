@@ -13,10 +13,11 @@ import (
 // message that it is about. What is no field is passed over: reports are made by all sorts of
 // programs.
 
-// maxHeader is how much of a header is read, maxFields how many fields of it.
+// Bounds of what is read of a header.
 const (
 	maxHeader = 128 << 10
 	maxFields = 1000
+	maxValue  = 4 << 10 // what of a folded field counts
 )
 
 // field is one header field, unfolded; its name is in lower case.
@@ -32,7 +33,7 @@ func fieldsOf(text []byte) (list []field, rest []byte) {
 			break
 		}
 		if line[0] == ' ' || line[0] == '\t' {
-			if n := len(list); n > 0 {
+			if n := len(list); n > 0 && len(list[n-1].value) < maxValue {
 				list[n-1].value += " " + string(bytes.TrimSpace(line))
 			}
 			continue
@@ -75,6 +76,8 @@ func address(value string) mail.Address {
 		if end := strings.IndexByte(value[open:], '>'); end > 0 {
 			value = value[open+1 : open+end]
 		}
+	} else {
+		value, _, _ = strings.Cut(value, " ") // behind it may be a comment
 	}
 	a := mail.SplitAddress(value)
 	if a.Local == "" || a.Domain == "" || len(value) > maxAddress || strings.ContainsAny(value, " \t,") {

@@ -1,0 +1,72 @@
+package delivery
+
+import (
+	"net/netip"
+	"testing"
+
+	"aliasmx/internal/mail"
+)
+
+func TestClassOf(t *testing.T) {
+	fails := mail.Authentic{SPF: mail.AuthFail, DMARC: mail.AuthFail}
+	for _, tt := range []struct {
+		name string
+		env  mail.Envelope
+		want string
+	}{
+		{"from a stranger", mail.Envelope{Client: mail.Client{Protocol: "ESMTPS"}}, ClassForwarded},
+		{"logged in", mail.Envelope{Client: mail.Client{Protocol: "ESMTPSA"}}, ClassSubmitted},
+		{"logged in, with SMTPUTF8", mail.Envelope{Client: mail.Client{Protocol: "UTF8SMTPA"}}, ClassSubmitted},
+		{"sendmail", mail.Envelope{Flags: mail.FlagSubmitted}, ClassSubmitted},
+		{"a report of ours", mail.Envelope{Flags: mail.FlagNotice}, ClassNotice},
+		{"nothing says who it is from", mail.Envelope{Auth: fails, Client: mail.Client{Protocol: "ESMTP"}}, ClassUnauthenticated},
+		{"vouched for", mail.Envelope{Auth: mail.Authentic{Vouched: true, SPF: mail.AuthFail, DMARC: mail.AuthFail}}, ClassForwarded},
+		{"SPF says so", mail.Envelope{Auth: mail.Authentic{SPF: mail.AuthPass, DMARC: mail.AuthNone}}, ClassForwarded},
+		{"nobody has asked", mail.Envelope{Auth: mail.Authentic{SPF: mail.AuthFail}}, ClassForwarded},
+		{"a report comes first", mail.Envelope{Flags: mail.FlagNotice | mail.FlagSubmitted, Auth: fails}, ClassNotice},
+	} {
+		if got := classOf(&tt.env); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestSourceOf(t *testing.T) {
+	v4, v6 := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
+	for _, tt := range []struct {
+		from   Source
+		to     string
+		want   netip.Addr
+		chosen bool
+	}{
+		{Source{}, "198.51.100.1", netip.Addr{}, false},
+		{Source{IPv4: v4}, "198.51.100.1", v4, true},
+		{Source{IPv4: v4}, "::ffff:198.51.100.1", v4, true},
+		{Source{IPv4: v4}, "2001:db8::2", netip.Addr{}, true}, // the family is not used
+		{Source{IPv4: v4, IPv6: v6}, "2001:db8::2", v6, true},
+	} {
+		if got := tt.from.of(netip.MustParseAddr(tt.to)); got != tt.want || tt.from.chosen() != tt.chosen {
+			t.Errorf("%+v to %s: %v, chosen %v", tt.from, tt.to, got, tt.from.chosen())
+		}
+	}
+}
+
+// A connection that waits is found only by mail that would leave from the same address.
+func TestParkedBySource(t *testing.T) {
+	set, h := newSettings(Options{}), &host{name: "mx.example", addr: netip.MustParseAddr("192.0.2.9"), port: 25}
+	one, two := Source{IPv4: netip.MustParseAddr("192.0.2.1")}, Source{IPv4: netip.MustParseAddr("192.0.2.2")}
+	var table parkedTable
+	s := &session{set: set, conn: nil}
+	if !table.park(set.parkKey(protoSMTP, h, one), s, 1<<40) {
+		t.Fatal("not parked")
+	}
+	all := func(*session) bool { return true }
+	for _, other := range []Source{{}, two} {
+		if table.take(set.parkKey(protoSMTP, h, other), all) != nil {
+			t.Errorf("%+v gets the connection of %+v", other, one)
+		}
+	}
+	if table.take(set.parkKey(protoSMTP, h, one), all) != s {
+		t.Error("its own mail does not get it")
+	}
+}

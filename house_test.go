@@ -82,7 +82,7 @@ var testOnly = map[string][]string{
 	"queue/pebblestore": {"queue/storetest", "queue/memstore"},
 	"queue/memstore":    {"queue/storetest"},
 	"queue/sim":         {"queue/memstore", "queue/pebblestore"},
-	"delivery":          {"integration/smuggle"},
+	"delivery":          {"integration/smuggle", "integration/peers"},
 	"internal/wire":     {"integration/smuggle"},
 	"internal/mtasts":   {"integration/smuggle"},
 	"internal/dane":     {"integration/peers"},

@@ -1,9 +1,14 @@
 package delivery
 
 import (
+	"context"
+	"fmt"
+	"net"
 	"net/netip"
 	"testing"
+	"time"
 
+	"aliasmx/integration/peers"
 	"aliasmx/internal/mail"
 )
 
@@ -68,5 +73,74 @@ func TestParkedBySource(t *testing.T) {
 	}
 	if table.take(set.parkKey(protoSMTP, h, one), all) != s {
 		t.Error("its own mail does not get it")
+	}
+}
+
+// One worker with mail of two classes makes a connection for each from its address, and keeps
+// one as long as the next message is of the same class.
+func TestConnectionOfOneClass(t *testing.T) {
+	sink, err := peers.NewSink("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sink.Stop)
+	c := New(Options{
+		MyHostname: "mx.example.com", CacheTime: time.Minute,
+		Sources: func(_ context.Context, class, domain string) (Source, bool, error) {
+			addr := map[string]string{ClassForwarded + "@127.0.0.1": "127.0.0.2", ClassNotice + "@127.0.0.1": "127.0.0.3"}[class+"@"+domain]
+			if addr == "" {
+				return Source{}, false, fmt.Errorf("asked about %s@%s", class, domain)
+			}
+			return Source{IPv4: netip.MustParseAddr(addr)}, true, nil
+		},
+		HeloNames: func(_ context.Context, from netip.Addr) (string, bool, error) {
+			return "third.example.com", from.String() == "127.0.0.3", nil
+		},
+	})
+	t.Cleanup(c.Close)
+	notice := func() *mail.Attempt {
+		a := letter("r@dest.example")
+		a.Env.Flags |= mail.FlagNotice
+		return a
+	}
+	src := &source{t: t, attempts: []*mail.Attempt{letter("r@dest.example"), notice(), notice(), letter("r@dest.example")}}
+	_, port, _ := net.SplitHostPort(sink.Addr)
+	c.Work(t.Context(), mail.Dest("smtp:[127.0.0.1]:"+port), src)
+	var got []string
+	for _, m := range sink.Messages() {
+		host, _, _ := net.SplitHostPort(m.Client)
+		got = append(got, fmt.Sprintf("%s on %d", host, m.Conn))
+	}
+	if want := "[127.0.0.2 on 1 127.0.0.3 on 2 127.0.0.3 on 2 127.0.0.2 on 3]"; fmt.Sprint(got) != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+	if names := sink.Greetings(); names["127.0.0.2"] != "mx.example.com" || names["127.0.0.3"] != "third.example.com" {
+		t.Errorf("%v", names)
+	}
+}
+
+// An address that is not there defers the mail of its class, and says nothing of the host:
+// other classes may get through.
+func TestSourceNotThere(t *testing.T) {
+	sink, err := peers.NewSink("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sink.Stop)
+	c := New(Options{Sources: func(context.Context, string, string) (Source, bool, error) {
+		return Source{IPv4: netip.MustParseAddr("192.0.2.77")}, true, nil
+	}})
+	t.Cleanup(c.Close)
+	_, port, _ := net.SplitHostPort(sink.Addr)
+	src := &source{t: t, attempts: []*mail.Attempt{letter("r@dest.example")}}
+	c.Work(t.Context(), mail.Dest("smtp:[127.0.0.1]:"+port), src)
+	if got, want := fates(src.results[0]), "deferred 4.4.0 none (server configuration error)"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if src.feedback[0] != mail.FeedbackGood {
+		t.Error("the host is blamed")
+	}
+	if sink.Conns() != 0 {
+		t.Error("it left from another address")
 	}
 }

@@ -21,8 +21,27 @@ func (p *Params) network(addr netip.Addr) netip.Prefix {
 // senderKey is a sender as it is compared. Senders of lists differ from letter to letter, by
 // an extension or a number; they are one sender all the same, as for postgrey.
 func senderKey(a mail.Address) string {
-	local, _, _ := strings.Cut(a.Local, "+")
+	local, _, _ := strings.Cut(withoutTag(a.Local), "+")
 	return strings.ToLower(mail.Address{Local: hideNumbers(local), Domain: a.Domain}.Internal())
+}
+
+// withoutTag takes off the tag of bounce address tag validation (BATV), which changes each
+// day: prvs=tag=local, and the other way round as some write it.
+func withoutTag(local string) string {
+	parts := strings.Split(local, "=")
+	if len(parts) != 3 || parts[0] != "prvs" {
+		return local
+	}
+	if isTag(parts[2]) && !isTag(parts[1]) {
+		return parts[1]
+	}
+	return parts[2]
+}
+
+// isTag tells what begins like a tag: with ten lower-case letters or digits.
+func isTag(s string) bool {
+	const length = 10
+	return len(s) >= length && !strings.ContainsFunc(s[:length], func(c rune) bool { return (c < '0' || c > '9') && (c < 'a' || c > 'z') })
 }
 
 // recipientKey is a recipient as it is compared.

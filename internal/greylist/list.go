@@ -103,7 +103,7 @@ func (l *List) Check(client netip.Addr, sender, recipient mail.Address) (wait ti
 	now, t := l.o.Now(), l.triple(client, sender, recipient)
 	n, listed := l.networks[t.network]
 	if l.allowed(n, now) {
-		if now.Sub(n.last) >= hourly {
+		if now.Sub(n.last) >= hourly || n.last.After(now) {
 			n.last = now
 			l.networks[t.network] = n
 		}
@@ -111,7 +111,7 @@ func (l *List) Check(client netip.Addr, sender, recipient mail.Address) (wait ti
 	}
 	s, known := l.triples[t]
 	before := known && s.passed(&l.params)
-	if !known || l.expired(s, now) {
+	if !known || l.expired(s, now) || s.first.After(now) { // the clock was wrong
 		s, before = stamps{first: now}, false
 	}
 	s.last = now

@@ -54,7 +54,11 @@ func TestCheck(t *testing.T) {
 		{"neighbours, cases, lists", Params{}, []step{
 			{0, "192.0.2.1 bounce-123-a+1=z@x.example r@y.example", 5 * time.Minute},
 			{5 * time.Minute, "192.0.2.254 Bounce-4567-A+2=q@X.example R@Y.example", 0},
-			{5 * time.Minute, "192.0.2.254 bounce-a4567-a@x.example r@y.example", 5 * time.Minute}}},
+			{5 * time.Minute, "192.0.2.254 bounce-a4567-a@x.example r@y.example", 5 * time.Minute},
+			{0, "192.0.2.1 prvs=1234abcdef=joe@x.example r@y.example", 5 * time.Minute}, {5 * time.Minute, "192.0.2.1 prvs=joe=2345abcdef@x.example r@y.example", 0},
+			{5 * time.Minute, "192.0.2.1 joe@x.example r@y.example", 0}}},
+		{"a clock that was wrong", Params{}, []step{
+			{24 * time.Hour, usual, 5 * time.Minute}, {0, usual, 5 * time.Minute}, {5 * time.Minute, usual, 0}}},
 		{"IPv6 and mapped", Params{}, []step{
 			{0, "2001:db8::1 s@x.example r@y.example", 5 * time.Minute}, {6 * time.Minute, "2001:db8::ffff:2 s@x.example r@y.example", 0},
 			{6 * time.Minute, "2001:db8:0:1::1 s@x.example r@y.example", 5 * time.Minute},

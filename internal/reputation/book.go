@@ -28,7 +28,6 @@ type Book struct {
 	aliases ledger
 	domains ledger // that mail went to
 	sent    sentRing
-	told    map[string]day // of which aliases it was said that there are too many complaints
 }
 
 // New makes a Book. It always works: a file that cannot be read is warned about.

@@ -82,8 +82,18 @@ func (b *Book) Reported(ctx context.Context, id mail.QueueID, r *Report) {
 			}
 		}
 		b.log.Info(fmt.Sprintf("%s about %s, from %s", what, s.alias, s.domain), mail.KeyQueueID, id.String())
+		if n := int(b.aliases.of(s.alias, today).Complaints); r.Kind != "" && p.ComplaintLimit > 0 && n == p.ComplaintLimit+1 {
+			b.log.Warn(fmt.Sprintf("alias complaint limit exceeded: %d today about %s; %s", n, s.alias, consequences[p.ComplaintAction]))
+		}
 	}
 	b.keeper.Changed()
+}
+
+// consequences are what an Action is for an alias.
+var consequences = [...]string{
+	ActNone:   "its mail goes on (alias_complaint_action = none)",
+	ActHold:   "until tomorrow its mail is held",
+	ActReject: "until tomorrow its mail is refused",
 }
 
 // bySent are the aliases by the queue ID of a message of ours: those that the report names,

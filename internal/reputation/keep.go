@@ -50,11 +50,6 @@ func (b *Book) clean(now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	today := dayOf(now)
-	for alias, on := range b.told {
-		if on != today {
-			delete(b.told, alias)
-		}
-	}
 	if b.aliases.clean(today)+b.domains.clean(today) > 0 {
 		b.keeper.Changed()
 	}

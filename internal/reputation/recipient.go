@@ -59,9 +59,6 @@ func (b *Book) Recipient(ctx context.Context, a mail.Address) (mail.AliasVerdict
 	}
 	rated := b.rated(p, &q)
 	rated.Hold = v.Hold
-	if rated.Warn == "" {
-		rated.Warn = v.Warn
-	}
 	return rated, nil
 }
 
@@ -120,29 +117,21 @@ func (b *Book) rated(p *Params, q *question) (v mail.AliasVerdict) {
 	return v
 }
 
-// complainedOf is what is done about the complaints of today. The caller holds mu.
+// complainedOf is what is done about the complaints of today; Reported has warned of them.
+// The caller holds mu.
 func (b *Book) complainedOf(p *Params, alias string) (v mail.AliasVerdict) {
 	if p.ComplaintLimit == 0 || p.ComplaintAction == ActNone {
 		return v
 	}
 	b.load()
-	today := dayOf(b.o.Now())
-	c := b.aliases.find(alias, today)
+	c := b.aliases.find(alias, dayOf(b.o.Now()))
 	if c == nil || int(c.Complaints) <= p.ComplaintLimit {
 		return v
 	}
-	done := "its mail is held"
 	if p.ComplaintAction == ActReject {
-		v.Refused, done = tooManyComplaints(), "its mail is refused"
+		v.Refused = tooManyComplaints()
 	} else {
 		v.Hold = "too many complaints"
-	}
-	if b.told[alias] != today && len(b.told) < maxAliases {
-		if b.told == nil {
-			b.told = map[string]day{}
-		}
-		b.told[alias] = today
-		v.Warn = fmt.Sprintf("alias complaint limit exceeded: %d today about %s; until tomorrow %s", c.Complaints, alias, done)
 	}
 	return v
 }

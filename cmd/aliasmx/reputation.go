@@ -183,10 +183,7 @@ type countedDraft struct {
 
 // Commit implements mail.Draft.
 func (d *countedDraft) Commit(ctx context.Context, env *mail.Envelope) error {
-	var report *reputation.Report
-	if body, err := d.Body(); err == nil {
-		report = d.book.Find(env, body)
-	}
+	report := d.book.Find(env, d.Body)
 	if err := d.Draft.Commit(ctx, env); err != nil {
 		return err
 	}

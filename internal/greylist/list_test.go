@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,11 +16,24 @@ import (
 )
 
 // clock is a time that tests set.
-type clock struct{ now time.Time }
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
 
-func newClock() *clock { return &clock{time.Unix(1_764_000_000, 0)} }
+func newClock() *clock { return &clock{now: time.Unix(1_764_000_000, 0)} }
 
-func (c *clock) Now() time.Time { return c.now }
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) set(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = now
+}
 
 func newList(t *testing.T, c *clock, p Params, file string) *List {
 	l := New(Options{Now: c.Now, Params: p, File: file, Name: file})
@@ -76,9 +90,9 @@ func TestCheck(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newClock()
-			l, began := newList(t, c, tt.p, ""), c.now
+			l, began := newList(t, c, tt.p, ""), c.Now()
 			for i, s := range tt.steps {
-				c.now = began.Add(s.at)
+				c.set(began.Add(s.at))
 				w := strings.Fields(s.who)
 				client, sender, rcpt := netip.MustParseAddr(w[0]), mail.SplitAddress(strings.Trim(w[1], "<>")), mail.SplitAddress(w[2])
 				known := l.Known(client, sender, rcpt)
@@ -146,19 +160,19 @@ func TestCheckLikeModel(t *testing.T) {
 	c, file := newClock(), filepath.Join(t.TempDir(), "greylist")
 	l := newList(t, c, p, file)
 	for i := range 20_000 {
-		c.now = c.now.Add(time.Duration(rnd.IntN(400)) * time.Second)
+		c.set(c.Now().Add(time.Duration(rnd.IntN(400)) * time.Second))
 		switch rnd.IntN(500) {
 		case 0:
 			l.Close()
 			l = newList(t, c, p, file)
 		case 1:
-			l.clean(c.now)
+			l.clean(c.Now())
 		case 2:
-			c.now = c.now.Add(time.Duration(rnd.IntN(40)) * time.Hour)
+			c.set(c.Now().Add(time.Duration(rnd.IntN(40)) * time.Hour))
 		}
 		client, s, r := byte(rnd.IntN(4)), rnd.IntN(5), rnd.IntN(3)
 		sender, rcpt := mail.Address{Local: fmt.Sprint("s", s), Domain: "x"}, mail.Address{Local: fmt.Sprint("r", r), Domain: "y"}
-		want := m.check(c.now, fmt.Sprint(client), fmt.Sprint(client, s, r))
+		want := m.check(c.Now(), fmt.Sprint(client), fmt.Sprint(client, s, r))
 		if got := max(l.Check(netip.AddrFrom4([4]byte{192, 0, client, byte(rnd.IntN(256))}), sender, rcpt), 0); got != want {
 			t.Fatalf("seed %d, step %d: wait %s, want %s", seed, i, got, want)
 		}
@@ -173,7 +187,7 @@ func TestBounded(t *testing.T) {
 	known := mail.Address{Local: "known", Domain: "x"}
 	for i := range 3000 {
 		l.Check(at(i), known, known)
-		c.now = c.now.Add(2 * time.Second)
+		c.set(c.Now().Add(2 * time.Second))
 		l.Check(at(i), known, known)
 	}
 	if len(l.triples) > 100 || len(l.networks) > 100 {
@@ -191,7 +205,7 @@ func TestDamagedFile(t *testing.T) {
 	client := netip.MustParseAddr("192.0.2.1")
 	l := newList(t, c, Params{}, file)
 	l.Check(client, a, a)
-	c.now = c.now.Add(time.Hour)
+	c.set(c.Now().Add(time.Hour))
 	l.Check(client, a, a)
 	l.Close()
 	good, err := os.ReadFile(file)
@@ -219,8 +233,8 @@ func FuzzFile(f *testing.F) {
 		triples, networks := map[triple]stamps{}, map[netip.Prefix]passes{}
 		for i := range n {
 			network := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i), 0}), 24)
-			triples[triple{network, fmt.Sprint("s \"", i), "r\n@y"}] = stamps{c.now, c.now.Add(time.Minute)}
-			networks[network] = passes{i + 1, c.now}
+			triples[triple{network, fmt.Sprint("s \"", i), "r\n@y"}] = stamps{c.Now(), c.Now().Add(time.Minute)}
+			networks[network] = passes{i + 1, c.Now()}
 		}
 		f.Add(encode(triples, networks))
 	}

@@ -10,17 +10,31 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"aliasmx/internal/mail"
 )
 
-type clock struct{ now time.Time }
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
 
-func newClock() *clock { return &clock{time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)} }
+func newClock() *clock { return &clock{now: time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)} }
 
-func (c *clock) Now() time.Time { return c.now }
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) set(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = now
+}
 
 // ours are the addresses at alias.example and other.example.
 func ours(_ context.Context, a mail.Address) (bool, error) {
@@ -79,9 +93,9 @@ func TestRates(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newClock()
-			b, began := newBook(t, c, tt.p, ""), c.now
+			b, began := newBook(t, c, tt.p, ""), c.Now()
 			for i, s := range tt.steps {
-				c.now = began.Add(s.at)
+				c.set(began.Add(s.at))
 				v, err := b.Recipient(t.Context(), mail.SplitAddress(s.rcpt))
 				got := "ok"
 				switch {
@@ -155,7 +169,7 @@ func TestLedger(t *testing.T) {
 		{Rcpt: 0, State: mail.Delivered}, {Rcpt: 1, State: mail.Failed, Status: mail.Status{Enhanced: mail.Code(5, 7, 26)}},
 		{Rcpt: 2, State: mail.Deferred}, {Rcpt: 3, State: mail.Delivered}, {Rcpt: 4, State: mail.Delivered},
 	})
-	c.now = c.now.Add(24 * time.Hour)
+	c.set(c.Now().Add(24 * time.Hour))
 	b.Results(env, []mail.Result{{Rcpt: 2, State: mail.Failed, Status: mail.Status{Enhanced: mail.Code(5, 1, 1)}}})
 	check := func(when string) {
 		t.Helper()
@@ -180,12 +194,12 @@ func TestLedger(t *testing.T) {
 	b.Close()
 	b = newBook(t, c, Params{Enabled: true}, file)
 	check("after a restart")
-	c.now = c.now.Add(29 * 24 * time.Hour)
+	c.set(c.Now().Add(29 * 24 * time.Hour))
 	if got := rowOf(b, "info@alias.example"); got.In != 0 || got.Refused != 1 {
 		t.Errorf("after 30 days: %+v", got)
 	}
-	c.now = c.now.Add(24 * time.Hour)
-	b.clean(c.now)
+	c.set(c.Now().Add(24 * time.Hour))
+	b.clean(c.Now())
 	if n := len(b.aliases.rows) + len(b.domains.rows); n != 0 {
 		t.Errorf("%d rows are left after a month", n)
 	}
@@ -235,7 +249,7 @@ func TestComplaintLimit(t *testing.T) {
 			t.Errorf("%s: %+v", a, got)
 		}
 	}
-	c.now = c.now.Add(24 * time.Hour)
+	c.set(c.Now().Add(24 * time.Hour))
 	if v := ask(); v != (mail.AliasVerdict{}) {
 		t.Errorf("the next day: %+v", v)
 	}

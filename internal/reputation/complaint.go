@@ -14,7 +14,7 @@ import (
 // Find looks into a message that is about to be committed for a report that counts; nil:
 // there is none. Complaints come to arf_recipients, notifications of failures without a
 // reverse-path.
-func (b *Book) Find(env *mail.Envelope, body mail.Body) *Report {
+func (b *Book) Find(env *mail.Envelope, body func() (mail.Body, error)) *Report {
 	p := b.params.Load()
 	if !p.Enabled {
 		return nil
@@ -29,13 +29,10 @@ func (b *Book) Find(env *mail.Envelope, body mail.Body) *Report {
 	if !complaint && !env.Sender.IsNull() {
 		return nil
 	}
-	r, err := body.Open()
+	found, err := read(body, p.MyHostname)
 	if err != nil {
 		b.log.Warn("report: "+err.Error(), mail.KeyQueueID, env.ID.String())
-		return nil
 	}
-	defer r.Close()
-	found := Parse(r, p.MyHostname)
 	if found == nil || (found.Kind != "") != complaint {
 		return nil
 	}
@@ -43,6 +40,19 @@ func (b *Book) Find(env *mail.Envelope, body mail.Body) *Report {
 		found.from = env.Sender.Domain
 	}
 	return found
+}
+
+func read(body func() (mail.Body, error), hostname string) (*Report, error) {
+	text, err := body()
+	if err != nil {
+		return nil, err
+	}
+	r, err := text.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return Parse(r, hostname), nil
 }
 
 // Reported counts a report that came as a message of that ID, for each alias that it is

@@ -87,7 +87,7 @@ func (r *Resolver) explainClass(ctx context.Context, tr *trace, a mail.Address, 
 	if !rt.final.Equal(a) {
 		tr.note("%s is %s: the rest of it only led here", a, rt.final)
 	}
-	if rt.routed && class != rt.class {
+	if rt.routed && class != rt.class && !r.isReturn(a) {
 		tr.note("%s: the local part names a way to elsewhere (allow_untrusted_routing = no)", a)
 	}
 	domain := rt.final.Domain
@@ -101,6 +101,8 @@ func (r *Resolver) explainClass(ctx context.Context, tr *trace, a mail.Address, 
 	case rt.malformed:
 	case len(lists) > 0:
 		tr.note("class of %s: %s, by %s", domain, rt.class, lists[0])
+	case r.holdsReturns(domain):
+		tr.note("class of %s: %s, by srs_domain", domain, rt.class)
 	case rt.class == mail.ClassLocal:
 		tr.note("class of %s: local, it is an address of this machine (inet_interfaces)", domain)
 	default:

@@ -12,6 +12,6 @@ func (r *Resolver) WithoutMappings() *Resolver {
 	plain.refuseUnlisted = false
 	plain.aliases, plain.senderBcc, plain.recipientBcc = searched{}, searched{}, searched{}
 	plain.canonicals, plain.masquerades = [places][]canonicalMaps{}, [places]bool{}
-	plain.o.AlwaysBcc = ""
+	plain.o.AlwaysBcc, plain.keepReturns = "", true
 	return &plain
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"aliasmx/internal/mail"
 	"aliasmx/internal/table"
@@ -52,6 +53,9 @@ type Options struct {
 
 	GenericMaps     table.Maps // smtp_generic_maps
 	LMTPGenericMaps table.Maps // lmtp_generic_maps
+
+	AttributeMaps table.Maps // alias_attribute_maps (ours)
+	Replies       Replies    // reverse_alias_secrets_file (ours); nil: there are no reverse aliases
 
 	RecursionLimit     int // virtual_alias_recursion_limit (1000)
 	ExpansionLimit     int // virtual_alias_expansion_limit (1000)
@@ -119,6 +123,11 @@ type Options struct {
 	// 5890 section 2.3.2.4). Postfix compares domains as they are written.
 	EquateLabels bool
 
+	// Now is the clock for what expires; nil: time.Now.
+	Now func() time.Time
+	// Returns knows the addresses of srs_domain; nil: there are none.
+	Returns Returns
+
 	// Log gets the warnings that cleanup(8) and smtpd(8) write about tables and limits;
 	// nil: nobody does.
 	Log *slog.Logger
@@ -134,12 +143,14 @@ type Resolver struct {
 	masquerades              [places]bool
 	senderBcc, recipientBcc  searched
 	generic, lmtpGeneric     searched
+	attributes               searched // alias_attribute_maps
 	transports, relocated    searched
 	senderRelay, senderDef   searched  // sender_dependent_..._maps
 	propagate                bool      // extensions reach the targets
 	refuseUnlisted           bool      // smtpd_reject_unlisted_recipient
 	mapped                   *Resolver // of WithoutMappings: who knows which recipients there are; nil: nobody asks
 	emptyRecipient           mail.Address
+	keepReturns              bool // WithoutMappings: the addresses of Returns stay as they are
 	log                      *slog.Logger
 }
 
@@ -176,6 +187,9 @@ func New(o Options) (*Resolver, error) {
 			return nil, errors.New("alias: " + l.name + " is not a reply code from 400 to 599")
 		}
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	setDefault(&o.DefaultTransport, "smtp")
 	setDefault(&o.RelayTransport, "relay")
 	setDefault(&o.LocalTransport, "local")
@@ -198,6 +212,7 @@ func New(o Options) (*Resolver, error) {
 		senderBcc:      search(o.SenderBccMaps),
 		recipientBcc:   search(o.RecipientBccMaps),
 		generic:        search(o.GenericMaps),
+		attributes:     search(o.AttributeMaps),
 		lmtpGeneric:    search(o.LMTPGenericMaps),
 		transports:     search(o.TransportMaps),
 		relocated:      search(o.RelocatedMaps),

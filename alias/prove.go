@@ -49,6 +49,9 @@ const (
 	TwoClasses   Kind = "two-classes"    // a domain in the lists of two classes
 	CatchAll     Kind = "catch-all"      // @domain
 	Unproven     Kind = "unproven"       // a table that cannot be listed or asked
+
+	BadAttributes Kind = "bad-attributes" // cannot be read
+	Expired       Kind = "expired"        // an alias whose time is over
 )
 
 // Prove calls yield with everything that is wrong with the alias tables and the lists
@@ -61,7 +64,7 @@ func (r *Resolver) Prove(ctx context.Context, yield func(Finding) bool) {
 			return
 		}
 	}
-	_ = p.domains() && p.classes()
+	_ = p.attributes() && p.domains() && p.classes()
 }
 
 // prover is one run of Prove. Its methods return false when it is over.

@@ -16,6 +16,9 @@ const unattended = 30 * time.Second
 // client that may relay may use it (postconf(5): allow_untrusted_routing). An error is
 // a *mail.Status, always temporary.
 func (r *Resolver) Class(ctx context.Context, a mail.Address) (mail.Class, error) {
+	if r.isReturn(a) {
+		return mail.ClassVirtualAlias, nil
+	}
 	rt, err := r.classify(ctx, a)
 	if err != nil {
 		return mail.ClassDefault, err
@@ -57,15 +60,29 @@ func (r *Resolver) expandRequest(ctx context.Context, req mail.RcptRequest, tr *
 		return nil, badSyntaxStatus()
 	}
 	given := addr
-	addr, err := r.canonical(ctx, envelopeRecipient, addr, tr)
+	addr, err := r.returned(addr, tr)
+	if err != nil {
+		return r.unreturned(req, addr, err)
+	}
+	if addr == given {
+		addr, err = r.canonical(ctx, envelopeRecipient, addr, tr)
+	}
 	if err != nil {
 		return nil, err
 	}
-	x, err := r.expand(ctx, addr, tr)
+	if reply, ok := r.asReply(addr); ok {
+		return r.reply(ctx, req, reply, tr)
+	}
+	x, err := r.expandPostmaster(ctx, addr, tr)
 	if err != nil {
 		return nil, err
 	}
 	x.matched = x.matched || addr != given
+	if x.matched && req.Copies && !req.Unlisted && len(r.attributes.whole) > 0 {
+		if err := r.alive(ctx, addr, req.Sender, tr); err != nil {
+			return nil, err
+		}
+	}
 	origin := mail.Recipient{Orig: req.Addr, ORcpt: req.ORcpt, Notify: req.Notify}
 	if origin.ORcpt == "" {
 		// As it was written: smtp(8) passes it on as ORCPT, RFC 3461 section 4.2.
@@ -93,7 +110,7 @@ func (r *Resolver) expandRequest(ctx context.Context, req mail.RcptRequest, tr *
 	}
 	// RFC 5321 section 4.5.1: the bare name is always valid. What becomes of it is said
 	// in a report, as Postfix does.
-	if req.Addr.Domain == "" && strings.EqualFold(req.Addr.Local, "postmaster") {
+	if req.Addr.Domain == "" && strings.EqualFold(req.Addr.Local, "postmaster") || r.postmasterOfReturns(req.Addr) {
 		return rcpts, nil
 	}
 	return nil, refusal

@@ -137,6 +137,9 @@ func (r *Resolver) remoteClass(ctx context.Context, domain string) (mail.Class, 
 			return l.class, err
 		}
 	}
+	if r.holdsReturns(domain) {
+		return mail.ClassVirtualAlias, nil
+	}
 	return mail.ClassDefault, nil
 }
 

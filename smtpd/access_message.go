@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"aliasmx/internal/mail"
@@ -86,7 +87,7 @@ func isHeader(s string) bool {
 
 // prepended are the fields that actions have put above the message, as lines.
 func (s *session) prepended() []byte {
-	var b []byte
+	b := slices.Clone(s.tx.auth.above)
 	for _, field := range s.tx.Prepend {
 		b = append(append(b, echo(field, maxField)...), "\r\n"...)
 	}

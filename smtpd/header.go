@@ -15,6 +15,10 @@ func (s *session) headerOptions() header.Options {
 		ID:         s.tx.id, MyHostname: s.o.MyHostname, Now: s.tx.arrived, From: s.tx.reverse.Path, ObsoleteFrom: s.o.HeaderFromObsolete,
 		HeaderSizeLimit: s.o.HeaderSizeLimit, TokenLimit: s.o.HeaderTokenLimit,
 	}
+	if s.tx.auth.running != nil && !s.tx.auth.trusted {
+		o.MayDrop = []string{"Authentication-Results"}
+		o.Drop = func(_ string, field []byte) bool { return s.o.Authenticator.Forged(field) }
+	}
 	domain := ""
 	rewrite := s.isLocalClient()
 	if !rewrite {

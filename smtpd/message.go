@@ -240,6 +240,10 @@ func (s *session) finish(done string) error {
 			c.abort(s)
 			return s.accepted(done)
 		}
+		if err := s.authenticMessage(); err != nil {
+			c.abort(s)
+			return err
+		}
 		s.add(s.tx.reverse.Last)
 		var dropped bool
 		var err error
@@ -297,6 +301,7 @@ func (s *session) envelope() *mail.Envelope {
 			Name: s.peer.Name, Addr: s.peer.Addr, Port: s.peer.Port, Helo: s.helo, Protocol: s.with(), UID: s.peer.UID,
 		},
 		Prepend: s.tx.content.above,
+		Auth:    s.tx.auth.found,
 		Rcpts:   s.tx.rcpts,
 	}
 	if s.tx.content.checks == nil {

@@ -97,6 +97,9 @@ type Options struct {
 	// Door decides which clients get a session at all (postscreen(8)); nil: all of them.
 	Door Door
 
+	// Authenticator judges who messages are from (mailauth_enable); nil: nobody does.
+	Authenticator Authenticator
+
 	Logins          Logins   // smtpd_sasl_auth_enable; nil: nobody can log in
 	TLSAuthOnly     bool     // smtpd_tls_auth_only
 	AuthExceptions  Networks // smtpd_sasl_exceptions_networks; nil: nobody
@@ -195,6 +198,8 @@ type Options struct {
 	// (stress=yes). nil: these.
 	UnderStress *Options
 	stressed    bool // these are such options
+
+	Onward Onward // has a say in each recipient; nil: nobody
 
 	Upstream *Upstream // smtpd_upstream_proxy_protocol; nil: clients come by themselves
 

@@ -106,10 +106,8 @@ func (s *session) wantOwner(ctx context.Context, orNobody bool) outcome {
 	if o != dunno || !owned && orNobody {
 		return o
 	}
-	for name := range strings.FieldsFuncSeq(names, func(c rune) bool { return strings.ContainsRune(", \t\r\n", c) }) {
-		if strings.EqualFold(name, s.login.username) {
-			return dunno
-		}
+	if namesUser(names, s.login.username) {
+		return dunno
 	}
 	return s.refusal(status(553, mail.Code(5, 7, 1), s.ownedText("not owned by user "+s.login.username)), true)
 }

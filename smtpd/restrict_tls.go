@@ -27,19 +27,44 @@ func (s *session) permitTrusted(ctx context.Context, r *Restriction) outcome {
 // permitKnown permits clients whose certificate, or its key, relay_clientcerts has by its
 // fingerprint, whoever has signed it.
 func (s *session) permitKnown(ctx context.Context, r *Restriction) outcome {
+	switch known, err := s.hasKnownCertificate(ctx); {
+	case err != nil:
+		return s.refusal(errLookup(), false)
+	case known:
+		return s.permitted(ctx, r.rule.name, s.judged.about, "")
+	}
+	return dunno
+}
+
+// hasKnownCertificate asks relay_clientcerts. Errors are logged.
+func (s *session) hasKnownCertificate(ctx context.Context) (bool, error) {
 	for _, key := range s.fingerprints() {
 		for _, t := range s.o.RelayClientCerts {
 			_, found, err := t.Lookup(ctx, key)
-			switch {
-			case err != nil:
+			if err != nil {
 				s.warn("relay_clientcerts: " + t.Name() + ` lookup error for "` + key + `": ` + err.Error())
-				return s.refusal(errLookup(), false)
-			case found:
-				return s.permitted(ctx, r.rule.name, s.judged.about, "")
+			}
+			if found || err != nil {
+				return found, err
 			}
 		}
 	}
-	return dunno
+	return false, nil
+}
+
+// relaysByCertificate tells whether the client's certificate lets it relay.
+func (s *session) relaysByCertificate(ctx context.Context) (bool, error) {
+	if s.tls == nil || len(s.tls.PeerCertificates) == 0 {
+		return false, nil
+	}
+	allowed := func(name string) bool { return Permits(s.o.Relay, name) || Permits(s.o.Recipient, name) }
+	if len(s.tls.VerifiedChains) > 0 && allowed("permit_tls_all_clientcerts") {
+		return true, nil
+	}
+	if allowed("permit_tls_clientcerts") {
+		return s.hasKnownCertificate(ctx)
+	}
+	return false, nil
 }
 
 // checkCertificate asks an access table for the fingerprints of a client's certificate.

@@ -70,6 +70,7 @@ type transaction struct {
 	cached   expansion
 
 	content content
+	auth    authentication
 	mail.Handling
 }
 
@@ -227,7 +228,10 @@ func (s *session) mayBegin() error {
 	if err := s.o.Queue.Admit(s.tx.opts.Size); err != nil {
 		return s.refuse("MAIL", nil, s.queueRefusal("admission", err))
 	}
-	return s.milterMail()
+	if err := s.milterMail(); err != nil {
+		return err
+	}
+	return s.beginAuthentication()
 }
 
 // Rcpt takes a recipient from an engine that knows addresses only as strings.
@@ -255,6 +259,9 @@ func (s *session) RcptAddress(to mail.Address, opts *smtp.RcptOptions) error {
 		if refused := s.mayReceive(ctx, to); refused != nil {
 			return s.refuseRcpt(at, refused)
 		}
+		if refused := s.authenticPath(ctx); refused != nil {
+			return s.refuseRcpt(at, refused)
+		}
 	}
 	if rev.refused != nil {
 		return s.refuseRcpt(at, about(to, rev.refused))
@@ -271,6 +278,9 @@ func (s *session) RcptAddress(to mail.Address, opts *smtp.RcptOptions) error {
 	}
 	if refused == nil && s.tx.accepted > 0 && len(s.tx.rcpts)+len(rcpts) > maxTargets {
 		refused = status(452, mail.Code(4, 5, 3), "Error: too many recipients")
+	}
+	if refused == nil {
+		refused = s.mayLeave(ctx, to, rcpts)
 	}
 	if refused == nil && s.o.Reputation != nil && !own {
 		refused = s.hadEnough(ctx, to)
@@ -311,6 +321,9 @@ func (s *session) accept(to mail.Address, rcpts []mail.Recipient) {
 	}
 	s.tx.last = to
 	s.tx.accepted++
+	if s.tx.auth.running != nil {
+		s.tx.auth.given = append(s.tx.auth.given, to)
+	}
 	s.tookRcpt(to)
 	if s.tx.accepted == 1 {
 		s.add(s.tx.reverse.First)
@@ -410,6 +423,7 @@ func (s *session) Data(r io.Reader) error {
 // Reset ends the transaction.
 func (s *session) Reset() {
 	s.endTransaction()
+	s.endAuthentication()
 	s.tx.content.abort(s)
 	s.tx = transaction{}
 	s.original = original{}

@@ -14,15 +14,20 @@ import (
 // checkCommand proves a configuration: it does what start does up to the first port
 // and the first byte on disk. Then it goes through the alias tables.
 func checkCommand(args []string, env environ) int {
-	if i := firstArgument(args, "-c", "--config", "--resolver", "--now", "--ip", "--selector", "--next-key"); i >= 0 {
+	if i := firstArgument(args, "-c", "--config", "--resolver", "--now", "--ip", "--selector", "--next-key",
+		"--helo", "--mail-from", "--rcpt", "--source"); i >= 0 {
 		rest := slices.Concat(args[:i], args[i+1:])
 		switch args[i] {
 		case "site":
 			return checkSiteCommand(rest, env)
 		case "dns":
 			return checkDNSCommand(rest, env)
+		case "message":
+			return checkMessageCommand(rest, env)
 		case "sts":
 			return checkSTSCommand(rest, env)
+		case "spf":
+			return checkSPFCommand(rest, env)
 		}
 	}
 	var flags struct {
@@ -30,7 +35,7 @@ func checkCommand(args []string, env environ) int {
 		JSON    bool   `help:"Findings as JSON, one object a line."`
 		Verbose bool   `short:"v" help:"Also say what was found in order."`
 	}
-	if done, status := parseFlags("check", "Prove configuration and tables. Exit status 78 when the daemon would not start. 'check site DESTINATION' shows the limits for a destination, 'check dns' what the DNS says of our domains, 'check sts DOMAIN' the MTA-STS policy of a domain.", &flags, args, env); done {
+	if done, status := parseFlags("check", "Prove configuration and tables. Exit status 78 when the daemon would not start. 'check site DESTINATION' shows the limits for a destination, 'check dns' what the DNS says of our domains, 'check sts DOMAIN' the MTA-STS policy of a domain, 'check spf' who may send in its name, 'check message FILE' who a message is from and what becomes of it.", &flags, args, env); done {
 		return status
 	}
 	refuse := func(err error) int {
@@ -64,7 +69,7 @@ func checkCommand(args []string, env environ) int {
 	if err := checkFiles(cfg); err != nil {
 		return refuse(err)
 	}
-	for _, w := range slices.Concat(operatorWarnings(cfg), v.loginWarnings(), v.stsWarnings()) {
+	for _, w := range slices.Concat(operatorWarnings(cfg), v.loginWarnings(), v.stsWarnings(), v.srsWarnings(), v.dkimWarnings()) {
 		warn(w)
 	}
 	if flags.JSON {
@@ -76,6 +81,9 @@ func checkCommand(args []string, env environ) int {
 	checkTables(v, warn, func(text string) { fmt.Fprintln(env.stdout, text) })
 	for _, l := range v.listeners {
 		fmt.Fprintf(env.stdout, "listens on %s (%s)\n", strings.Join(l.addrs, ", "), l.where)
+	}
+	if v.srs == nil && flags.Verbose {
+		fmt.Fprintln(env.stdout, "srs_domain is empty: forwarded mail keeps its sender, and the next hop may refuse it for the SPF policy of the sender's domain")
 	}
 	if v.sts != nil {
 		fmt.Fprintf(env.stdout, "serves MTA-STS policies on %s (mta_sts_listen)\n", strings.Join(v.sts.addrs, ", "))

@@ -89,6 +89,9 @@ func (v *view) aliasDomains(warn func(string)) (domains []string, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s (%s): %w", parameter, v.cfg.Where(parameter), err)
 	}
+	if c := v.tables.codec; c != nil && !seen[c.Domain()] {
+		domains = append(domains, c.Domain())
+	}
 	for _, name := range opaque {
 		warn(name + ": its domains cannot be listed; name them to check dns")
 	}

@@ -14,14 +14,15 @@ import (
 	"time"
 
 	"aliasmx/internal/certs"
+	"aliasmx/internal/dns"
 	"aliasmx/internal/dnscheck"
 	"aliasmx/internal/mtasts"
 	"aliasmx/internal/postconf"
 	"aliasmx/internal/stshost"
 )
 
-// asker asks the DNS: a *dns.Resolver.
-type asker = dnscheck.Resolver
+// asker asks the DNS.
+type asker = *dns.Resolver
 
 // dnsOptions is what check dns is told of the configuration and the command line. An error
 // is one of the command line.
@@ -39,6 +40,13 @@ func (v *view) dnsOptions(flags checkDNSFlags, log *slog.Logger) (dnscheck.Optio
 	if flags.Now != 0 {
 		at := time.Unix(flags.Now, 0)
 		o.Now = func() time.Time { return at }
+	}
+	if len(cfg.List("dkim_keys")) > 0 {
+		selectors, err := v.dkimSelectors()
+		if err != nil {
+			return o, err
+		}
+		o.SelectorsOf = func(domain string) []string { return selectors[domain] }
 	}
 	var added []netip.Addr
 	for _, word := range flags.IP {

@@ -21,7 +21,8 @@ func explainCommand(args []string, env environ) int {
 		All     bool   `help:"The argument is a domain: list what it accepts."`
 		Address string `arg:"" help:"The address: user@domain, with or without angle brackets; with --all a domain."`
 
-		// All commands of diagnosis take these; explaining asks neither DNS nor the clock.
+		// All commands of diagnosis take these; explaining asks no DNS, and the clock only for
+		// the age of an address at srs_domain.
 		Resolver string `hidden:""`
 		Now      int64  `hidden:""`
 	}
@@ -33,7 +34,7 @@ func explainCommand(args []string, env environ) int {
 	if err != nil {
 		return fail(env, "explain", exitConfig, err)
 	}
-	resolver, closeTables, err := newResolver(cfg, func(msg string) { fmt.Fprintf(env.stderr, "explain: warning: %s\n", msg) })
+	resolver, closeTables, err := newResolver(cfg, func(msg string) { fmt.Fprintf(env.stderr, "explain: warning: %s\n", msg) }, clockAt(flags.Now))
 	if err != nil {
 		return fail(env, "explain", exitConfig, err)
 	}

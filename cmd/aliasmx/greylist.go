@@ -1,9 +1,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"time"
 
+	"aliasmx/internal/dns"
 	"aliasmx/internal/greylist"
+	"aliasmx/internal/mail"
+	"aliasmx/internal/mailauth/spf"
 	"aliasmx/internal/postconf"
 	"aliasmx/smtpd"
 )
@@ -31,16 +36,26 @@ func greylistParams(cfg *postconf.Config) (greylist.Params, error) {
 }
 
 // greylisting is what a listener's check_greylist asks; the table comes with the daemon.
-func (v *view) greylisting(t *tables) *smtpd.Greylist {
+func greylisting(t *tables, names *dns.Resolver) *smtpd.Greylist {
 	g := &smtpd.Greylist{}
 	if l := t.addrs("greylist_whitelist_clients"); l != nil {
 		g.Whitelist = l
 	}
-	if t.cfg.Bool("greylist_spf_pass_exempt") {
-		g.SPFPasses = v.spfPasses
+	if cfg := t.cfg; cfg.Bool("greylist_spf_pass_exempt") && cfg.Bool("mailauth_enable") {
+		receiver := cfg.Get("myhostname")
+		g.SPFPasses = func(ctx context.Context, client mail.Client, sender mail.Address) bool {
+			ctx, cancel := context.WithTimeout(ctx, spfTime)
+			defer cancel()
+			r := spf.Check(ctx, names, spf.Request{IP: client.Addr.Unmap(), Helo: client.Helo, Sender: sender, Receiver: receiver})
+			return r.Result == mail.AuthPass
+		}
 	}
 	return g
 }
+
+// spfTime is how long the DNS may take to say that a client is known: RFC 7208 section 4.6.4
+// has 20 seconds for all of it.
+const spfTime = 20 * time.Second
 
 func (d *daemon) newGreylist(cfg *postconf.Config) *greylist.List {
 	file, _ := cacheFile(cfg, "greylist_map", cfg.Get("greylist_map")) // greylistParams proves it

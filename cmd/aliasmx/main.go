@@ -53,8 +53,11 @@ func commands() []command {
 		{"passwd", "print the hash of a password, for a table of users", passwdCommand},
 		{"postcat", "show a message in the queue, as postcat(1)", postcatCommand},
 		{"qshape", "how much mail waits for which domain, and how long, as qshape(1)", qshapeCommand},
+		{"srs", "rewrite a sender, or find the one behind a rewritten address", srsCommand},
+		{"dkim", "make and test keys that sign mail: see 'aliasmx dkim help'", dkimMain},
 		{"tlsrpt", "show how TLS with other domains went, and what will be reported", tlsrptCommand},
 		{"reputation", "show what becomes of the mail of aliases, and complaints", reputationCommand},
+		{"seal", "print a message with a new ARC set on top", sealCommand},
 		{"queue", "what Postfix has no command for: see 'aliasmx queue help'", queueMain},
 		{"version", "print the version", versionCommand},
 	}

@@ -41,7 +41,7 @@ func openQueueOffline(cfg *postconf.Config) (admin.Queue, func(), error) {
 		store.Close()
 		return nil, nil, err
 	}
-	resolver, closeTables, err := newResolver(cfg, func(string) {})
+	resolver, closeTables, err := newResolver(cfg, func(string) {}, nil)
 	if err != nil {
 		store.Close()
 		return nil, nil, err

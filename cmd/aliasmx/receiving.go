@@ -81,6 +81,9 @@ func (v *view) smtpdOptions(cfg *postconf.Config, names *dns.Resolver, log *slog
 	if !cfg.Bool("smtpd_reject_unlisted_recipient") {
 		o.Recipients, o.Listed = v.resolver.AcceptUnlisted(), v.resolver
 	}
+	if v.srs != nil {
+		o.Onward = v.srs
+	}
 	if cfg.Bool("smtpd_peername_lookup") {
 		o.ClientName = clientNames(names)
 	}
@@ -97,7 +100,7 @@ func (v *view) smtpdOptions(cfg *postconf.Config, names *dns.Resolver, log *slog
 	if err := edges(&o, t); err != nil {
 		return o, err
 	}
-	if o.Greylist = v.greylisting(t); t.err != nil {
+	if o.Greylist = greylisting(t, names); t.err != nil {
 		return o, t.err
 	}
 	err := v.restrictions(&o, t, names)

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"time"
 
 	"aliasmx/alias"
 	"aliasmx/internal/postconf"
@@ -12,9 +13,9 @@ import (
 )
 
 // newResolver builds the address resolver of a configuration, and what closes its
-// tables.
-func newResolver(cfg *postconf.Config, warn func(string)) (*alias.Resolver, func(), error) {
-	t := &tables{cfg: cfg, opts: table.Options{Env: os.LookupEnv, Warn: warn, Types: tableTypes()}}
+// tables. now is the time that addresses with a time stamp are judged by; nil: now.
+func newResolver(cfg *postconf.Config, warn func(string), now func() time.Time) (*alias.Resolver, func(), error) {
+	t := &tables{cfg: cfg, opts: table.Options{Env: os.LookupEnv, Warn: warn, Types: tableTypes()}, now: now, lenient: true}
 	r, err := buildResolver(t, nil)
 	if err != nil {
 		t.close()
@@ -59,6 +60,8 @@ func buildResolver(t *tables, log *slog.Logger) (*alias.Resolver, error) {
 
 		GenericMaps:     t.maps("smtp_generic_maps"),
 		LMTPGenericMaps: t.maps("lmtp_generic_maps"),
+
+		AttributeMaps: t.maps("alias_attribute_maps"),
 
 		RecursionLimit:     cfg.Int("virtual_alias_recursion_limit"),
 		ExpansionLimit:     cfg.Int("virtual_alias_expansion_limit"),
@@ -108,6 +111,10 @@ func buildResolver(t *tables, log *slog.Logger) (*alias.Resolver, error) {
 	if t.err != nil {
 		return nil, t.err
 	}
+	if err := t.returns(); err != nil {
+		return nil, err
+	}
+	o.Returns = t.returned
 	return alias.New(o)
 }
 

@@ -16,7 +16,7 @@ func (o *sendmailOptions) explain(cfg *postconf.Config, env environ) int {
 	if len(o.rcpts) == 0 {
 		return fail(env, "sendmail", exitTempFail, errNoRecipients)
 	}
-	resolver, closeTables, err := newResolver(cfg, func(msg string) { fmt.Fprintf(env.stderr, "sendmail: warning: %s\n", msg) })
+	resolver, closeTables, err := newResolver(cfg, func(msg string) { fmt.Fprintf(env.stderr, "sendmail: warning: %s\n", msg) }, nil)
 	if err != nil {
 		return fail(env, "sendmail", exitTempFail, err)
 	}

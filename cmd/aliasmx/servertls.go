@@ -26,6 +26,8 @@ type keyring struct {
 
 	hashing logins.Gate // of passwords, over all listeners
 	sts     stsKeeper   // what domains ask of TLS
+	bounces bounceCounts
+	dkim    keyFiles // that sign
 }
 
 // open reads certificates, or takes those that were read before and cannot be any more.

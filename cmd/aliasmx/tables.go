@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
+	"aliasmx/alias"
+	"aliasmx/internal/mailauth/srs"
 	"aliasmx/internal/postconf"
 	"aliasmx/internal/table"
 )
@@ -18,6 +21,12 @@ type tables struct {
 	opened []io.Closer
 	locals *table.Maps // alias_maps, once they are open
 	err    error
+
+	// srs_domain: see srs.go.
+	codec    *srs.Codec
+	returned alias.Returns    // nil: there is none
+	now      func() time.Time // of time stamps; nil: time.Now
+	lenient  bool             // secrets that cannot be read are no error
 }
 
 func (t *tables) failed(parameter string, err error) {

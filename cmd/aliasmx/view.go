@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -15,7 +14,7 @@ import (
 	"aliasmx/internal/checks"
 	"aliasmx/internal/greylist"
 	"aliasmx/internal/local"
-	"aliasmx/internal/mail"
+	"aliasmx/internal/mailauth"
 	"aliasmx/internal/milter"
 	"aliasmx/internal/mtasts"
 	"aliasmx/internal/pickup"
@@ -45,8 +44,6 @@ type view struct {
 
 	reputation reputation.Params
 	greylist   greylist.Params
-	// spfPasses tells whether SPF lets a client send for a sender; nil: SPF is not evaluated.
-	spfPasses func(ctx context.Context, client mail.Client, sender mail.Address) bool
 
 	shaping   *shaper                  // what sites bear
 	tlsTables []tlsTable               // smtp_tls_policy_maps of each transport
@@ -59,6 +56,8 @@ type view struct {
 	stsFetcher *mtasts.Fetcher          // of MTA-STS policies; nil: nobody asks for them
 	filters    map[string]*statusFilter // by the name of a transport
 	best       *bestMX                  // nil: none
+	authGate   *mailauth.Gate           // of all listeners; nil: none authenticates
+	srs        *srsRewriter             // nil: srs_domain is empty
 }
 
 // listenerView is one service of master.cf.
@@ -95,6 +94,9 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 	if err != nil {
 		return nil, err
 	}
+	if v.srs, err = v.senderRewriting(names, log); err != nil {
+		return nil, err
+	}
 	listeners, err := cfg.Listeners()
 	if err != nil {
 		return nil, err
@@ -126,6 +128,9 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 		if err := v.milters(&o, &tables{cfg: l.Config, opts: v.tables.opts}); err != nil {
 			return nil, err
 		}
+		if err := v.authenticates(&o, &tables{cfg: l.Config, opts: v.tables.opts}, names); err != nil {
+			return nil, err
+		}
 		if err := neverOpenRelay(l.Config, l.Where, &o); err != nil {
 			return nil, err
 		}
@@ -147,6 +152,9 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 	if err := v.contentOptions(&v.local, picked); err != nil {
 		return nil, err
 	}
+	if err := v.authenticates(&v.local, &tables{cfg: cfg, opts: v.tables.opts}, names); err != nil {
+		return nil, err
+	}
 	if set, err := milterSet(cfg, "non_smtpd_milters"); err != nil {
 		return nil, err
 	} else if set != nil {
@@ -160,11 +168,17 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 	if v.delivery, err = deliveryOptions(cfg, names, log); err != nil {
 		return nil, err
 	}
+	if v.srs != nil && v.srs.enabled {
+		v.delivery.SenderRewriter = v.srs
+	}
 	if cfg.Get("smtp_generic_maps") != "" {
 		v.delivery.Generic = v.resolver.Generic
 	}
 	if cfg.Get("lmtp_generic_maps") != "" {
 		v.delivery.LMTPGeneric = v.resolver.LMTPGeneric
+	}
+	if err := v.signing(log); err != nil {
+		return nil, err
 	}
 	if err := v.sending(names, log); err != nil {
 		return nil, err
@@ -246,6 +260,7 @@ func (v *view) pickupOptions(log *slog.Logger) error {
 		Authorized:              submit,
 		Log:                     log,
 	}
+	v.submissions()
 	if v.nonSMTPD != nil { // a nil set must stay a nil interface
 		v.pickup.Milters = v.nonSMTPD
 	}

@@ -25,17 +25,24 @@ type Sequence struct {
 // Read decodes a file of the public lists, or skips the test that wants it.
 func Read(t testing.TB, name string, into any) {
 	t.Helper()
+	if err := json.Unmarshal(File(t, filepath.Join("smuggling", name)), into); err != nil {
+		t.Fatalf("ALIASMX_VECTORS: %s: %v", name, err)
+	}
+}
+
+// File is a file of the folder with the public vectors; without the folder it skips the
+// test that wants it.
+func File(t testing.TB, name string) []byte {
+	t.Helper()
 	dir := os.Getenv("ALIASMX_VECTORS")
 	if dir == "" {
 		t.Skip("ALIASMX_VECTORS is not set: it names the folder with the public test vectors")
 	}
-	text, err := os.ReadFile(filepath.Join(dir, "smuggling", name))
+	text, err := os.ReadFile(filepath.Join(dir, name))
 	if err != nil {
 		t.Fatalf("ALIASMX_VECTORS: %v", err)
 	}
-	if err := json.Unmarshal(text, into); err != nil {
-		t.Fatalf("ALIASMX_VECTORS: %s: %v", name, err)
-	}
+	return text
 }
 
 // Public is the list of the public scanners.

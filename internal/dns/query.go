@@ -66,6 +66,9 @@ func (r *Resolver) answer(ctx context.Context, name string, qtype uint16) (answe
 // lookup is what is known of a name, or is asked for now. Its ttl is what is left of it.
 func (r *Resolver) lookup(ctx context.Context, name string, qtype uint16) (answer, error) {
 	ascii, ok := queryName(name)
+	if !ok && r.view.AnyName {
+		ascii, ok = anyName(name)
+	}
 	if !ok {
 		return answer{}, &Error{Name: name, Type: dns.TypeToString[qtype], Kind: BadName}
 	}

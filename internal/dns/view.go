@@ -20,6 +20,8 @@ type View struct {
 	// shown "name ttl IN type value". An error makes the answer a temporary failure. It is
 	// called by several at once.
 	Filter func(ctx context.Context, record string) (ignore bool, err error)
+	// AnyName: names may be of any printable ASCII, and not only such as hosts have.
+	AnyName bool
 }
 
 // With is the resolver with another view; what has been asked is shared.

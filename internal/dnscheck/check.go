@@ -17,19 +17,9 @@ import (
 	"aliasmx/internal/mtasts"
 )
 
-// Resolver is what asks the DNS: *dns.Resolver. Errors are those of package dns. It is
-// called by several goroutines at once, and may block until the context ends.
-type Resolver interface {
-	Query(ctx context.Context, name string, qtype uint16) (dns.Answer, error)
-	MX(ctx context.Context, domain string) ([]dns.MX, error)
-	Addrs(ctx context.Context, host string, family dns.Family) ([]netip.Addr, error)
-	TXT(ctx context.Context, name string) ([]string, error)
-	PTR(ctx context.Context, addr netip.Addr) ([]string, error)
-}
-
 // Options of a Checker.
 type Options struct {
-	Resolver Resolver
+	Resolver *dns.Resolver
 	Hostname string // myhostname
 	HeloName string // smtp_helo_name; "": Hostname
 	// Receiving are the public addresses that mail reaches us by, Sending those that next
@@ -39,6 +29,8 @@ type Options struct {
 	RelayHost string
 	// Selectors are those of DKIM keys to look at.
 	Selectors []string
+	// SelectorsOf are those of the keys that sign for a domain here; nil: nothing is signed.
+	SelectorsOf func(domain string) []string
 	// ReportTo is the local part that reports about a domain should go to; "": postmaster.
 	ReportTo string
 

@@ -15,11 +15,22 @@ import (
 
 // dkim judges the keys of a domain (RFC 6376 section 3.6.1, RFC 8463).
 func (c *Checker) dkim(ctx context.Context, r *report) {
-	if len(c.o.Selectors) == 0 {
-		r.say(DKIM, Note, "nothing here signs mail, and no selector is given (--selector): no key is looked at")
-		return
+	selectors := slices.Clone(c.o.Selectors)
+	if c.o.SelectorsOf != nil {
+		for _, s := range c.o.SelectorsOf(r.domain) {
+			if !slices.Contains(selectors, s) {
+				selectors = append(selectors, s)
+			}
+		}
 	}
-	for _, selector := range c.o.Selectors {
+	switch {
+	case len(selectors) > 0:
+	case c.o.SelectorsOf == nil:
+		r.say(DKIM, Note, "nothing here signs mail, and no selector is given (--selector): no key is looked at")
+	default:
+		r.say(DKIM, Note, "dkim_keys has no key of this domain, and no selector is given (--selector): no key is looked at")
+	}
+	for _, selector := range selectors {
 		name := selector + "._domainkey." + r.domain
 		if !dns.ValidName(name) {
 			r.say(DKIM, Wrong, short(selector)+" is no selector")

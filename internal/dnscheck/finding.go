@@ -106,6 +106,9 @@ func joined(addrs []netip.Addr) string {
 	return strings.Join(words, ", ")
 }
 
+// maxRecord bounds a record that is looked at, in bytes.
+const maxRecord = 8192
+
 // short quotes what a stranger has published, bounded.
 func short(s string) string {
 	const most = 80

@@ -39,7 +39,13 @@ func TestSPF(t *testing.T) {
 			"ok: mail from 192.0.2.1, 2001:db8::1 passes"},
 		{"include of nothing", `a.example. TXT "v=spf1 include:b.example -all"`, "wrong: (permerror): include of \"b.example\", which has no SPF record"},
 		{"include away", "a.example. TXT \"v=spf1 include:b.example -all\"\nFAIL b.example", "unknown: 192.0.2.1 passes could not be asked\nunknown: 2001:db8::1"},
-		{"macro", `a.example. TXT "v=spf1 exists:%{i}.b.example -all"`, "note: not decided whether mail from our address 192.0.2.1 passes: it depends on exists\nnote: 2001:db8::1"},
+		{"by the address", "a.example. TXT \"v=spf1 exists:%{i}.b.example -all\"\n192.0.2.1.b.example. A 127.0.0.2",
+			"wrong: mail from our address 2001:db8::1 does not pass (fail)\n+ a.example. 3600 IN TXT \"v=spf1 ip6:2001:db8::1 exists:%{i}.b.example -all\"\nok: mail from 192.0.2.1 passes"},
+		{"by the name of the address", "a.example. TXT \"v=spf1 ptr:own.example -all\"\nmx.own.example. A 192.0.2.1\nmx.own.example. AAAA 2001:db8::1\n1.2.0.192.in-addr.arpa. PTR mx.own.example.\n" +
+			"1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. PTR mx.own.example.", "ok: mail from 192.0.2.1, 2001:db8::1 passes"},
+		{"by the sender", `a.example. TXT "v=spf1 exists:%{l}.b.example -all exp=%{s}.c.example"`, "note: not decided whether mail from our address 192.0.2.1 passes: it depends on the local part of the sender\nnote: 2001:db8::1"},
+		{"the sender in the explanation only", "a.example. TXT \"v=spf1 ip4:192.0.2.1 ip6:2001:db8::2 -all exp=why.a.example\"\nwhy.a.example. TXT \"not %{s}\"",
+			"wrong: 2001:db8::1 does not pass (fail)\n+ a.example. 3600 IN TXT \"v=spf1 ip6:2001:db8::1 ip4:192.0.2.1 ip6:2001:db8::2 -all exp=why.a.example\"\nok: mail from 192.0.2.1 passes"},
 		{"found before the macro", `a.example. TXT "v=spf1 ip4:192.0.2.1 ip6:2001:db8::1 include:%{d}.b.example -all"`, "ok: passes"},
 		{"bad macro", `a.example. TXT "v=spf1 exists:%{y}.b.example -all"`, "wrong: bad macro" + publish},
 		{"in a circle", `a.example. TXT "v=spf1 include:a.example -all"`, "wrong: more than 10 lookups"},
@@ -49,6 +55,25 @@ func TestSPF(t *testing.T) {
 			findings, _ := New(options(newZone(t, c.zone))).Domain(t.Context(), "a.example")
 			expect(t, findings, SPF, c.want)
 		})
+	}
+}
+
+// The domain of our reverse-paths: each address passes, and a record that says nobody sends
+// is wrong there.
+func TestSPFOf(t *testing.T) {
+	c := New(options(newZone(t, `
+srs.example. TXT "v=spf1 ip4:198.51.100.1 ip6:2001:db8:2::/48 -all"
+none.example. TXT "v=spf1 -all"
+FAIL away.example`)))
+	for domain, want := range map[string]string{
+		"srs.example":  "ok: mail from 198.51.100.1, 2001:db8:2::1 passes",
+		"SRS.example.": "ok: mail from 198.51.100.1, 2001:db8:2::1 passes",
+		"none.example": "wrong: 198.51.100.1 does not pass (fail)\nwrong: 2001:db8:2::1\n+ none.example. 3600 IN TXT \"v=spf1 ip4:198.51.100.1 ip6:2001:db8:2::1 -all\"",
+		"new.example":  "missing: no record\n+ new.example. 3600 IN TXT \"v=spf1 ip4:198.51.100.1 ip6:2001:db8:2::1 -all\"",
+		"away.example": "unknown: away.example could not be asked",
+		"a b":          "wrong: this is no name of a domain",
+	} {
+		expect(t, c.SPFOf(t.Context(), domain, addrs("198.51.100.1", "2001:db8:2::1")), SPF, want)
 	}
 }
 
@@ -139,13 +164,24 @@ func TestDMARC(t *testing.T) {
 		{"only reports", `_dmarc.a.b.example. TXT "v=DMARC1; p=none; rua=mailto:x@a.b.example"`, "ok: p=none: mail in this name is only reported"},
 		{"reject", `_dmarc.a.b.example. TXT "v=DMARC1;p=Reject; rua=mailto:x@B.example!10m"`, "ok: p=reject: mail in this name must be signed"},
 		{"two", "_dmarc.a.b.example. TXT \"v=DMARC1; p=none\"\n_dmarc.a.b.example. TXT \"v=DMARC1; p=none\"", "wrong: 2 DMARC records" + publish},
-		{"bad policy", `_dmarc.a.b.example. TXT "v=DMARC1; p=block"`, "wrong: p=\"block\" is none of none, quarantine, reject" + publish},
-		{"bad alignment", `_dmarc.a.b.example. TXT "v=DMARC1; p=none; adkim=strict"`, "wrong: adkim=\"strict\"" + publish},
+		{"bad policy", `_dmarc.a.b.example. TXT "v=DMARC1; p=block"`, "wrong: p=\"block\" is none of none, quarantine, reject: receivers take the record for none" + publish},
+		{"bad policy, with reports", `_dmarc.a.b.example. TXT "v=DMARC1; p=block; rua=mailto:x@a.b.example"`, "wrong: p=\"block\" is none of none, quarantine, reject: receivers take the record for p=none" + publish + "\nok: p=none"},
+		{"bad policy for others", `_dmarc.a.b.example. TXT "v=DMARC1; p=reject; np=no"`, "wrong: np=\"no\" is none of none, quarantine, reject: receivers take the record for none" + publish},
+		{"two policies", `_dmarc.a.b.example. TXT "v=DMARC1; p=none; p=reject"`, "wrong: p= stands in it twice, so that none holds: receivers take the record for none" + publish},
+		{"neither policy nor reports", `_dmarc.a.b.example. TXT "v=DMARC1; adkim=s"`, "wrong: neither a p= nor an address" + publish},
+		{"old and unknown tags", `_dmarc.a.b.example. TXT "v=DMARC1; p=none; pct=10; x=y; rua=mailto:x@a.b.example"`, "note: pct= is gone since RFC 9989\nnote: \"x\" is no tag that there is\nok: p=none"},
+		{"a public suffix", `_dmarc.a.b.example. TXT "v=DMARC1; p=none; psd=y; rua=mailto:x@a.b.example"`, "ok: p=none\nnote: psd=y"},
+		{"bad alignment", `_dmarc.a.b.example. TXT "v=DMARC1; p=none; adkim=strict"`, "wrong: adkim=\"strict\" is none of r, s: receivers take it as if it were not there" + publish + "\nok: p=none\nnote: nobody reports"},
+		{"bad address", `_dmarc.a.b.example. TXT "v=DMARC1; p=none; rua=postmaster"`, "ok: p=none\nwrong: rua=\"postmaster\" is no mailto: address"},
 		{"no policy", `_dmarc.a.b.example. TXT "v=DMARC1; rua=mailto:x@a.b.example"`, "note: no p="},
-		{"malformed", `_dmarc.a.b.example. TXT "v=DMARC1; p"`, "wrong: malformed" + publish},
+		{"malformed", `_dmarc.a.b.example. TXT "v=DMARC1; p"`, "wrong: malformed: \"p\" is not name=value: receivers take the record for none" + publish},
 		{"no reports", `_dmarc.a.b.example. TXT "v=DMARC1; p=quarantine; t=y"`, "ok: p=quarantine\nnote: t=y\nnote: nobody reports"},
 		{"by its parent", `_dmarc.b.example. TXT "v=DMARC1; p=none; sp=reject; rua=mailto:x@b.example"`, "ok: sp=reject (by the record of b.example)"},
 		{"by its parent's own", `_dmarc.b.example. TXT "v=DMARC1; p=quarantine; rua=mailto:x@b.example"`, "ok: p=quarantine (by the record of b.example)"},
+		{"by the organizational domain", "_dmarc.b.example. TXT \"v=DMARC1; p=quarantine; rua=mailto:x@b.example\"\n_dmarc.example. TXT \"v=DMARC1; p=none; sp=reject; rua=mailto:x@example\"", "ok: sp=reject (by the record of example)"},
+		{"by its public suffix", "_dmarc.b.example. TXT \"v=DMARC1; p=none; psd=y; rua=mailto:x@b.example\"\n_dmarc.example. TXT \"v=DMARC1; p=reject\"", "ok: p=none (by the record of b.example)"},
+		{"two, and one above", "_dmarc.a.b.example. TXT \"v=DMARC1; p=none\"\n_dmarc.a.b.example. TXT \"v=DMARC1; p=none\"\n_dmarc.b.example. TXT \"v=DMARC1; p=reject; rua=mailto:x@b.example\"", "wrong: 2 DMARC records, where one may be: receivers take none, but that of b.example" + publish + "\nok: p=reject (by the record of b.example)"},
+		{"bad policy above", `_dmarc.b.example. TXT "v=DMARC1; p=block"`, "wrong: p=\"block\" is none of none, quarantine, reject: receivers take the record for none"},
 		{"reports to others", "_dmarc.a.b.example. TXT \"v=DMARC1; p=none; rua=mailto:x@one.test,mailto:x@two.test,https://three.test,mailto:x@four.test\"\na.b.example._report._dmarc.one.test. TXT \"v=DMARC1\"\nFAIL a.b.example._report._dmarc.four.test",
 			"ok: p=none\nwrong: two.test has not agreed\n+ a.b.example._report._dmarc.two.test. 3600 IN TXT \"v=DMARC1\"\nwrong: rua=\"https://three.test\"\nunknown: a.b.example._report._dmarc.four.test could not be asked"},
 		{"away", "FAIL _dmarc.a.b.example", "unknown: _dmarc.a.b.example could not be asked"},

@@ -3,7 +3,8 @@
 //
 // A Writer stands before the draft. It passes the bytes on as they came, and:
 //
-//   - takes out the fields of message_drop_headers;
+//   - takes out the fields of message_drop_headers, and those of a few names for what
+//     they say (Options.Drop);
 //   - puts an empty line where a message has none between header and body, and renames
 //     mbox lines at the top ("From sender date"), so that our Received field can stand
 //     above it: what cleanup(8) and smtpd(8) do;
@@ -16,7 +17,7 @@
 //   - tells what it saw: Message-ID, the number of Received fields, 8-bit bytes.
 //
 // It needs a fixed amount of memory, however long a line or a header is: a field with
-// addresses is held until it ends, up to header_size_limit. It does not read MIME or look
+// addresses, or one that may be taken out, is held until it ends, up to header_size_limit. It does not read MIME or look
 // into the body, and knows nothing of tables.
 //
 //	w := header.NewWriter(draft, header.Options{DropFields: []string{"bcc"}})

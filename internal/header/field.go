@@ -134,6 +134,7 @@ func (w *Writer) beginField(name []byte) {
 // endField takes the value of a Message-ID field that is complete now, and lets go a
 // field that was held back.
 func (w *Writer) endField() {
+	w.judge()
 	w.release()
 	if w.value == nil {
 		return

@@ -20,7 +20,7 @@ const dateForm = "Mon, _2 Jan 2006 15:04:05 -0700 (MST)"
 // was sent on by its recipient has Resent- fields, and gets those (RFC 5322 section
 // 3.6.6).
 func (w *Writer) endHeader() {
-	w.state, w.dropping, w.held = inBody, false, rewriter{}
+	w.state, w.dropping, w.held, w.asked = inBody, false, rewriter{}, asked{}
 	if !w.o.AddMissing {
 		return
 	}

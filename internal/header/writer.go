@@ -13,6 +13,13 @@ import (
 type Options struct {
 	DropFields []string // message_drop_headers: names, in any case
 
+	// Drop, when not nil, is asked about each field with a name of MayDrop (in any case), once
+	// the field is whole: true takes it out. It gets the name as MayDrop has it, and the field
+	// from its name to its last line end, which holds during the call. A field of such a name
+	// that is longer than HeaderSizeLimit is taken out unasked.
+	MayDrop []string
+	Drop    func(name string, field []byte) bool
+
 	// AddMissing adds the fields that a message must have and this one has not.
 	AddMissing bool
 	ID         mail.QueueID // for Message-Id, as the rest below
@@ -64,6 +71,7 @@ type Writer struct {
 	ofResent bool // it is a Resent-Message-ID
 	ofTLS    bool // it is a TLS-Required
 	held     rewriter
+	asked    asked
 
 	ids      []MessageID
 	firstID  [1]MessageID // where ids begins
@@ -182,8 +190,8 @@ func (w *Writer) header(p []byte) int {
 				from = i
 			}
 			if kind == lineField {
-				drop := w.drops(name)
-				if drop || w.o.Rewrite != nil {
+				drop, ask := w.drops(name), w.mayDrop(name)
+				if drop || w.o.Rewrite != nil || ask != "" || w.asked.name != "" {
 					w.pass(p[from:i])
 					from = i
 				} else if w.dropping {
@@ -192,6 +200,9 @@ func (w *Writer) header(p []byte) int {
 				w.endField()
 				w.dropping, w.state = drop, inHeader
 				w.hold(name)
+				if !drop {
+					w.ask(ask)
+				}
 				w.beginField(name)
 			}
 			w.begin = false
@@ -212,6 +223,8 @@ func (w *Writer) header(p []byte) int {
 func (w *Writer) pass(p []byte) {
 	switch {
 	case w.dropping || len(p) == 0:
+	case w.asked.name != "":
+		w.keepAsked(p)
 	case w.held.role != noAddresses:
 		w.keep(p)
 	default:
@@ -243,12 +256,19 @@ func (w *Writer) look(p []byte) {
 		}
 		w.value = append(w.value, p[:max(min(len(p), room-len(w.value)), 0)]...)
 	}
-	if !w.eightBit && !w.dropping {
-		for _, c := range p {
-			if c >= 0x80 {
-				w.eightBit = true
-				break
-			}
+	if !w.dropping && w.asked.name == "" {
+		w.lookEightBit(p)
+	}
+}
+
+func (w *Writer) lookEightBit(p []byte) {
+	if w.eightBit {
+		return
+	}
+	for _, c := range p {
+		if c >= 0x80 {
+			w.eightBit = true
+			return
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package mail
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // Address is a mailbox in internal form: quotes and backslashes of the local part
 // are taken off, so that two spellings of one mailbox compare equal. The zero
@@ -108,4 +111,16 @@ func quoteLocal(s string) string {
 	}
 	b.WriteByte('"')
 	return b.String()
+}
+
+// Reply is what a reverse alias stands for: mail to it goes from an alias to a correspondent
+// of the alias's owner.
+type Reply struct{ Alias, Correspondent Address }
+
+// ReplyLetter is a message that the owner of an alias has sent to a reverse alias.
+type ReplyLetter struct {
+	Reply
+	Owner Address // the reverse-path
+	ID    QueueID
+	Now   time.Time
 }

@@ -49,6 +49,9 @@ type AuthRequest struct {
 	// is a submission, and not judged.
 	Trusted bool
 	Login   string
+	// Owners: senders have owners (smtpd_sender_login_maps), and Login may speak for nobody
+	// else than Sender. Owner: Sender is his.
+	Owners, Owner bool
 }
 
 // AuthMessage is a message that has come whole and is not yet committed.

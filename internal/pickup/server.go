@@ -83,6 +83,9 @@ type Options struct {
 	// sendmail. An address or a header that needs SMTPUTF8 then asks for it.
 	SMTPUTF8Autodetect bool
 
+	// Author tells who a message of a local user is from (dkim_keys, mailauth_enable). Nil:
+	// nobody asks.
+	Author func(ctx context.Context, sender mail.Address, body mail.Body) mail.Authentic
 	// Milters are non_smtpd_milters. Nil: none.
 	Milters Milters
 

@@ -211,6 +211,9 @@ func (s *session) finish(given []mail.Address) Reply {
 		return *refusal
 	}
 	env := s.envelope(rcpts)
+	if err := s.author(env); err != nil {
+		return s.refuse("", err)
+	}
 	if s.Milters != nil && !s.NoMilters && s.goesOn() {
 		if reply, over := s.filter(env, given); over {
 			return reply

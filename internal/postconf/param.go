@@ -81,6 +81,11 @@ func newParams() params {
 	t.add(paramsShaping, Ours)
 	t.add(paramsSTSHost, Ours)
 	t.add(paramsReputation, Ours)
+	t.add(paramsSRS, Ours)
+	t.add(paramsDKIM, Ours)
+	t.add(paramsAliasLife, Ours)
+	t.add(paramsMailAuth, Ours)
+	t.add(paramsARC, Ours)
 	t.add(paramsPlumbing, Plumbing)
 	t.add(paramsCiphers, Plumbing)
 	for _, part := range [][]plain{

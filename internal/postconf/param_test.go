@@ -19,7 +19,8 @@ func TestEveryParameterOnce(t *testing.T) {
 	}
 	for _, part := range [][]entry{
 		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsRoute, paramsSMTPD, paramsLimits, paramsRestrictions, paramsAccess, paramsMessage,
-		paramsChecks, paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsMilter, paramsScreen, paramsSASL, paramsTLS, paramsLog, paramsOurs, paramsSTSHost, paramsPlumbing, paramsCiphers,
+		paramsChecks, paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsMilter, paramsScreen, paramsSASL, paramsTLS, paramsLog,
+		paramsOurs, paramsSTSHost, paramsSRS, paramsAliasLife, paramsPlumbing, paramsCiphers, paramsDKIM, paramsMailAuth, paramsARC,
 		paramsSASLOut, paramsSession, paramsLMTP, paramsDANE, paramsShaping, paramsReputation, paramsTLSOut,
 	} {
 		for _, e := range part {

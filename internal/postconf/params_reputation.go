@@ -22,7 +22,7 @@ var paramsReputation = []entry{
 	{"greylist_ipv4_prefix", number(1, 32), "24", "how much of an IPv4 address makes a client"},
 	{"greylist_ipv6_prefix", number(1, 128), "64", "how much of an IPv6 address makes a client"},
 	{"greylist_whitelist_clients", list(), "", "clients that check_greylist says nothing about"},
-	{"greylist_spf_pass_exempt", yesno(), "yes", "take mail at once where the sender's SPF record names the client, if SPF is evaluated at all"},
+	{"greylist_spf_pass_exempt", yesno(), "yes", "with mailauth_enable: take mail at once where the sender's SPF record names the client"},
 	{"greylist_auto_allow", number(0, 0), "5", "of how many that came again all mail of the same client is taken; 0: of none"},
 
 	{"smtp_bind_address_maps", list(), "", "tables of addresses to connect from, by class of mail: class@nexthop or class"},

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/net/idna"
+
+	"aliasmx/internal/mail"
+	"aliasmx/internal/mailauth/dkim"
+	"aliasmx/internal/table"
+)
+
+// Who signs mail that leaves (dkim_keys): a table of domains. The value of one names its
+// keys, "SELECTOR FILE", several with commas; ".example.com" stands for all names below it,
+// and they sign as example.com.
+
+// keyFiles keeps private keys that were read, by file. A key that only root can read is
+// read once, before root is given up.
+type keyFiles struct {
+	mu   sync.Mutex // guards keys
+	keys map[string]crypto.Signer
+}
+
+// open reads a key, or takes the one that was read before and cannot be any more.
+func (k *keyFiles) open(file string) (crypto.Signer, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	key, err := dkim.ReadKey(file)
+	if err == nil {
+		if k.keys == nil {
+			k.keys = make(map[string]crypto.Signer)
+		}
+		k.keys[file] = key
+		return key, nil
+	}
+	if old := k.keys[file]; old != nil && errors.Is(err, fs.ErrPermission) {
+		return old, nil
+	}
+	return nil, err
+}
+
+// signingKeys are the keys of one configuration. Each file is read once: those that the
+// tables list at the start, others when a message first needs them.
+type signingKeys struct {
+	tables table.Maps
+	files  *keyFiles
+
+	mu   sync.Mutex // guards read
+	read map[string]crypto.Signer
+}
+
+// signer has the transports sign what leaves, where there are keys.
+func (v *view) signer(log *slog.Logger) error {
+	keys, err := v.signingKeys()
+	if err != nil || keys == nil {
+		return err
+	}
+	cfg := v.cfg
+	o := dkim.Options{
+		Keys:     keys.of,
+		Fields:   dkim.Fields{Sign: cfg.List("dkim_sign_headers"), Oversign: cfg.List("dkim_oversign_headers")},
+		Lifetime: cfg.Duration("dkim_signature_lifetime"),
+		Log:      log.With(mail.KeyDaemon, "smtp"),
+	}
+	for _, parameter := range []string{"dkim_sign_headers", "dkim_oversign_headers"} {
+		for _, name := range cfg.List(parameter) {
+			if err := dkim.CheckFieldName(name); err != nil {
+				return fmt.Errorf("%s (%s): %w", parameter, cfg.Where(parameter), err)
+			}
+		}
+	}
+	if cfg.Bool("dkim_sign_forwarded") {
+		if o.Forwarding = cfg.Get("dkim_forwarded_domain"); o.Forwarding == "" {
+			return fmt.Errorf("dkim_sign_forwarded (%s): there is no domain that could sign; set srs_domain or dkim_forwarded_domain",
+				cfg.Where("dkim_sign_forwarded"))
+		}
+		found, err := keys.of(context.Background(), strings.ToLower(o.Forwarding))
+		if err == nil && len(found) == 0 {
+			return fmt.Errorf("dkim_sign_forwarded (%s): dkim_keys has no key of %s", cfg.Where("dkim_sign_forwarded"), o.Forwarding)
+		}
+	}
+	v.delivery.Signer = dkim.NewSigner(o)
+	return nil
+}
+
+// signingKeys opens dkim_keys, and reads the keys that can be listed; nil: nothing is
+// signed.
+func (v *view) signingKeys() (*signingKeys, error) {
+	const parameter = "dkim_keys"
+	t := v.tables
+	found := t.maps(parameter)
+	if t.err != nil || found == nil {
+		return nil, t.err
+	}
+	k := &signingKeys{tables: found, files: &v.keys.dkim, read: make(map[string]crypto.Signer)}
+	err := k.each(func(where, domain, value string) error {
+		if _, err := k.parse(domain, value); err != nil {
+			return fmt.Errorf("%s (%s): %s: %s: %w", parameter, v.cfg.Where(parameter), where, domain, err)
+		}
+		return nil
+	})
+	return k, err
+}
+
+// each goes through what the tables list, until an error.
+func (k *signingKeys) each(yield func(where, domain, value string) error) error {
+	for _, t := range k.tables {
+		lister, ok := t.(table.Lister)
+		if !ok {
+			continue
+		}
+		var failed error
+		err := lister.Each(func(domain, value string) bool {
+			where := t.Name()
+			if l, ok := t.(table.Locator); ok && l.Locate(domain) != "" {
+				where = l.Locate(domain)
+			}
+			failed = yield(where, domain, value)
+			return failed == nil
+		})
+		if failed != nil || err != nil {
+			return errors.Join(failed, err)
+		}
+	}
+	return nil
+}
+
+// of is what a Signer asks: the keys of a domain, or of the nearest one above it that signs
+// for its subdomains.
+func (k *signingKeys) of(ctx context.Context, domain string) ([]dkim.Key, error) {
+	for key, rest := domain, domain; ; key = "." + rest {
+		value, _, found, err := k.tables.Lookup(ctx, key)
+		if u, bad := idna.Lookup.ToUnicode(rest); err == nil && !found && bad == nil && u != rest {
+			value, _, found, err = k.tables.Lookup(ctx, strings.TrimSuffix(key, rest)+u)
+		}
+		switch {
+		case err != nil:
+			return nil, err
+		case found:
+			return k.parse(rest, value)
+		}
+		var more bool
+		if _, rest, more = strings.Cut(rest, "."); !more {
+			return nil, nil
+		}
+	}
+}
+
+// parse reads a table's value: the keys of a domain.
+func (k *signingKeys) parse(domain, value string) ([]dkim.Key, error) {
+	name, err := idna.Lookup.ToASCII(strings.TrimPrefix(strings.ToLower(domain), "."))
+	if err != nil || !mail.ValidHostname(name) {
+		return nil, fmt.Errorf("%q is no domain", domain)
+	}
+	var keys []dkim.Key
+	for spec := range strings.SplitSeq(value, ",") {
+		words := strings.Fields(spec)
+		if len(words) != 2 {
+			return nil, fmt.Errorf("%q: a key is written SELECTOR FILE, several with commas in between", strings.TrimSpace(spec))
+		}
+		selector, file := words[0], words[1]
+		if !mail.ValidHostname(selector + "._domainkey." + name) {
+			return nil, fmt.Errorf("%q is no selector", selector)
+		}
+		if !filepath.IsAbs(file) {
+			return nil, fmt.Errorf("%s: not an absolute file name", file)
+		}
+		private, err := k.open(file)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, dkim.Key{Domain: name, Selector: strings.ToLower(selector), Private: private})
+	}
+	return keys, nil
+}
+
+// open reads a file once.
+func (k *signingKeys) open(file string) (crypto.Signer, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if key := k.read[file]; key != nil {
+		return key, nil
+	}
+	key, err := k.files.open(file)
+	if err == nil {
+		k.read[file] = key
+	}
+	return key, err
+}
+
+// dkimWarnings are settings that change what has been signed.
+func (v *view) dkimWarnings() (list []string) {
+	cfg := v.cfg
+	if len(cfg.List("dkim_keys")) == 0 {
+		return nil
+	}
+	for _, parameter := range []string{
+		"smtp_generic_maps", "smtp_header_checks", "smtp_mime_header_checks", "smtp_nested_header_checks", "smtp_body_checks",
+		"lmtp_generic_maps", "lmtp_header_checks", "lmtp_mime_header_checks", "lmtp_nested_header_checks", "lmtp_body_checks",
+	} {
+		if cfg.Get(parameter) != "" {
+			list = append(list, fmt.Sprintf("%s (%s): changes mail after it was signed by dkim_keys, so that its signatures may fail", parameter, cfg.Where(parameter)))
+		}
+	}
+	for _, parameter := range []string{"smtp_line_length_limit", "lmtp_line_length_limit"} {
+		if cfg.Int(parameter) > 0 {
+			list = append(list, fmt.Sprintf("%s (%s): breaks long lines after they were signed by dkim_keys", parameter, cfg.Where(parameter)))
+		}
+	}
+	return list
+}
+
+// dkimSelectors are those of a domain's keys, by what the tables list.
+func (v *view) dkimSelectors() (map[string][]string, error) {
+	k := &signingKeys{}
+	t := &tables{cfg: v.cfg, opts: v.tables.opts}
+	defer t.close()
+	if k.tables = t.maps("dkim_keys"); t.err != nil {
+		return nil, t.err
+	}
+	found := make(map[string][]string)
+	err := k.each(func(_, domain, value string) error {
+		domain = strings.TrimPrefix(strings.ToLower(domain), ".")
+		for spec := range strings.SplitSeq(value, ",") {
+			if words := strings.Fields(spec); len(words) == 2 && !slices.Contains(found[domain], words[0]) {
+				found[domain] = append(found[domain], words[0])
+			}
+		}
+		return nil
+	})
+	return found, err
+}

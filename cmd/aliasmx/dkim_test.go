@@ -1,0 +1,117 @@
+package main
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"aliasmx/internal/mail"
+)
+
+// keyIn makes a key in a folder and returns its file.
+func keyIn(t *testing.T, dir, domain, selector string) string {
+	t.Helper()
+	env := environ{stdout: new(strings.Builder), stderr: new(strings.Builder), getenv: func(string) string { return "" }}
+	if status := dkimMain([]string{"genkey", "-d", domain, "-s", selector, "--ed25519", "-D", dir}, env); status != exitOK {
+		t.Fatalf("status %d: %s", status, env.stderr)
+	}
+	return filepath.Join(dir, domain+"."+selector+".private")
+}
+
+// TestSigningKeys: who signs for which domain.
+func TestSigningKeys(t *testing.T) {
+	dir := t.TempDir()
+	file, other := keyIn(t, dir, "a.example", "s1"), keyIn(t, dir, "a.example", "s2")
+	v := checkedView(t, "dkim_keys = inline:{{a.example = s1 "+file+", S2 "+other+"}, {.wide.example = s1 "+file+"}, {grün.example = s1 "+file+"}}\n")
+	k, err := v.signingKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for domain, want := range map[string]string{
+		"a.example": "s1@a.example s2@a.example", "sub.a.example": "", "wide.example": "", "x.wide.example": "s1@wide.example",
+		"x.y.wide.example": "s1@wide.example", "notwide.example": "", "xn--grn-ioa.example": "s1@xn--grn-ioa.example", "example": "", "": "",
+	} {
+		keys, err := k.of(t.Context(), domain)
+		var got []string
+		for _, key := range keys {
+			got = append(got, key.Selector+"@"+key.Domain)
+		}
+		if strings.Join(got, " ") != want || err != nil {
+			t.Errorf("%s: %q, %v; want %q", domain, got, err, want)
+		}
+	}
+	selectors, err := v.dkimSelectors()
+	if err != nil || strings.Join(selectors["a.example"], " ") != "s1 S2" || len(selectors["wide.example"]) != 1 {
+		t.Errorf("%v, %v", selectors, err)
+	}
+}
+
+// TestSigningKeysAway: a table that cannot be asked signs nothing, and says so each time.
+func TestSigningKeysAway(t *testing.T) {
+	v := checkedView(t, "dkim_keys = socketmap:unix:"+t.TempDir()+"/none:keys\n")
+	_, err := v.delivery.Signer.Sign(t.Context(), mail.Outgoing{
+		Env: &mail.Envelope{Auth: mail.Authentic{Author: "a.example", Vouched: true}}, Body: noBody{},
+	})
+	if status := mail.StatusOf(err); status == nil || !status.Temporary() {
+		t.Errorf("%v", err)
+	}
+}
+
+type noBody struct{ mail.Body }
+
+// TestKeyFiles: a key that only root could read stays, one that is gone does not.
+func TestKeyFiles(t *testing.T) {
+	file := keyIn(t, t.TempDir(), "a.example", "s1")
+	var k keyFiles
+	first, err := k.open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := k.open(file); err != nil || again == nil {
+		t.Errorf("%v, %v", again, err)
+	}
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.open(file); err == nil {
+		t.Error("a key that everybody can read now is still used")
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.open(file); err == nil {
+		t.Errorf("a key that is gone is still used: %v", first)
+	}
+}
+
+// TestNoKeysNoSigner: without dkim_keys nobody is asked.
+func TestNoKeysNoSigner(t *testing.T) {
+	v := checkedView(t, "")
+	if err := v.signer(slog.New(slog.DiscardHandler)); err != nil || v.delivery.Signer != nil || v.dkimWarnings() != nil {
+		t.Errorf("%v, %v", v.delivery.Signer, err)
+	}
+}
+
+// TestDKIMCommandLine: what is refused before anything is made.
+func TestDKIMCommandLine(t *testing.T) {
+	for args, want := range map[string]string{
+		"":                                     "usage: aliasmx dkim",
+		"x":                                    "usage: aliasmx dkim",
+		"genkey -d a.example":                  "missing flags: --selector",
+		"genkey -d a..example -s x":            "not a domain",
+		"genkey -d a.example -s x/y":           "not a selector",
+		"genkey -d a.example -s x -b 1024":     "2048 to 8192",
+		"genkey -d a.example -s x -D /none/x":  "no such file",
+		"genkey -d a.example -s x --service ;": "words with colons",
+		"testkey -s x":                         "missing flags: --domain",
+		"testkey -d a.example -k x":            "-s",
+	} {
+		var out strings.Builder
+		env := environ{stdout: &out, stderr: &out, getenv: func(string) string { return "" }}
+		if status := dkimMain(strings.Fields(args), env); status == exitOK || !strings.Contains(out.String(), want) {
+			t.Errorf("%s: status %d, %s", args, status, out.String())
+		}
+	}
+}

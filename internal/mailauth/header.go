@@ -1,0 +1,98 @@
+package mailauth
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+
+	"golang.org/x/net/idna"
+
+	"aliasmx/internal/mail"
+	"aliasmx/internal/mailauth/dmarc"
+)
+
+// maxHeader bounds the header that is looked at. What has a longer one has no author that
+// anybody could know.
+const maxHeader = 1 << 20
+
+var errHeaderTooLong = errors.New("the header is too long")
+
+// readHeader reads the header of a message, with its line ends.
+func readHeader(body mail.Body) ([]byte, error) {
+	r, err := body.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	in := bufio.NewReader(io.LimitReader(r, maxHeader+1))
+	var h []byte
+	for begins := true; ; {
+		line, err := in.ReadSlice('\n')
+		if begins && len(bytes.TrimRight(line, "\r\n")) == 0 {
+			return h, nilIfEOF(err)
+		}
+		h = append(h, line...)
+		if len(h) > maxHeader {
+			return nil, errHeaderTooLong
+		}
+		switch begins = err == nil; {
+		case err != nil && !errors.Is(err, bufio.ErrBufferFull):
+			return h, nilIfEOF(err)
+		}
+	}
+}
+
+func nilIfEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+func hasField(header []byte, name string) bool { return countFields(header, name) > 0 }
+
+// countFields is how many fields of a name a header has.
+func countFields(header []byte, name string) (n int) {
+	for line := range bytes.Lines(header) {
+		if len(line) <= len(name) || !strings.EqualFold(string(line[:len(name)]), name) {
+			continue
+		}
+		if rest := bytes.TrimLeft(line[len(name):], " \t"); len(rest) > 0 && rest[0] == ':' {
+			n++
+		}
+	}
+	return n
+}
+
+// authors are the domains of the From fields, and why there is no single one.
+func authors(header []byte) ([]string, string) {
+	domains, err := dmarc.AuthorDomains(header)
+	switch {
+	case countFields(header, "From") > 1: // RFC 5322 section 3.6: readers differ in which they show
+		return domains, "several From fields"
+	case err != nil:
+		return domains, err.Error()
+	case len(domains) == 0:
+		return nil, "no From field"
+	case len(domains) > 1:
+		return domains, "several authors' domains"
+	}
+	return domains, ""
+}
+
+// asciiDomain is a domain as an A-label in lower case, without a dot at the end; as it is
+// where that cannot be.
+func asciiDomain(domain string) string {
+	domain = strings.ToLower(strings.TrimSuffix(domain, "."))
+	for i := 0; i < len(domain); i++ {
+		if domain[i] >= 0x80 {
+			if a, err := idna.Lookup.ToASCII(domain); err == nil {
+				return strings.ToLower(a)
+			}
+			break
+		}
+	}
+	return domain
+}

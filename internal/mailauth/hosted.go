@@ -1,0 +1,141 @@
+package mailauth
+
+import (
+	"context"
+	"strings"
+
+	"golang.org/x/net/publicsuffix"
+
+	"aliasmx/internal/mail"
+	"aliasmx/internal/mailauth/dmarc"
+)
+
+// No laundering: a relay lends its good name. Mail from outside that says it is from a domain
+// that we serve would leave from our addresses, and perhaps with our signature, as if that
+// domain had sent it. So it has to prove on its way in what it would seem to have proven on
+// its way out ("Forward Pass", EuroS&P 2023, has what comes of it otherwise).
+
+// hosted is about mail of strangers that says it is from a hosted domain: its author's must
+// pass SPF or DKIM in alignment, its reverse-path must pass SPF, or DKIM in alignment with
+// itself.
+func (j *judge) hosted(ctx context.Context) {
+	f := j.f
+	for _, author := range f.Authors {
+		j.mustProve(ctx, author, "From", f.Aligned(), f.open || f.mayPassLater(), f.DMARC.OrgDomain)
+	}
+	if f.Request.Sender.IsNull() {
+		return
+	}
+	domain := pathDomain(&f.Request)
+	if f.SPF.Result == mail.AuthPass {
+		return
+	}
+	proven, later := j.v.anyAligned(ctx, domain, f.signers())
+	j.mustProve(ctx, domain, "MAIL FROM", proven, later || f.SPF.Result == mail.AuthTempError, "")
+}
+
+// mustProve refuses a message that names a hosted domain without proof of it.
+func (j *judge) mustProve(ctx context.Context, domain, where string, proven, later bool, org string) {
+	if proven {
+		return
+	}
+	name := shown(domain)
+	ours, err := j.v.isHosted(ctx, domain, org)
+	switch {
+	case err != nil:
+		j.rule(j.policy.HostedTempError, refusalFor(Reject, "Temporary lookup failure"), status(451, mail.Code(4, 3, 0), "Temporary lookup failure"),
+			"whether "+name+" is hosted here cannot be looked up: "+err.Error())
+	case !ours:
+	case later:
+		text := name + " is served here, and whether this " + where + " is genuine cannot be checked now"
+		j.rule(j.policy.HostedTempError, refusalFor(Reject, text), refusalFor(Defer, text), where+" "+name+" is hosted here, and cannot be checked now")
+	default:
+		text := name + " is served here, and this " + where + " has neither SPF nor an aligned DKIM signature that passes"
+		j.rule(j.policy.Hosted, refusalFor(Reject, text), refusalFor(Defer, text), where+" "+name+" is hosted here, and not authenticated")
+	}
+}
+
+// isHosted tells whether nobody outside may say that he is of a domain: it is served here, or
+// of the same organisation as our servers. org is its organisational domain, "" if that is not
+// known.
+func (v *Verifier) isHosted(ctx context.Context, domain, org string) (bool, error) {
+	if ours, err := v.isServed(ctx, domain); ours || err != nil {
+		return ours, err
+	}
+	return v.isOwn(ctx, asciiDomain(domain), org), nil
+}
+
+// isServed tells whether mail for a domain, or for one above it, comes to us. Where one
+// organisation ends and another begins receivers tell in different ways (RFC 9989 by the DNS,
+// RFC 7489 by the list of public suffixes): none of them must find one here that we do not.
+func (v *Verifier) isServed(ctx context.Context, domain string) (bool, error) {
+	for name := asciiDomain(domain); name != ""; _, name, _ = strings.Cut(name, ".") {
+		if ours, err := v.o.Hosted(ctx, name); ours || err != nil {
+			return ours, err
+		}
+	}
+	return false, nil
+}
+
+// isOwn tells whether a domain is of the same organisation as a name that our servers speak
+// for, in either of the ways of telling.
+func (v *Verifier) isOwn(ctx context.Context, domain, org string) bool {
+	for _, own := range v.o.OwnNames {
+		own = asciiDomain(own)
+		if isBelow(domain, own) || registered(domain) != "" && registered(domain) == registered(own) {
+			return true
+		}
+		if org == "" || sharedLabels(org, own) == 0 {
+			continue
+		}
+		if ours, err := dmarc.OrgDomain(ctx, v.o.Resolver, own); err == nil && ours == org {
+			return true
+		}
+	}
+	return false
+}
+
+// registered is the domain below a public suffix, "" if there is none.
+func registered(domain string) string {
+	d, err := publicsuffix.EffectiveTLDPlusOne(domain)
+	if err != nil {
+		return ""
+	}
+	return d
+}
+
+// isBelow tells whether a domain is another, or below it.
+func isBelow(domain, above string) bool {
+	return domain == above || strings.HasSuffix(domain, "."+above)
+}
+
+// sharedLabels is how many labels two domains have in common at their ends.
+func sharedLabels(a, b string) int {
+	x, y := strings.Split(a, "."), strings.Split(b, ".")
+	n := 0
+	for n < len(x) && n < len(y) && x[len(x)-1-n] == y[len(y)-1-n] {
+		n++
+	}
+	return n
+}
+
+// Submitted is what is known of a submission. It is not judged: all there is to know is whether
+// the submitter may speak for the author, whose domain must be a hosted one.
+func (v *Verifier) Submitted(ctx context.Context, r mail.AuthRequest, body mail.Body) (known mail.Authentic) {
+	header, err := readHeader(body)
+	if err != nil {
+		return known
+	}
+	domains, none := authors(header)
+	if none != "" {
+		return known
+	}
+	known.Author = domains[0]
+	if r.Owners && (!r.Owner || asciiDomain(r.Sender.Domain) != known.Author) {
+		return known
+	}
+	ours, err := v.isServed(ctx, known.Author)
+	ours = ours || known.Author == asciiDomain(v.o.MyHostname)
+	known.Vouched = ours && err == nil
+	return known
+}

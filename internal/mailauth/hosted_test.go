@@ -1,0 +1,163 @@
+package mailauth
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"aliasmx/internal/dns/dnstest"
+	"aliasmx/internal/mail"
+)
+
+// Mail of strangers that says it is from a domain of ours.
+func TestHosted(t *testing.T) {
+	const (
+		theirs  = "192.0.2.1" // a.example's
+		ours    = "192.0.2.3" // may send for hosted.example
+		nobodys = "192.0.2.9"
+	)
+	w := newWorld(t)
+	sign := func(domain string) func(string) string {
+		return func(m string) string { return w.signed(domain, m) }
+	}
+	for _, tt := range []struct {
+		name, ip, path, from string
+		change               func(string) string
+		prepare              func(*world)
+		want, why            string
+		vouched              bool
+	}{
+		{name: "nothing of ours", ip: theirs, path: "x@a.example", from: "<x@a.example>", want: "accept", vouched: true},
+		{name: "unproven author", ip: theirs, path: "x@a.example", from: "<x@hosted.example>", want: "550 5.7.1", why: "From hosted.example is hosted here, and not authenticated"},
+		{name: "in capitals", ip: theirs, path: "x@a.example", from: "<x@HOSTED.example>", want: "550 5.7.1"},
+		{name: "with a name that lies", ip: theirs, path: "x@a.example", from: `"a@a.example" <x@hosted.example>`, want: "550 5.7.1"},
+		{name: "in a group", ip: theirs, path: "x@a.example", from: "g: x@hosted.example;", want: "550 5.7.1"},
+		{name: "folded", ip: theirs, path: "x@a.example", from: "\r\n <x@hosted.example>", want: "550 5.7.1"},
+		{name: "far down", ip: theirs, path: "x@a.example", from: "<x@hosted.example>",
+			change: func(m string) string { return strings.Repeat("X-Filler: "+strings.Repeat("y", 900)+"\r\n", 130) + m }, want: "550 5.7.1"},
+		{name: "below ours", ip: theirs, path: "x@a.example", from: "<x@sub.hosted.example>", want: "550 5.7.1"},
+		{name: "below ours, another organisation", ip: theirs, path: "x@a.example", from: "<x@apart.hosted.example>",
+			prepare: func(w *world) { w.zone.AddTXT("_dmarc.apart.hosted.example", "v=DMARC1; p=none; psd=n") }, want: "550 5.7.1"},
+		{name: "SPF", ip: ours, path: "x@hosted.example", from: "<x@hosted.example>", want: "accept", vouched: true},
+		{name: "SPF of another domain", ip: theirs, path: "x@a.example", from: "<x@hosted.example>", change: sign("a.example"), want: "550 5.7.1"},
+		{name: "DKIM", ip: nobodys, path: "x@nothing.example", from: "<x@hosted.example>", change: sign("hosted.example"), want: "accept", vouched: true},
+		{name: "DKIM, subdomain", ip: nobodys, path: "x@nothing.example", from: "<x@sub.hosted.example>", change: sign("hosted.example"),
+			prepare: func(w *world) { w.dmarc("hosted.example", "none") }, want: "accept", vouched: true},
+		{name: "DKIM, subdomain, no record", ip: nobodys, path: "x@nothing.example", from: "<x@sub.hosted.example>", change: sign("hosted.example"), want: "550 5.7.1"},
+		{name: "DKIM of another domain", ip: nobodys, path: "x@nothing.example", from: "<x@hosted.example>", change: sign("b.example"), want: "550 5.7.1"},
+		{name: "DKIM, broken", ip: nobodys, path: "x@nothing.example", from: "<x@hosted.example>",
+			change: func(m string) string { return strings.Replace(w.signed("hosted.example", m), "<x@", "<y@", 1) }, want: "550 5.7.1"},
+		{name: "ARC is no proof", ip: theirs, path: "x@a.example", from: "<x@hosted.example>",
+			change: func(m string) string { return w.sealed("b.example", m) }, prepare: func(w *world) { w.o.TrustedSealers = []string{"b.example"} }, want: "550 5.7.1"},
+		{name: "with a policy", ip: theirs, path: "x@a.example", from: "<x@hosted.example>", prepare: func(w *world) { w.dmarc("hosted.example", "none") }, want: "550 5.7.1"},
+		{name: "strict alignment", ip: nobodys, path: "x@nothing.example", from: "<x@sub.hosted.example>", change: sign("hosted.example"),
+			prepare: func(w *world) { w.zone.AddTXT("_dmarc.hosted.example", "v=DMARC1; p=none; adkim=s") }, want: "550 5.7.1"},
+		{name: "null reverse-path", ip: theirs, path: "", from: "<x@hosted.example>", want: "550 5.7.1"},
+
+		{name: "reverse-path", ip: nobodys, path: "x@hosted.example", from: "<x@a.example>", change: sign("a.example"), want: "550 5.7.1", why: "MAIL FROM hosted.example is hosted here", vouched: true},
+		{name: "reverse-path with SPF", ip: ours, path: "x@hosted.example", from: "<x@a.example>", change: sign("a.example"), want: "accept", vouched: true},
+		{name: "reverse-path with DKIM", ip: nobodys, path: "x@hosted.example", from: "<x@hosted.example>", change: sign("hosted.example"), want: "accept", vouched: true},
+		{name: "reverse-path below ours", ip: nobodys, path: "x@sub.hosted.example", from: "<x@a.example>", change: sign("a.example"), want: "550 5.7.1", vouched: true},
+
+		{name: "of our own organisation", ip: theirs, path: "x@a.example", from: "<x@own.example>", want: "550 5.7.1"},
+		{name: "of our HELO, null reverse-path", ip: theirs, path: "", from: "<x@mx.own.example>", want: "550 5.7.1"},
+		{name: "of srs_domain", ip: theirs, path: "x@a.example", from: "<x@srs.example>", want: "550 5.7.1"},
+		{name: "below srs_domain", ip: theirs, path: "x@a.example", from: "<x@y.srs.example>", want: "550 5.7.1"},
+
+		{name: "SPF cannot be asked", ip: ours, path: "x@hosted.example", from: "<x@hosted.example>", prepare: func(w *world) { w.zone.Fail("hosted.example", dnstest.ServFail) }, want: "451 4.7.1"},
+		{name: "DKIM cannot be asked", ip: nobodys, path: "x@nothing.example", from: "<x@hosted.example>", change: sign("hosted.example"),
+			prepare: func(w *world) { w.zone.Fail("s._domainkey.hosted.example", dnstest.Silent) }, want: "451 4.7.1"},
+		{name: "DMARC cannot be asked", ip: theirs, path: "x@a.example", from: "<x@hosted.example>", prepare: func(w *world) { w.zone.Fail("_dmarc.hosted.example", dnstest.ServFail) }, want: "451 4.7.1"},
+		{name: "we do not know what is ours", ip: nobodys, path: "x@nothing.example", from: "<x@broken.example>", want: "451 4.3.0"},
+
+		{name: "two fields", ip: theirs, path: "x@a.example", from: "<x@a.example>", change: func(m string) string { return "From: <y@a.example>\r\n" + m }, want: "550 5.7.1", why: "several From fields"},
+		{name: "two fields, one ours", ip: theirs, path: "x@a.example", from: "<x@a.example>", change: func(m string) string { return "From: <y@hosted.example>\r\n" + m }, want: "550 5.7.1", why: "From hosted.example"},
+		{name: "two domains", ip: theirs, path: "x@a.example", from: "<x@a.example>, <y@b.example>", want: "550 5.7.1"},
+		{name: "two authors, one domain", ip: theirs, path: "x@a.example", from: "<x@a.example>, <y@a.example>", want: "accept", vouched: true},
+		{name: "none", ip: theirs, path: "x@a.example", from: "<x@a.example>", change: func(m string) string { return strings.Replace(m, "From:", "X:", 1) }, want: "550 5.7.1"},
+		{name: "header without end", ip: theirs, path: "x@a.example", from: "<x@a.example>", change: func(m string) string { return strings.Repeat("X: y\r\n", 200000) + m }, want: "550 5.7.1", why: "the header is too long"},
+		{name: "NUL", ip: theirs, path: "x@a.example", from: "<x@a.exam\x00ple>", want: "550 5.7.1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			at := *w
+			at.t, at.zone = t, dnstest.New(t, names)
+			for _, d := range []string{"a.example", "b.example", "hosted.example"} {
+				at.zone.AddTXT("s._domainkey."+d, w.keyRecord())
+			}
+			message := letter(tt.from)
+			if tt.change != nil {
+				kept := w.zone
+				w.zone = at.zone // a seal publishes its key there
+				message = tt.change(message)
+				w.zone = kept
+			}
+			if tt.prepare != nil {
+				tt.prepare(&at)
+			}
+			v := at.verdict(request(tt.ip, "client.b.example", tt.path), message)
+			if got := outcome(v); got != tt.want || !strings.Contains(v.Reason, tt.why) {
+				t.Errorf("%s, want %s %s\n%s", got, tt.want, tt.why, v.Reason)
+			}
+			if v.Auth.Vouched != tt.vouched {
+				t.Errorf("vouched %v", v.Auth.Vouched)
+			}
+		})
+	}
+}
+
+// Who hands in mail here speaks for domains of ours, and for his own where senders have
+// owners.
+func TestSubmitted(t *testing.T) {
+	w := newWorld(t)
+	for _, tt := range []struct {
+		name, from, path, login string
+		owners, owner           bool
+		want                    mail.Authentic
+	}{
+		{name: "ours", from: "<x@hosted.example>", want: mail.Authentic{Author: "hosted.example", Vouched: true}},
+		{name: "below ours", from: "<x@Sub.hosted.example>", want: mail.Authentic{Author: "sub.hosted.example", Vouched: true}},
+		{name: "our host", from: "<root@mx.own.example>", want: mail.Authentic{Author: "mx.own.example", Vouched: true}},
+		{name: "not ours", from: "<x@a.example>", want: mail.Authentic{Author: "a.example"}},
+		{name: "two", from: "<x@a.example>, <y@hosted.example>"},
+		{name: "owner", from: "<x@hosted.example>", path: "x@hosted.example", login: "x", owners: true, owner: true, want: mail.Authentic{Author: "hosted.example", Vouched: true}},
+		{name: "owner of another", from: "<x@hosted.example>", path: "x@sub.hosted.example", login: "x", owners: true, owner: true, want: mail.Authentic{Author: "hosted.example"}},
+		{name: "no owner", from: "<x@hosted.example>", path: "x@hosted.example", login: "y", owners: true, want: mail.Authentic{Author: "hosted.example"}},
+		{name: "cannot be looked up", from: "<x@broken.example>", want: mail.Authentic{Author: "broken.example"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := request("192.0.2.9", "h", tt.path)
+			r.Trusted, r.Login, r.Owners, r.Owner = true, tt.login, tt.owners, tt.owner
+			v := w.verdict(r, letter(tt.from))
+			if v.Auth != tt.want || v.Refused != nil || v.Prepend != nil || v.Reason != "" {
+				t.Errorf("%+v, want %+v", v, tt.want)
+			}
+		})
+	}
+	if asked := w.zone.Asked(); len(asked) > 0 {
+		t.Errorf("asked %v", asked)
+	}
+}
+
+// Without mailauth_enable strangers are left alone, and submissions are known all the same.
+func TestSubmissionsOnly(t *testing.T) {
+	w := newWorld(t)
+	w.o.SubmissionsOnly = true
+	v := w.verdict(request("192.0.2.9", "h", "x@hosted.example"), letter("<x@hosted.example>"))
+	if v.Refused != nil || v.Prepend != nil || v.Reason != "" || v.Auth != (mail.Authentic{}) {
+		t.Errorf("a stranger: %+v", v)
+	}
+	r := request("192.0.2.9", "h", "x@hosted.example")
+	r.Trusted = true
+	if v := w.verdict(r, letter("<x@hosted.example>")); !v.Auth.Vouched {
+		t.Errorf("a submission: %+v", v)
+	}
+	if w.verifier().Forged([]byte("Authentication-Results: mx.own.example; none\r\n")) {
+		t.Error("fields are taken out")
+	}
+	if tx := w.verifier().Begin(context.Background(), request("192.0.2.9", "h", "")); tx.Path(context.Background()) != nil {
+		t.Error("refused at RCPT")
+	}
+	if asked := w.zone.Asked(); len(asked) > 0 {
+		t.Errorf("asked %v", asked)
+	}
+}

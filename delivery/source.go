@@ -19,7 +19,7 @@ import (
 const (
 	ClassUnauthenticated = "unauthenticated" // looked at, and nothing says who it is from
 	ClassNotice          = "notice"          // reports of our own
-	ClassSubmitted       = "submitted"       // of our own users: by sendmail(1), or logged in
+	ClassSubmitted       = "submitted"       // of our own users: by sendmail(1), logged in, or as one of ours from mynetworks
 	ClassForwarded       = "forwarded"       // all other mail
 )
 
@@ -32,6 +32,8 @@ func Classes() []string {
 func classOf(env *mail.Envelope) string {
 	// RFC 3848: the A behind ESMTP and ESMTPS is for a client that has logged in.
 	login := strings.HasSuffix(env.Client.Protocol, "A")
+	// A submission is not judged, and may be vouched for all the same.
+	login = login || env.Auth.Vouched && env.Auth.DMARC == ""
 	switch {
 	case env.Flags&mail.FlagNotice != 0:
 		return ClassNotice

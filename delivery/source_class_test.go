@@ -22,6 +22,7 @@ func TestClassOf(t *testing.T) {
 		{"from a stranger", mail.Envelope{Client: mail.Client{Protocol: "ESMTPS"}}, ClassForwarded},
 		{"logged in", mail.Envelope{Client: mail.Client{Protocol: "ESMTPSA"}}, ClassSubmitted},
 		{"logged in, with SMTPUTF8", mail.Envelope{Client: mail.Client{Protocol: "UTF8SMTPA"}}, ClassSubmitted},
+		{"one of ours, from mynetworks", mail.Envelope{Auth: mail.Authentic{Author: "alias.example", Vouched: true}}, ClassSubmitted},
 		{"sendmail", mail.Envelope{Flags: mail.FlagSubmitted}, ClassSubmitted},
 		{"a report of ours", mail.Envelope{Flags: mail.FlagNotice}, ClassNotice},
 		{"nothing says who it is from", mail.Envelope{Auth: fails, Client: mail.Client{Protocol: "ESMTP"}}, ClassUnauthenticated},

@@ -94,3 +94,18 @@ func TestSourceMissing(t *testing.T) {
 		t.Errorf("%d messages came, want one", n)
 	}
 }
+
+// What nothing says the author of leaves from another address than what is genuine.
+func TestSourceOfUnauthenticated(t *testing.T) {
+	t.Parallel()
+	r := newAuthRelay(t, "smtp_bind_address_maps", "inline:{ unauthenticated=127.0.0.2 forwarded=127.0.0.3 }")
+	for i, tt := range []struct{ sender, from string }{{"a@ok.example", "127.0.0.3"}, {"a@unknown.example", "127.0.0.2"}, {"b@ok.example", "127.0.0.3"}} {
+		letter := "From: " + tt.sender + "\r\nSubject: x\r\n\r\nbody\r\n"
+		if got := playClient(t, r.smtp, letterTo(tt.sender, letter, "info@alias.example")); !strings.HasPrefix(got[5], "250 ") || !r.sink.Wait(i+1, limit) {
+			t.Fatalf("%s: %q\n%s", tt.sender, got, r.log())
+		}
+		if host, _, _ := net.SplitHostPort(r.sink.Messages()[i].Client); host != tt.from {
+			t.Errorf("%s: came from %s, want %s", tt.sender, host, tt.from)
+		}
+	}
+}

@@ -115,3 +115,27 @@ func TestGreylist(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// Where SPF is evaluated, who may send for his domain does not wait.
+func TestGreylistSPF(t *testing.T) {
+	t.Parallel()
+	r := newAuthRelay(t, "smtpd_recipient_restrictions", "check_greylist")
+	try := func(client, sender string) string {
+		t.Helper()
+		return playFrom(t, client, r.smtp, []string{"EHLO client.example", "MAIL FROM:<" + sender + ">", "RCPT TO:<info@alias.example>", "QUIT"})[3]
+	}
+	for _, tt := range []struct{ client, sender, want string }{
+		{"127.0.0.1", "a@ok.example", "250 "}, {"127.0.1.1", "a@ok.example", "450 4.2.0 "}, // it names one address
+		{"127.0.0.1", "a@deny.example", "450 4.2.0 "}, {"127.0.0.1", "a@unknown.example", "450 4.2.0 "},
+	} {
+		if got := try(tt.client, tt.sender); !strings.HasPrefix(got, tt.want) {
+			t.Errorf("%+v: %q", tt, got)
+		}
+	}
+	r.cf["greylist_spf_pass_exempt"] = "no"
+	r.configure(r.cf)
+	r.mustRun("reload", "-c", r.dir)
+	if got := try("127.0.0.1", "a@ok.example"); !strings.HasPrefix(got, "450 4.2.0 ") {
+		t.Errorf("without the exemption: %q", got)
+	}
+}

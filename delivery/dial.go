@@ -16,8 +16,8 @@ import (
 	"aliasmx/internal/wire"
 )
 
-// connect opens a connection to a host.
-func (s *settings) connect(ctx context.Context, h *host) (net.Conn, error) {
+// connect opens a connection to a host, from there where the class of mail is to leave.
+func (s *settings) connect(ctx context.Context, h *host, from Source) (net.Conn, error) {
 	network, address := "tcp6", net.JoinHostPort(h.addr.String(), strconv.Itoa(int(h.port)))
 	switch {
 	case h.path != "":
@@ -30,6 +30,9 @@ func (s *settings) connect(ctx context.Context, h *host) (net.Conn, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.Timeouts.Connect)
 	defer cancel()
+	if from.chosen() && h.path == "" {
+		return s.dialFrom(ctx, network, address, from.of(h.addr), true)
+	}
 	return s.Dial(ctx, network, address)
 }
 
@@ -41,8 +44,12 @@ var errNotBound = errors.New("server configuration error")
 // reason for a warning; mail stays only where that was asked for (postconf(5):
 // smtp_bind_address_enforce).
 func (s *settings) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	var d net.Dialer
 	bind, enforce := s.source(network)
+	return s.dialFrom(ctx, network, address, bind, enforce)
+}
+
+func (s *settings) dialFrom(ctx context.Context, network, address string, bind netip.Addr, enforce bool) (net.Conn, error) {
+	var d net.Dialer
 	if bind.IsValid() {
 		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(bind, 0))
 	}

@@ -17,6 +17,7 @@ import (
 type job struct {
 	a     *mail.Attempt
 	set   *settings
+	from  Source // where its connections are made from
 	agent string
 	began time.Time
 

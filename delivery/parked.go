@@ -28,10 +28,11 @@ type parkKey struct {
 	name  string
 	path  string
 	at    netip.AddrPort
+	from  Source
 }
 
-func (s *settings) parkKey(p protocol, h *host) parkKey {
-	return parkKey{set: s, proto: p, name: strings.ToLower(h.name), path: h.path, at: h.key()}
+func (s *settings) parkKey(p protocol, h *host, from Source) parkKey {
+	return parkKey{set: s, proto: p, name: strings.ToLower(h.name), path: h.path, at: h.key(), from: from}
 }
 
 // parkedTable is all that wait. It is safe for concurrent use.
@@ -187,7 +188,7 @@ func (w *worker) rest(idle time.Duration) {
 	lively := w.c.hosts.lively(&s.host, s.uses-s.counted, now) && !w.set.NoCacheOnDemand
 	s.counted = s.uses
 	if wait <= 0 || !lively && !w.set.keepsFor(s.domain) || w.c.hosts.wanted(&s.host) || !s.mayServe() || s.conn.Moved() ||
-		!w.c.parked.park(w.set.parkKey(w.proto, &s.host), s, wait) {
+		!w.c.parked.park(w.set.parkKey(w.proto, &s.host, s.from), s, wait) {
 		s.end()
 	}
 }
@@ -201,7 +202,7 @@ func (r *round) parked(ctx context.Context, i int) *session {
 		if h.pref != r.hosts[i].pref || h.shunned != r.hosts[i].shunned {
 			return nil
 		}
-		key := w.set.parkKey(w.proto, &h)
+		key := w.set.parkKey(w.proto, &h, r.j.from)
 		if !w.c.parked.has(key) {
 			continue
 		}

@@ -135,19 +135,21 @@ func (r *round) session(ctx context.Context, i int, plain, again, final bool) (s
 		r.j.tls += "?"
 	}
 	w.c.makeRoom(w.set.ConnectionLimit)
-	nc, err := w.set.connect(ctx, &h)
+	nc, err := w.set.connect(ctx, &h, r.j.from)
 	if err != nil {
 		w.c.open.Add(-1)
 		if isHosts(err) {
 			w.c.hosts.failed(&h, w.set.Now())
 		}
-		r.j.note(w.connectFailed(&h, err))
+		f := w.connectFailed(&h, err)
+		f.site = f.site && !(err == errNotBound && r.j.from.chosen()) // other classes may get through
+		r.j.note(f)
 		return nil, false
 	}
 	w.free = func() { nc.Close(); free() }
 	w.c.hosts.worked(&h)
 	s = newSession(ctx, w, h, r.hop, nc, free)
-	s.mayLoop, s.final, s.peer = r.mayLoop, final, r.peer(&h)
+	s.mayLoop, s.final, s.peer, s.from = r.mayLoop, final, r.peer(&h), r.j.from
 	w.free = func() { nc.Close(); s.closed(); free() }
 	s.unreported = w.set.asksForNoPolicy(r.j.a)
 	return s, s.hello(ctx, r.j, choice)

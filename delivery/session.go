@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -113,6 +114,9 @@ type session struct {
 	dead      bool // no further bytes, not even QUIT
 
 	hop      nextHop
+	from     Source
+	local    netip.Addr // our end of the connection
+	helo     string     // the name that we give ourselves
 	auth     auth
 	xforward xforward
 }
@@ -124,6 +128,7 @@ func newSession(ctx context.Context, w *worker, h host, hop nextHop, nc net.Conn
 		place: h.place(), relay: h.relay(), born: w.set.Now(), chosen: w.set.Now(), hop: hop, auth: auth{refused: &w.c.refused},
 		conn: wire.NewConn(nc, w.set.Timeouts.Helo),
 	}
+	s.local = localAddr(nc)
 	s.closed = sync.OnceFunc(func() { s.c.open.Add(-1) })
 	s.filterReplies(ctx)
 	s.detach = context.AfterFunc(ctx, func() { nc.Close() })
@@ -248,7 +253,7 @@ func (s *session) hello(ctx context.Context, j *job, choice *mail.TLSChoice) boo
 	if first, _, _ := strings.Cut(s.reply.Lines()[0], " "); s.mayLoop && s.set.MyHostname != "" && strings.EqualFold(first, s.set.MyHostname) {
 		s.log.Warn("host " + s.relay + " greeted me with my own hostname " + s.set.MyHostname)
 	}
-	return s.ehlo(ctx, j, s.wantsEHLO()) && (s.overTLS || s.secure(ctx, j, choice)) && s.logIn(j)
+	return s.nameOurselves(ctx, j) && s.ehlo(ctx, j, s.wantsEHLO()) && (s.overTLS || s.secure(ctx, j, choice)) && s.logIn(j)
 }
 
 // refusal is a host that does not want to talk.
@@ -264,14 +269,14 @@ func (s *session) ehlo(ctx context.Context, j *job, extended bool) bool {
 	verb, timeout := s.greetingVerb(), s.set.Timeouts.Helo
 	s.forgetServer()
 	if extended {
-		s.conn.WriteString(verb + " " + s.set.HeloName + "\r\n")
+		s.conn.WriteString(verb + " " + s.helo + "\r\n")
 		if err := s.ask(timeout); err != nil {
 			s.lost(j, err, "performing the "+verb+" handshake")
 			return false
 		}
 	}
 	if !extended || s.reply.Class() != 2 && s.reply.Code != 421 && s.proto == protoSMTP {
-		s.conn.WriteString("HELO " + s.set.HeloName + "\r\n")
+		s.conn.WriteString("HELO " + s.helo + "\r\n")
 		if err := s.ask(timeout); err != nil {
 			s.lost(j, err, "performing the HELO handshake")
 			return false

@@ -120,10 +120,14 @@ func undecided(j *job) []int {
 // deliver sends a message over the connection that waited for it, or goes through the
 // next hops.
 func (w *worker) deliver(ctx context.Context, j *job) {
+	if f := w.chooseSource(ctx, j); f != nil {
+		j.note(f)
+		return
+	}
 	// A server that speaks unasked is about to leave; and a reply that waits for no
 	// command would be taken for the one to the next. Nor does a connection take what it is
 	// not logged in for.
-	if w.sess != nil && (!w.sess.mayServe() || !w.sess.maySend(j) || w.sess.conn.Moved() || !w.sess.suits(ctx, j) || !w.isRight(ctx, j)) {
+	if w.sess != nil && (!w.sess.mayServe() || !w.sess.maySend(j) || w.sess.conn.Moved() || w.sess.from != j.from || !w.sess.suits(ctx, j) || !w.isRight(ctx, j)) {
 		w.hangUp()
 	}
 	if s := w.sess; s != nil {
@@ -141,7 +145,7 @@ func (w *worker) deliver(ctx context.Context, j *job) {
 	}
 	for i, hop := range hops {
 		s := &search{settings: w.set, warn: w.log.Warn, mayLoop: w.proto == protoSMTP && hop.port == 25}
-		r := &round{w: w, j: j, hosts: s.hosts(ctx, hop), domain: hop.domain, mayLoop: s.mayLoop, direct: hop.direct, hop: hop}
+		r := &round{w: w, j: j, hosts: s.hostsFrom(ctx, hop, j.from), domain: hop.domain, mayLoop: s.mayLoop, direct: hop.direct, hop: hop}
 		// Where we are a mail exchanger ourselves, and where mail would loop, other next
 		// hops would only make it worse.
 		r.lastHop = i == len(hops)-1 || s.amMX || len(r.hosts) == 0 && s.why.isLoop()

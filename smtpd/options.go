@@ -61,9 +61,11 @@ type Options struct {
 	// RecipientBeforeRelay is smtpd_relay_before_recipient_restrictions = no.
 	RecipientBeforeRelay bool
 
-	Language *Language // what lists were parsed with; results of tables are, too. nil: without classes
-	Resolver Resolver  // nil: restrictions that need it cannot be parsed
-	Verifier Verifier  // nil: restrictions that need it cannot be parsed
+	Language   *Language  // what lists were parsed with; results of tables are, too. nil: without classes
+	Resolver   Resolver   // nil: restrictions that need it cannot be parsed
+	Verifier   Verifier   // nil: restrictions that need it cannot be parsed
+	Reputation Reputation // nil: addresses may have any amount of mail
+	Greylist   *Greylist  // what check_greylist asks; nil: it cannot be parsed
 	// ProbeSender tells whether address verification sends its probes from an address, and
 	// what that is without what changes in it. Mail for it is taken from everybody
 	// (ADDRESS_VERIFICATION_README). nil: there are no probes.

@@ -162,7 +162,7 @@ func (p *prover) language(l *Language) *Language {
 	if l == nil {
 		l = new(Language)
 	}
-	made := &Language{DNS: true, Verify: true, Classes: l.Classes, OpenList: l.OpenList,
+	made := &Language{DNS: true, Verify: true, Greylist: true, Classes: l.Classes, OpenList: l.OpenList,
 		rules: make(map[string]*rule), parsed: make(map[string][]Restriction)}
 	for name, r := range builtin() {
 		made.rules[name] = p.rule(r)

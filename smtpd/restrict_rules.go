@@ -9,7 +9,7 @@ import (
 // Every restriction that there is, SMTPD_ACCESS_README and postconf(5). What a
 // restriction does stands in the file of its subject: restrict_client.go,
 // restrict_helo.go, restrict_address.go, restrict_relay.go, restrict_servers.go,
-// restrict_lists.go, restrict_policy.go, restrict_verify.go, restrict_login.go, access.go.
+// restrict_lists.go, restrict_policy.go, restrict_greylist.go, restrict_verify.go, restrict_login.go, access.go.
 
 // Names that stand for elements without a name of their own. No word can be one.
 const (
@@ -53,6 +53,7 @@ func builtin() map[string]*rule {
 		{name: "reject_unauth_pipelining", apply: (*session).rejectPipelining},
 		{name: "reject_plaintext_session", apply: (*session).rejectPlaintext},
 		{name: "check_policy_service", argument: aPolicy, apply: (*session).checkPolicy},
+		{name: "check_greylist", apply: (*session).checkGreylist, needs: needsGreylist},
 		{name: bareTable, argument: aTable, apply: (*session).checkDefault},
 		{name: aClass, apply: (*session).applyClass},
 

@@ -66,6 +66,7 @@ const (
 	nothing need = iota
 	needsDNS
 	needsVerifier
+	needsGreylist
 )
 
 // Language is what the words in restriction lists mean. Its zero value has the
@@ -78,6 +79,7 @@ type Language struct {
 	OpenPolicy func(spec string) (Policy, error)
 	DNS        bool // Options.Resolver is there
 	Verify     bool // Options.Verifier is there
+	Greylist   bool // Options.Greylist is there
 
 	// Classes are smtpd_restriction_classes with their elements.
 	Classes map[string][]string
@@ -170,7 +172,7 @@ func (l *Language) parseClass(name string, within []string) ([]Restriction, erro
 
 // open fills in what a restriction's argument stands for.
 func (l *Language) open(r *Restriction) (err error) {
-	if r.rule.needs == needsDNS && !l.DNS || r.rule.needs == needsVerifier && !l.Verify {
+	if r.rule.needs == needsDNS && !l.DNS || r.rule.needs == needsVerifier && !l.Verify || r.rule.needs == needsGreylist && !l.Greylist {
 		return errors.New("it is not available here")
 	}
 	switch r.rule.argument {

@@ -48,6 +48,14 @@ type Enqueuer interface {
 	Stage(ctx context.Context) (mail.Draft, error)
 }
 
+// Reputation knows how much mail our addresses have had. It is safe for concurrent use and
+// may wait for a table as long as ctx lives; an error is temporary.
+type Reputation interface {
+	// Recipient is asked once for each recipient that is about to be accepted, of clients that
+	// are not trusted, and counts it if it may be.
+	Recipient(ctx context.Context, a mail.Address) (mail.AliasVerdict, error)
+}
+
 // What restrictions ask. All of it is safe for concurrent use and returns soon after
 // ctx has ended.
 

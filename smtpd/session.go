@@ -286,6 +286,9 @@ func (s *session) RcptAddress(to mail.Address, opts *smtp.RcptOptions) error {
 	if refused == nil {
 		refused = s.mayLeave(ctx, to, rcpts)
 	}
+	if refused == nil && s.o.Reputation != nil && !own {
+		refused = s.hadEnough(ctx, to)
+	}
 	if refused != nil {
 		return s.refuseRcpt(at, refused)
 	}

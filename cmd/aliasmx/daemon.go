@@ -16,9 +16,11 @@ import (
 	"aliasmx/delivery"
 	"aliasmx/internal/admin"
 	"aliasmx/internal/bounce"
+	"aliasmx/internal/greylist"
 	"aliasmx/internal/mail"
 	"aliasmx/internal/pickup"
 	"aliasmx/internal/postconf"
+	"aliasmx/internal/reputation"
 	"aliasmx/internal/screen"
 	"aliasmx/internal/sock"
 	"aliasmx/internal/verify"
@@ -60,6 +62,9 @@ type daemon struct {
 	pickup   *pickup.Server
 	local    *smtpd.Server // sendmail -bs
 	admin    *admin.Server
+
+	book     *reputation.Book
+	greylist *greylist.List
 
 	postmaster *postmaster // gets transcripts of sessions
 	tlsrpt     tlsReports
@@ -154,7 +159,8 @@ func (d *daemon) openQueue(cfg *postconf.Config) error {
 	}
 	d.keys.sts.use(d.view, d.log.Logger)
 	d.delivery = delivery.New(d.view.delivery)
-	d.carriers = &transports{delivery: d.delivery}
+	d.openReputation(cfg)
+	d.carriers = &transports{delivery: d.delivery, book: d.book}
 	d.sites = newSites(d.delivery, d.view.shaping)
 	d.reports = &reports{}
 	d.reports.current.Store(d.view.bounce)
@@ -214,6 +220,7 @@ func (d *daemon) withQueue(o smtpd.Options) smtpd.Options {
 	o.Queue, o.Verifier, o.ProbeSender = d.queue, d.verify, d.verify.ProbeSender
 	o.Postmaster = d.postmaster.notify
 	o.Capacity, o.Anvil = &d.room, &d.anvil
+	d.withReputation(&o)
 	if door, ok := o.Door.(*screen.Door); ok {
 		door.Join(d.clients)
 	}
@@ -226,7 +233,7 @@ func (d *daemon) withQueue(o smtpd.Options) smtpd.Options {
 
 func (d *daemon) pickupOptions(v *view) pickup.Options {
 	o := v.pickup
-	o.Queue = d.queue
+	o.Queue = d.counted()
 	o.ServeSMTP = func(conn net.Conn, uid int) {
 		d.local.ServeConn(conn, smtpd.Peer{Name: "localhost", Addr: loopback, Local: true, UID: uid})
 	}
@@ -311,6 +318,7 @@ func (d *daemon) shutdown(queueDone <-chan error) {
 	d.keys.sts.close()
 	d.verify.Close()
 	d.clients.Close()
+	d.closeReputation()
 	os.Remove(pidFile(d.view.cfg))
 	if err := d.store.Close(); err != nil {
 		d.log.Error("close queue: " + err.Error())
@@ -343,6 +351,7 @@ func (d *daemon) undo() {
 	if d.clients != nil {
 		d.clients.Close()
 	}
+	d.closeReputation()
 	if d.store != nil {
 		d.store.Close()
 	}

@@ -19,6 +19,7 @@ import (
 	"aliasmx/internal/local"
 	"aliasmx/internal/mail"
 	"aliasmx/internal/postconf"
+	"aliasmx/internal/reputation"
 	"aliasmx/internal/table"
 	"aliasmx/queue"
 )
@@ -250,10 +251,11 @@ type transports struct {
 	local    atomic.Pointer[local.Transport] // nil while there is no local delivery
 	filters  atomic.Pointer[map[string]*statusFilter]
 	best     atomic.Pointer[bestMX] // nil: none
+	book     *reputation.Book       // hears what becomes of recipients
 }
 
 func (t *transports) Work(ctx context.Context, dest mail.Dest, src mail.Source) {
-	t.carry(ctx, dest, t.passing(ctx, dest, t.filtered(ctx, dest, src)))
+	t.carry(ctx, dest, t.passing(ctx, dest, t.filtered(ctx, dest, t.noted(src))))
 }
 
 func (t *transports) carry(ctx context.Context, dest mail.Dest, src mail.Source) {

@@ -57,6 +57,7 @@ func commands() []command {
 		{"dkim", "make and test keys that sign mail: see 'aliasmx dkim help'", dkimMain},
 		{"tlsrpt", "show how TLS with other domains went, and what will be reported", tlsrptCommand},
 		{"reverse-alias", "print the address by which the owner of an alias answers", reverseAliasCommand},
+		{"reputation", "show what becomes of the mail of aliases, and complaints", reputationCommand},
 		{"seal", "print a message with a new ARC set on top", sealCommand},
 		{"queue", "what Postfix has no command for: see 'aliasmx queue help'", queueMain},
 		{"version", "print the version", versionCommand},

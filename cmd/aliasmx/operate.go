@@ -49,6 +49,7 @@ func (d *daemon) newAdmin(cfg *postconf.Config) (*admin.Server, error) {
 		Status:          d.status,
 		Health:          d.health,
 		TLSReport:       d.tlsrpt.show,
+		Reputation:      d.showReputation,
 		OwnUID:          os.Geteuid(),
 		AuthorizedMailq: list,
 		AuthorizedFlush: flush,

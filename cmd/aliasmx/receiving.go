@@ -103,6 +103,9 @@ func (v *view) smtpdOptions(cfg *postconf.Config, names *dns.Resolver, log *slog
 	if err := edges(&o, t); err != nil {
 		return o, err
 	}
+	if o.Greylist = greylisting(t, names); t.err != nil {
+		return o, t.err
+	}
 	err := v.restrictions(&o, t, names)
 	return o, err
 }

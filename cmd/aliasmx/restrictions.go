@@ -79,7 +79,7 @@ func (v *view) language(t *tables, names *dns.Resolver) (*smtpd.Language, error)
 		Common:         [][2]string{{"compatibility_level", cfg.Get("compatibility_level")}, {"mail_version", cfg.Get("mail_version")}},
 	}
 	l := &smtpd.Language{
-		DNS: true, Verify: true, Classes: make(map[string][]string),
+		DNS: true, Verify: true, Greylist: true, Classes: make(map[string][]string),
 		OpenTable: func(spec string) (smtpd.Table, bool, error) {
 			m, err := table.Open(spec, t.opts)
 			if err != nil {

@@ -135,6 +135,9 @@ func (s *sender) session(o *delivery.Options) error {
 	if err := s.routing(o); err != nil {
 		return err
 	}
+	if err := s.sources(o); err != nil {
+		return err
+	}
 	if !s.lmtp {
 		o.HostConnectionLimit = cfg.Int("smtp_host_connection_limit")
 		o.NeverEHLO, o.EHLOByBanner = cfg.Bool("smtp_never_send_ehlo"), !cfg.Bool("smtp_always_send_ehlo")

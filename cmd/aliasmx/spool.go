@@ -80,7 +80,7 @@ func prepareData(cfg *postconf.Config, as account) error {
 	dir := cfg.Get("data_directory")
 	verify, _ := verifyFile(cfg)
 	screen, _ := screenFile(cfg)
-	wanted := filepath.Dir(verify) == dir && verifies(cfg) || filepath.Dir(screen) == dir && screens(cfg)
+	wanted := filepath.Dir(verify) == dir && verifies(cfg) || filepath.Dir(screen) == dir && screens(cfg) || keepsCounts(cfg, dir)
 	if !wanted && !keepsPolicies(cfg) && !wantsTLSReports(cfg) {
 		return nil
 	}

@@ -84,7 +84,10 @@ func verifyFile(cfg *postconf.Config) (string, error) {
 }
 
 // verifies tells whether some list of restrictions asks for address verification by name.
-func verifies(cfg *postconf.Config) bool {
+func verifies(cfg *postconf.Config) bool { return restricts(cfg, "reject_unverified_") }
+
+// restricts tells whether some list of restrictions has one whose name begins like that.
+func restricts(cfg *postconf.Config, prefix string) bool {
 	configs := []*postconf.Config{cfg}
 	if listeners, err := cfg.Listeners(); err == nil {
 		for _, l := range listeners {
@@ -97,7 +100,7 @@ func verifies(cfg *postconf.Config) bool {
 			names = append(names, "smtpd_"+when+"_restrictions")
 		}
 		for _, name := range names {
-			if slices.ContainsFunc(cfg.List(name), func(word string) bool { return strings.HasPrefix(strings.ToLower(word), "reject_unverified_") }) {
+			if slices.ContainsFunc(cfg.List(name), func(word string) bool { return strings.HasPrefix(strings.ToLower(word), prefix) }) {
 				return true
 			}
 		}

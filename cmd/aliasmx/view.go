@@ -12,12 +12,14 @@ import (
 	"aliasmx/delivery"
 	"aliasmx/internal/bounce"
 	"aliasmx/internal/checks"
+	"aliasmx/internal/greylist"
 	"aliasmx/internal/local"
 	"aliasmx/internal/mailauth"
 	"aliasmx/internal/milter"
 	"aliasmx/internal/mtasts"
 	"aliasmx/internal/pickup"
 	"aliasmx/internal/postconf"
+	"aliasmx/internal/reputation"
 	"aliasmx/internal/table"
 	"aliasmx/internal/verify"
 	"aliasmx/queue"
@@ -39,6 +41,10 @@ type view struct {
 	bounce    *bounce.Writer
 	pickup    pickup.Options
 	verify    verify.Params
+
+	reputation reputation.Params
+	greylist   greylist.Params
+
 	shaping   *shaper                  // what sites bear
 	tlsTables []tlsTable               // smtp_tls_policy_maps of each transport
 	local     smtpd.Options            // for sendmail -bs
@@ -178,6 +184,12 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 		return nil, err
 	}
 	if v.verify, err = v.verifyParams(log); err != nil {
+		return nil, err
+	}
+	if v.reputation, err = v.reputationParams(); err != nil {
+		return nil, err
+	}
+	if v.greylist, err = greylistParams(cfg); err != nil {
 		return nil, err
 	}
 	if err := v.proveNextHops(); err != nil {

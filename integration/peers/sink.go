@@ -59,11 +59,12 @@ type Sink struct {
 	keep     bool // whether messages are kept, or only counted
 	count    int
 	verbs    map[string]int
+	greeted  map[string]string
 }
 
 // NewSink starts a sink at addr ("127.0.0.1:0" for a free port).
 func NewSink(addr string) (*Sink, error) {
-	s := &Sink{Addr: addr, open: map[net.Conn]struct{}{}, keep: true, verbs: map[string]int{}}
+	s := &Sink{Addr: addr, open: map[net.Conn]struct{}{}, keep: true, verbs: map[string]int{}, greeted: map[string]string{}}
 	s.arrived = sync.NewCond(&s.mu)
 	return s, s.Start()
 }
@@ -133,6 +134,13 @@ func (s *Sink) Most() int { s.mu.Lock(); defer s.mu.Unlock(); return s.most }
 
 // Verbs is how often each command has come.
 func (s *Sink) Verbs() map[string]int { s.mu.Lock(); defer s.mu.Unlock(); return maps.Clone(s.verbs) }
+
+// Greetings are the names that clients gave themselves last, by their address.
+func (s *Sink) Greetings() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.greeted)
+}
 
 func (s *Sink) accept(ln net.Listener) {
 	defer s.wg.Done()
@@ -234,6 +242,10 @@ func (c *sinkConn) serve() {
 func (c *sinkConn) command(verb, rest string) bool {
 	c.sink.mu.Lock()
 	c.sink.verbs[verb]++
+	if verb == "EHLO" || verb == "HELO" {
+		host, _, _ := net.SplitHostPort(c.nc.RemoteAddr().String())
+		c.sink.greeted[host] = rest
+	}
 	c.sink.mu.Unlock()
 	sc := c.script()
 	if verb != "DATA" && !c.at(verb) {

@@ -33,6 +33,9 @@ type Options struct {
 	// TLSReport is, as JSON, what was counted for TLS reports; of a domain the report that
 	// would be sent now. Nil: there are none.
 	TLSReport func(domain string) ([]byte, error)
+	// Reputation is, as JSON, what is known of an alias, a domain, or of all ("") of them. Nil:
+	// nothing is counted.
+	Reputation func(about string) ([]byte, error)
 	// Health is nil as long as the daemon does its work.
 	Health func() error
 
@@ -171,6 +174,7 @@ func (s *Server) routes() http.Handler {
 	handle("POST /v1/destinations/release", s.mayAll, s.release)
 	handle("POST /v1/queue/adopt", s.mayAll, s.adopt)
 	handle("GET /v1/tlsrpt", s.mayList, s.tlsReport)
+	handle("GET /v1/reputation", s.mayList, s.reputation)
 	handle("GET /v1/messages/{id}", s.mayAll, s.message)
 	handle("GET /v1/messages/{id}/listed", s.mayAll, s.find)
 	handle("GET /v1/messages/{id}/content", s.mayAll, s.content)

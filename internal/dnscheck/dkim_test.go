@@ -12,7 +12,7 @@ func TestDKIMOfSigningKeys(t *testing.T) {
 		"a.example": {"given._domainkey.a.example", "s1._domainkey.a.example"},
 		"b.example": {"given._domainkey.b.example"},
 	} {
-		c := New(Options{Resolver: z, Selectors: []string{"given"}, SelectorsOf: func(domain string) []string {
+		c := New(Options{Resolver: z.resolver(), Selectors: []string{"given"}, SelectorsOf: func(domain string) []string {
 			if domain == "a.example" {
 				return []string{"s1", "given"}
 			}
@@ -30,7 +30,7 @@ func TestDKIMOfSigningKeys(t *testing.T) {
 		}
 	}
 	r := &report{domain: "a.example"}
-	New(Options{Resolver: z, SelectorsOf: func(string) []string { return nil }}).dkim(t.Context(), r)
+	New(Options{Resolver: z.resolver(), SelectorsOf: func(string) []string { return nil }}).dkim(t.Context(), r)
 	if len(r.findings) != 1 || r.findings[0].Level != Note || !strings.Contains(r.findings[0].Text, "dkim_keys has no key of this domain") {
 		t.Errorf("%+v", r.findings)
 	}

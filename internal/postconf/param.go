@@ -80,6 +80,7 @@ func newParams() params {
 	t.add(paramsOurs, Ours)
 	t.add(paramsShaping, Ours)
 	t.add(paramsSTSHost, Ours)
+	t.add(paramsReputation, Ours)
 	t.add(paramsSRS, Ours)
 	t.add(paramsDKIM, Ours)
 	t.add(paramsAliasLife, Ours)

@@ -21,7 +21,7 @@ func TestEveryParameterOnce(t *testing.T) {
 		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsRoute, paramsSMTPD, paramsLimits, paramsRestrictions, paramsAccess, paramsMessage,
 		paramsChecks, paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsMilter, paramsScreen, paramsSASL, paramsTLS, paramsLog,
 		paramsOurs, paramsSTSHost, paramsSRS, paramsAliasLife, paramsPlumbing, paramsCiphers, paramsDKIM, paramsMailAuth, paramsARC,
-		paramsSASLOut, paramsSession, paramsLMTP, paramsDANE, paramsShaping, paramsTLSOut,
+		paramsSASLOut, paramsSession, paramsLMTP, paramsDANE, paramsShaping, paramsReputation, paramsTLSOut,
 	} {
 		for _, e := range part {
 			add(e.name)

@@ -204,7 +204,7 @@ func (s *session) broken(err error) error {
 // finish decides about a message that has come whole, and commits it. done is what the
 // client is told then.
 func (s *session) finish(done string) error {
-	c := &s.tx.content
+	c, came := &s.tx.content, s.o.Now()
 	if err := c.close(); err != nil {
 		c.limit.err = err
 		return s.broken(err)
@@ -259,13 +259,9 @@ func (s *session) finish(done string) error {
 	if prepend != nil {
 		env.Prepend = prepend
 	}
-	if err := c.draft.Commit(s.ctx, env); err != nil {
-		err = s.queueRefusal("cannot commit it", err)
-		c.abort(s)
-		return err
-	}
+	err := s.commit(env, done, came)
 	c.abort(s)
-	return s.accepted(done)
+	return err
 }
 
 func (s *session) logMessageIDs() {

@@ -63,7 +63,9 @@ type Options struct {
 
 	Language *Language // what lists were parsed with; results of tables are, too. nil: without classes
 	Resolver Resolver  // nil: restrictions that need it cannot be parsed
-	Verifier Verifier  // nil: restrictions that need it cannot be parsed
+	// Connected is relay_while_connected; nil: every message is queued.
+	Connected *ConnectedOptions
+	Verifier  Verifier // nil: restrictions that need it cannot be parsed
 	// ProbeSender tells whether address verification sends its probes from an address, and
 	// what that is without what changes in it. Mail for it is taken from everybody
 	// (ADDRESS_VERIFICATION_README). nil: there are no probes.

@@ -20,7 +20,7 @@ func TestEveryParameterOnce(t *testing.T) {
 	for _, part := range [][]entry{
 		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsRoute, paramsSMTPD, paramsLimits, paramsRestrictions, paramsAccess, paramsMessage,
 		paramsChecks, paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsMilter, paramsScreen, paramsSASL, paramsTLS, paramsLog, paramsOurs, paramsSTSHost, paramsPlumbing, paramsCiphers,
-		paramsSASLOut, paramsSession, paramsLMTP, paramsDANE, paramsShaping, paramsTLSOut,
+		paramsSASLOut, paramsSession, paramsLMTP, paramsDANE, paramsShaping, paramsConnected, paramsTLSOut,
 	} {
 		for _, e := range part {
 			add(e.name)

@@ -38,6 +38,10 @@ func (c *Conn) Moved() bool {
 	return c.kernel.hasInput() || c.kernel.ended
 }
 
+// Left tells whether the peer has closed, and sent nothing before that nobody has read. It
+// does not wait.
+func (c *Conn) Left() bool { return c.Moved() && c.kernel.ended && c.r.Buffered() == 0 }
+
 // kernelSide asks the kernel about a connection's input. It is asked once for each
 // message and keeps what that takes.
 type kernelSide struct {

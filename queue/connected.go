@@ -134,7 +134,7 @@ func (d *draft) newRelay(env *mail.Envelope, with mail.WhileConnected) (*relay, 
 	}
 	sent := *env
 	r := &relay{q: d.q, d: d, env: &sent, with: with, active: d.q.now(), poked: make(chan struct{}, 1), waits: true}
-	if r.trace, err = traceOf(&sent, body, with.Network); err != nil {
+	if r.trace, err = traceOf(&sent, body, &with); err != nil {
 		return nil, d.q.refusal("read a message", err)
 	}
 	r.body = &movingBody{size: body.Size(), body: body, load: func() (mail.Body, error) { return d.q.loadBody(env.ID) }}
@@ -201,7 +201,7 @@ func (r *relay) await(ctx context.Context, late *time.Timer, state legState) (wh
 		select {
 		case <-r.poked:
 		case <-late.C:
-			return fmt.Sprintf("no answer of the next hop within %d seconds", int(r.with.Wait.Seconds()))
+			return fmt.Sprintf("no answer of the next hop within %d seconds", int(r.with.Wait.Round(time.Second).Seconds()))
 		case <-r.q.work.Done():
 			return "the mail system is stopping"
 		case <-ctx.Done():

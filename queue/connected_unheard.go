@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,7 +20,7 @@ import (
 
 // A client that has not heard that its message was taken sends it again. So a message that
 // was done with in vain is remembered for a day, by the digest of its envelope and its bytes
-// as they came (our Received field is none of them) and the network of the client. The same
+// as they came (nothing that we add is one of them) and the network of the client. The same
 // from there is answered as the first should have been, and sent to nobody who has it. Once
 // the client has heard, it is forgotten: who sends the same twice on purpose is obeyed.
 
@@ -38,7 +37,8 @@ type trace struct {
 }
 
 // traceOf reads a message once: for its trace, and for what a store notes of a body.
-func traceOf(env *mail.Envelope, body mail.Body, network netip.Prefix) (trace, error) {
+func traceOf(env *mail.Envelope, body mail.Body, with *mail.WhileConnected) (trace, error) {
+	content := with.Content
 	h := sha256.New()
 	fmt.Fprintf(h, "%q %q\n", env.Sender.String(), env.EnvID)
 	t := trace{rcpts: make([]int, len(env.Rcpts))}
@@ -52,11 +52,16 @@ func traceOf(env *mail.Envelope, body mail.Body, network netip.Prefix) (trace, e
 	}
 	defer in.Close()
 	var scan BodyScan
-	if _, err := io.Copy(io.MultiWriter(h, &scan), in); err != nil {
+	into := io.Writer(&scan)
+	if content == nil {
+		into = io.MultiWriter(h, &scan)
+	}
+	h.Write(content)
+	if _, err := io.Copy(into, in); err != nil {
 		return t, err
 	}
 	scan.Fill(env)
-	t.key = hex.EncodeToString(h.Sum(nil)) + " " + network.String()
+	t.key = hex.EncodeToString(h.Sum(nil)) + " " + with.Network.String()
 	return t, nil
 }
 

@@ -2,8 +2,10 @@ package smtpd
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
+	"net/netip"
 	"time"
 
 	"aliasmx/internal/mail"
@@ -48,6 +50,25 @@ func (s *session) goesConnected(env *mail.Envelope) bool {
 	return true
 }
 
+// digested is w, with a digest of what goes there if the message may have to be known again.
+func (c *content) digested(s *session, w io.Writer) io.Writer {
+	if s.o.Connected == nil {
+		return w
+	}
+	c.digest = sha256.New()
+	return io.MultiWriter(w, c.digest)
+}
+
+// clientNetwork is where a client is looked for when its message comes again: a large sender
+// tries from another machine.
+func clientNetwork(addr netip.Addr) netip.Prefix {
+	bits := 64
+	if addr = addr.Unmap(); addr.Is4() {
+		bits = 24
+	}
+	return netip.PrefixFrom(addr.WithZone(""), bits).Masked()
+}
+
 func (s *session) wantsConnected(domain string) bool {
 	wanted, err := s.o.Connected.Wanted(s.lookup(), domain)
 	if err != nil {
@@ -69,7 +90,8 @@ func (s *session) commit(env *mail.Envelope, done string, came time.Time) error 
 	}
 	o := s.o.Connected
 	out, err := relayer.Relay(s.ctx, env, mail.WhileConnected{
-		Wait: max(o.Wait-s.o.Now().Sub(came), 0), Pass: o.Pass, Network: network(s.o, s.peer.Addr), Gone: s.gone,
+		Wait: max(o.Wait-s.o.Now().Sub(came), 0), Pass: o.Pass, Gone: s.gone,
+		Network: clientNetwork(s.peer.Addr), Content: c.digest.Sum(nil),
 	})
 	if err != nil {
 		return s.queueRefusal("cannot commit it", err)

@@ -16,6 +16,9 @@ type WhileConnected struct {
 	// Network is where the client is. A message that was done with and whose client has not
 	// heard so is known again when it comes from there.
 	Network netip.Prefix
+	// Content is a digest of the message as it came, without what we have added to it; nil: the
+	// body of the draft is the message as it came.
+	Content []byte
 	// Gone tells, without waiting, that the client has left. It is called from another
 	// goroutine, one at a time, until the reply is known; nil: nobody can say.
 	Gone func() bool

@@ -225,7 +225,11 @@ type connectedBook struct {
 	refused, broken int
 }
 
-func (b *connectedBook) count() int { b.mu.Lock(); defer b.mu.Unlock(); return len(b.taken) + b.refused }
+func (b *connectedBook) count() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.taken) + b.refused
+}
 
 func (b *connectedBook) send(addr string, client int, rng *rand.Rand, stop <-chan struct{}) {
 	for n := 0; ; n++ {

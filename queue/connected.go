@@ -179,7 +179,7 @@ func (r *relay) run(ctx context.Context) (mail.Relayed, error) {
 func (r *relay) asUsual(ctx context.Context, why string) (mail.Relayed, error) {
 	r.body.end()
 	out, err := r.d.asUsual(ctx, r.env, why)
-	if err == nil && r.before {
+	if err == nil {
 		out.Heard = r.hearing()
 	}
 	return out, err

@@ -204,8 +204,8 @@ func TestConnectedQueuedAsUsual(t *testing.T) {
 				}
 				got := r.relayEnv(context.Background(), mail.WhileConnected{}, env)
 				r.wantAnswer(got, "250 queued")
-				if got.took != 0 || got.Heard != nil {
-					t.Errorf("waited %v, heard %v", got.took, got.Heard != nil)
+				if got.took != 0 {
+					t.Errorf("the client waited %v", got.took)
 				}
 				if n := r.log.count("relay while connected: queued: " + c.why); n != 1 {
 					t.Errorf("log:\n%s", strings.Join(r.log.take(), "\n"))

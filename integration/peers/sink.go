@@ -39,9 +39,9 @@ type Script struct {
 	// "taken", when the message is) until the connection is closed; Drop closes at it. DelayAt
 	// is the one step at which there is a Delay; "": each.
 	Hang, Drop, DelayAt string
-	Myself     string      // the name in the reply to EHLO; "": sink.example
-	TLS        *tls.Config // offers STARTTLS
-	Delay      time.Duration
+	Myself              string      // the name in the reply to EHLO; "": sink.example
+	TLS                 *tls.Config // offers STARTTLS
+	Delay               time.Duration
 }
 
 // Sink is a next hop on loopback.

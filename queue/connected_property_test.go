@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,7 +41,7 @@ type dice struct {
 	*fates
 	rngMu sync.Mutex
 	rng   *rand.Rand
-	calm  bool
+	calm  atomic.Bool
 }
 
 func (d *dice) roll(n int) int {
@@ -67,7 +68,7 @@ func (d *dice) attempt(a *mail.Attempt) (results []mail.Result, f mail.Feedback)
 				Status: mail.Status{Code: code, Enhanced: mail.Code(uint16(code/100), 0, 0)}})
 		}
 	}
-	if d.calm {
+	if d.calm.Load() {
 		d.serve(a, a.Rcpts, false)
 		given(mail.Delivered, 250, a.Rcpts)
 		return results, f
@@ -203,7 +204,7 @@ func connectedRun(t *testing.T, seed uint64) (ok bool) {
 		s.commits.Store(0)
 		s.outcomes.Store(0)
 		time.Sleep(3 * time.Hour)
-		d.calm = true
+		d.calm.Store(true)
 		time.Sleep(12 * time.Hour)
 		synctest.Wait()
 		d.mu.Lock()

@@ -24,7 +24,7 @@ func FuzzHeaderInMemory(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		want, err := readHeader(bodyOf(s))
 		if err != nil {
-			t.Skip(err)
+			return // one that is too long
 		}
 		if got := inMemory(s).header(); string(got) != string(want) {
 			t.Errorf("%q: got %q, want %q", s, got, want)

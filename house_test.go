@@ -23,7 +23,7 @@ import (
 var arrows = map[string][]string{
 	"smtpd":             {"internal/wire", "internal/mail", "internal/header", "internal/checks"},
 	"alias":             {"internal/table", "internal/mail"},
-	"queue":             {"internal/mail"},
+	"queue":             {"internal/mail", "internal/cachefile"},
 	"queue/pebblestore": {"queue", "internal/mail"},
 	"queue/memstore":    {"queue", "internal/mail"},
 	"queue/storetest":   {"queue", "internal/mail"},

@@ -73,6 +73,9 @@ func (t *transaction) sendChunk() error {
 	if err := t.sendTo(&t.chunk, t.j.a, t.signature, t.body, nil); err != nil {
 		return err
 	}
+	if !mayEnd(t.j.a) {
+		return errGivenUp
+	}
 	if err := t.writer.deadline(); err != nil {
 		return err
 	}

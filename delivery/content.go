@@ -92,6 +92,9 @@ func (s *session) sendContent(a *mail.Attempt, signature []byte, body io.Reader,
 	if err := s.sendTo(&s.dots, a, signature, body, rewrite); err != nil {
 		return err
 	}
+	if !mayEnd(a) {
+		return errGivenUp
+	}
 	s.dots.Close()
 	if err := s.writer.deadline(); err != nil {
 		return err

@@ -52,6 +52,9 @@ func (t *transaction) content() {
 // contentFailed is content that did not get away whole.
 func (t *transaction) contentFailed(err error) {
 	switch {
+	case err == errGivenUp:
+		t.dead, t.final = true, true
+		t.j.fail(local(mail.Code(4, 3, 2), err.Error()), t.session)
 	case errors.Is(err, wire.ErrChunk):
 		t.dead = true
 		t.byDataAgain(local(mail.Code(4, 3, 0), err.Error()))

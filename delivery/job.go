@@ -26,12 +26,13 @@ type job struct {
 	aside   []int
 	results []mail.Result
 
-	why        *failure // the last thing that went wrong
-	byData     bool     // some host has not taken BDAT: no more of it
-	complete   bool     // some host has seen a transaction through
-	unwell     bool     // the last failure was the destination's
-	turnedAway bool     // the last host said 421
-	tls        string   // of the last host that there was no connection to: how it was to be secured
+	why        *failure      // the last thing that went wrong
+	byData     bool          // some host has not taken BDAT: no more of it
+	complete   bool          // some host has seen a transaction through
+	unwell     bool          // the last failure was the destination's
+	turnedAway bool          // the last host said 421
+	unheed     []func() bool // ends what heed has begun
+	tls        string        // of the last host that there was no connection to: how it was to be secured
 }
 
 // begin makes an attempt the worker's job. The results are the queue's afterwards, all

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"syscall"
@@ -123,7 +124,7 @@ func (t *hostTable) arrange(hosts []host, from int, now time.Time) {
 // isHosts tells whether a connection failed because of the host, or the way there, and not
 // because this machine has no room for it.
 func isHosts(err error) bool {
-	if errors.Is(err, errStopping) || err == errNotBound {
+	if errors.Is(err, errStopping) || errors.Is(err, context.Canceled) || err == errNotBound {
 		return false
 	}
 	for _, own := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL} {

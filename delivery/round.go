@@ -94,6 +94,7 @@ func (r *round) run(ctx context.Context) (stale bool) {
 func (r *round) session(ctx context.Context, i int, plain, again, final bool) (s *session, ready bool) {
 	if s, r.open = r.open, nil; s != nil {
 		r.wasOpen = true
+		s.heed(r.j)
 		return s, true
 	}
 	r.wasOpen = false
@@ -105,6 +106,7 @@ func (r *round) session(ctx context.Context, i int, plain, again, final bool) (s
 	if !plain && !again && !r.anew {
 		if s := r.parked(ctx, i); s != nil {
 			w.free = func() { s.conn.Close(); s.closed(); s.free() }
+			s.heed(r.j)
 			return s, true
 		}
 	}
@@ -148,7 +150,7 @@ func (r *round) session(ctx context.Context, i int, plain, again, final bool) (s
 	}
 	w.free = func() { nc.Close(); free() }
 	w.c.hosts.worked(&h)
-	s = newSession(ctx, w, h, r.hop, nc, free)
+	s = newSession(w, h, r.hop, nc, free)
 	s.mayLoop, s.final, s.peer, s.from = r.mayLoop, final, r.peer(&h), r.j.from
 	w.free = func() { nc.Close(); s.closed(); free() }
 	s.unreported = w.set.asksForNoPolicy(r.j.a)

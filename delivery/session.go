@@ -78,6 +78,7 @@ type session struct {
 	mayLoop bool
 
 	conn   *wire.Conn
+	raw    net.Conn    // below it, and below TLS
 	detach func() bool // ends the watch for the Client's end
 	free   func()      // gives back the slot at the host
 	closed func()      // counts it out; may be called more than once
@@ -121,7 +122,7 @@ type session struct {
 	xforward xforward
 }
 
-func newSession(ctx context.Context, w *worker, h host, hop nextHop, nc net.Conn, free func()) *session {
+func newSession(w *worker, h host, hop nextHop, nc net.Conn, free func()) *session {
 	s := &session{
 		free: free,
 		set:  w.set, log: w.log, c: w.c, proto: w.proto, host: h, domain: hop.domain,
@@ -130,8 +131,10 @@ func newSession(ctx context.Context, w *worker, h host, hop nextHop, nc net.Conn
 	}
 	s.local = localAddr(nc)
 	s.closed = sync.OnceFunc(func() { s.c.open.Add(-1) })
-	s.filterReplies(ctx)
-	s.detach = context.AfterFunc(ctx, func() { nc.Close() })
+	s.filterReplies(w.c.ctx)
+	s.detach = context.AfterFunc(w.c.ctx, func() { nc.Close() })
+	s.raw = nc
+	s.heed(&w.job)
 	return s
 }
 

@@ -98,7 +98,13 @@ func (w *worker) attempt(a *mail.Attempt) (results []mail.Result, feedback mail.
 		return j.finish()
 	}
 	// The context is the Client's and not the caller's: an attempt under way is finished.
-	w.deliver(w.c.ctx, j)
+	ctx := w.c.ctx
+	if a.Until != nil {
+		var over func()
+		ctx, over = j.until(ctx)
+		defer over()
+	}
+	w.deliver(ctx, j)
 	return j.finish()
 }
 

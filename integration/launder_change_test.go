@@ -67,8 +67,8 @@ func TestNoLaunderingOfChanges(t *testing.T) {
 			}
 			copies := r.all([]*launderMail{&m})
 			got, taken := copies[0]
-			if taken != (c.signed != "refused") || taken && signedBy(got) != c.signed {
-				t.Errorf("%s, signed by %q, want %q\n%s", m.reply, signedBy(got), c.signed, got.Data)
+			if taken != (c.signed != "refused") || taken && lentBy(got) != c.signed {
+				t.Errorf("%s, signed by %q, want %q\n%s", m.reply, lentBy(got), c.signed, got.Data)
 			}
 			r.stop()
 		})
@@ -104,7 +104,7 @@ func TestNoLaunderingByReports(t *testing.T) {
 			t.Errorf("not a report: %s\n%s", m.From, m.Data)
 		}
 		header, body, _ := strings.Cut(m.Data, "\r\n\r\n")
-		if by := signedBy(m); by != "alias.example" && by != "" {
+		if by := lentBy(m); by != "alias.example" && by != "" {
 			t.Errorf("signed by %q", by)
 		}
 		mustMatch(t, "header", header+"\r\n", `(?m)^From: .*<?MAILER-DAEMON@mx\.alias\.example>?.*\r$`)

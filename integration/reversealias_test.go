@@ -20,6 +20,7 @@ func newReverseRelay(t *testing.T, settings ...string) *authRelay {
 	a := &authRelay{sink: newSink(t), dns: server}
 	a.cf = srsBase(a.sink)
 	a.cf["dns_servers"] = server.Addr
+	a.cf["mailauth_enable"] = "yes"
 	a.cf["reverse_alias_secrets_file"] = "{dir}/srs.secrets"
 	a.cf["virtual_alias_maps"] = "inline:{ {info@alias.example = owner@ok.example second@deny.example} {other@alias.example = second@deny.example} }"
 	for i := 0; i < len(settings); i += 2 {

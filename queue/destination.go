@@ -35,6 +35,8 @@ type destination struct {
 	busy     int // of them, those that may get another job
 	attempts int // under way
 
+	lends []lendID // wishes for a connection that wait until it is known where it is
+
 	lastDone time.Time // when an attempt ended last
 	streak   int       // how many ended without a pause of streakPause between two
 
@@ -206,7 +208,7 @@ func (d *destination) lively(now time.Time) bool {
 // idle: nothing is left that would have to be remembered.
 func (d *destination) idle(now time.Time) bool {
 	return d.waiting() == 0 && d.claiming == 0 && d.conns == 0 && d.due.IsZero() &&
-		!d.locating && !d.unlocated && !d.hungry && !d.starved && !d.lately(now) && (d.hold != nil || d.phase(now) != dead)
+		len(d.lends) == 0 && !d.locating && !d.unlocated && !d.hungry && !d.starved && !d.lately(now) && (d.hold != nil || d.phase(now) != dead)
 }
 
 // sooner is the earlier of two times, of which zero means never.

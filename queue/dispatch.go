@@ -19,6 +19,7 @@ type conn struct {
 	stuck bool      // that was long ago
 	jobs  int
 	state connState
+	lent  bool // the attempt is not the scheduler's
 }
 
 type connState uint8
@@ -296,6 +297,9 @@ func (s *scheduler) exit(c *conn) {
 		s.unbusy(d)
 	}
 	delete(s.conns, c.id)
+	if c.lent {
+		s.lent--
+	}
 	d.conns--
 	d.spare()
 	st.conns--

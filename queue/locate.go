@@ -24,7 +24,7 @@ const (
 
 // locate has somebody asked where a destination is, if that is to be known now.
 func (s *scheduler) locate(d *destination) {
-	if d.waiting() == 0 || d.locating || d.unlocated || d.hold != nil || !s.asks || (agents{}).serves(d.name.Transport()) {
+	if d.waiting() == 0 && len(d.lends) == 0 || d.locating || d.unlocated || d.hold != nil || !s.asks || (agents{}).serves(d.name.Transport()) {
 		return
 	}
 	switch {
@@ -83,6 +83,7 @@ func (s *scheduler) place(ev evLocated) {
 	default:
 		s.attach(d, key, limits)
 	}
+	s.serveLends(d)
 	s.attend(d)
 	s.locateLost()
 }

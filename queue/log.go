@@ -31,10 +31,19 @@ func (q *Queue) logActive(r *round, env *mail.Envelope) {
 
 // logDelivery logs the result of one recipient. soft: it would have been a failure.
 func (q *Queue) logDelivery(a *attempt, r *mail.Result, soft bool, now time.Time) {
-	if len(r.Targets) > 0 {
+	status := statusOf(r.State)
+	switch {
+	case len(r.Targets) > 0:
 		q.logTargets(a, r, soft, now)
 		return
+	case soft:
+		status = "SOFTBOUNCE"
 	}
+	q.logResult(a, r, status, now)
+}
+
+// logResult is the line of a recipient, with a status.
+func (q *Queue) logResult(a *attempt, r *mail.Result, status string, now time.Time) {
 	to := &a.Env.Rcpts[r.Rcpt]
 	attrs := make([]slog.Attr, 0, 10)
 	attrs = append(attrs, slog.String(mail.KeyTo, to.Final.String()))
@@ -47,10 +56,6 @@ func (q *Queue) logDelivery(a *attempt, r *mail.Result, soft bool, now time.Time
 	}
 	if r.TLS != "" {
 		attrs = append(attrs, slog.String(mail.KeyTLS, r.TLS))
-	}
-	status := statusOf(r.State)
-	if soft {
-		status = "SOFTBOUNCE"
 	}
 	q.event(r.Agent, mail.EventDelivery, a.Env.ID, append(attrs,
 		slog.Duration(mail.KeyDelay, now.Sub(a.Env.Arrived)),

@@ -19,7 +19,12 @@ type Options struct {
 	// ShutdownGrace is how long Run waits, once it is to end, for the attempts under
 	// way. Zero: 5 s.
 	ShutdownGrace time.Duration
-	Params        Params
+	// RecipientLimits are those of the store: what is more than one job at a destination is
+	// not relayed while its client waits. Unheard is the file that keeps what was done with
+	// and not heard of ("": in memory only).
+	RecipientLimits RecipientLimits
+	Unheard         string
+	Params          Params
 }
 
 // Params are the settings that Update may change while the queue runs. Where zero is
@@ -48,6 +53,10 @@ type Params struct {
 	// comes than can be tried (FlowDelay); 0: it does not wait.
 	InFlowDelay time.Duration
 
+	// ConnectedLimit is relay_while_connected_limit [50]: how many of the connections, in
+	// percent of ProcessLimit, may be used for mail whose client waits.
+	ConnectedLimit int
+
 	ConnectionReuseCount int           // smtp_connection_reuse_count_limit; 0: no limit
 	ConnectionReuseTime  time.Duration // smtp_connection_reuse_time_limit; 0: no limit
 }
@@ -72,6 +81,7 @@ func (p Params) withDefaults() Params {
 	set(&p.QueueRunDelay, 300*time.Second)
 	set(&p.MessageActiveLimit, 20000)
 	set(&p.ProcessLimit, 100)
+	set(&p.ConnectedLimit, 50)
 	if p.Default == (TransportParams{}) {
 		p.Default = DefaultTransportParams()
 	}

@@ -23,11 +23,19 @@ type Queue struct {
 	grace     time.Duration
 	params    atomic.Pointer[Params]
 	rounds    *rounds
+	limits    RecipientLimits
+	unheard   *unheard
 
 	mu    sync.Mutex // guards the scheduler and what follows
 	sched *scheduler
 	armed time.Time // what Run's timer is set to
 	links map[connID]*link
+	// What is relayed while its client waits: messages, wishes for connections, and legs of
+	// messages that were queued meanwhile.
+	relays   int
+	wishes   map[lendID]*leg
+	lastWish lendID
+	legs     map[*leg]bool
 
 	behind  atomic.Int64  // the scheduler's
 	rearm   chan struct{} // the timer is set too late
@@ -64,6 +72,10 @@ func New(o Options) (*Queue, error) {
 		rand:      o.Rand,
 		grace:     o.ShutdownGrace,
 		rounds:    newRounds(),
+		limits:    o.RecipientLimits,
+		unheard:   newUnheard(o.Unheard, o.Now, o.Log),
+		wishes:    make(map[lendID]*leg),
+		legs:      make(map[*leg]bool),
 		links:     make(map[connID]*link),
 		rearm:     make(chan struct{}, 1),
 		stop:      make(chan struct{}),
@@ -213,10 +225,15 @@ func (q *Queue) ask(ev event) []action {
 		q.rewind()
 	}
 	q.behind.Store(int64(q.sched.behind))
-	if q.sched.drained() {
+	q.lookDrained()
+	return actions
+}
+
+// lookDrained tells who waits for the end that there is nothing left. The caller holds mu.
+func (q *Queue) lookDrained() {
+	if q.sched.drained() && q.relays == 0 {
 		q.emptied.Do(func() { close(q.drained) })
 	}
-	return actions
 }
 
 func (q *Queue) link(id connID) *link {
@@ -241,6 +258,8 @@ func (q *Queue) perform(actions []action) {
 			q.tasks.Go(func() { q.suspend(a) })
 		case actRelease:
 			q.tasks.Go(func() { q.release(a.jobs) })
+		case actLent:
+			q.lent(a)
 		}
 	}
 }

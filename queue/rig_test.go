@@ -53,6 +53,12 @@ func in(t *testing.T, p queue.Params, f func(r *rig)) {
 
 // newRig builds a queue on a store, which may be wrapped.
 func newRig(t *testing.T, store *memstore.Store, wrapped queue.Store, p queue.Params) *rig {
+	return newRigWith(t, store, wrapped, queue.Options{Params: p})
+}
+
+// newRigWith has more options; what a rig is made of is filled in.
+func newRigWith(t *testing.T, store *memstore.Store, wrapped queue.Store, o queue.Options) *rig {
+	p := o.Params
 	if p.MaximalQueueLifetime == 0 {
 		p.MaximalQueueLifetime = 5 * 24 * time.Hour
 	}
@@ -60,10 +66,9 @@ func newRig(t *testing.T, store *memstore.Store, wrapped queue.Store, p queue.Pa
 		p.BounceQueueLifetime = 5 * 24 * time.Hour
 	}
 	r := &rig{t: t, store: store, hop: newHop(), notes: &notes{}, log: &logbook{ids: map[string]string{}}}
-	q, err := queue.New(queue.Options{
-		Store: wrapped, Transport: r.hop, Notifier: r.notes, Log: slog.New(r.log),
-		Rand: func() float64 { return 0.5 }, Params: p,
-	})
+	o.Store, o.Transport, o.Notifier, o.Log = wrapped, r.hop, r.notes, slog.New(r.log)
+	o.Rand, o.Params = func() float64 { return 0.5 }, p
+	q, err := queue.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,6 +101,11 @@ func (r *rig) wait(d time.Duration) {
 // send queues a message. A recipient is "final", or "original>final".
 func (r *rig) send(sender string, rcpts ...string) mail.QueueID {
 	r.t.Helper()
+	return r.sendEnv(r.envelope(sender, rcpts...))
+}
+
+// envelope is one for such recipients.
+func (r *rig) envelope(sender string, rcpts ...string) *mail.Envelope {
 	env := &mail.Envelope{
 		ID: r.q.NewID(), Arrived: time.Now(), Sender: mail.SplitAddress(sender),
 		Prepend: []byte("Received: x\r\n"),
@@ -109,7 +119,7 @@ func (r *rig) send(sender string, rcpts ...string) mail.QueueID {
 		r.Dest = mail.MakeDest("smtp", r.Final.Domain)
 		env.Rcpts = append(env.Rcpts, r)
 	}
-	return r.sendEnv(env)
+	return env
 }
 
 func (r *rig) sendEnv(env *mail.Envelope) mail.QueueID {

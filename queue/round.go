@@ -165,6 +165,13 @@ func (rs *rounds) expansion(r *round, out []pending) []pending {
 	return out
 }
 
+// told notes that the reports of alias expansion have been taken care of.
+func (rs *rounds) told(r *round) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	r.expanded = true
+}
+
 // written takes a job whose outcome is recorded out of memory. If it was the last of
 // its message, the jobs that were put aside are returned.
 func (rs *rounds) written(job Job) (aside []Job) {

@@ -40,6 +40,7 @@ type scheduler struct {
 	conns   map[connID]*conn
 	waiting []*conn // for work, the longest wait first
 	leaving int     // refused, not yet closed
+	lent    int     // for attempts of others
 	stuck   int     // with an attempt that has lasted too long
 	looked  time.Time
 	lastID  connID
@@ -142,6 +143,12 @@ func (s *scheduler) handle(ev event) {
 		s.skip(s.conns[ev.conn])
 	case evExit:
 		s.exit(s.conns[ev.conn])
+	case evLend:
+		s.lend(ev)
+	case evEndLend:
+		s.endLend(ev)
+	case evAdopted:
+		s.loaded += ev.jobs
 	}
 }
 
@@ -337,6 +344,7 @@ func (s *scheduler) close() {
 		s.refuse(s.waiting[0])
 	}
 	for _, name := range s.names() {
+		s.serveLends(s.dests[name])
 		if jobs := s.dests[name].take(every); len(jobs) > 0 {
 			s.loaded -= len(jobs)
 			s.do(actRelease{jobs})

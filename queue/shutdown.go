@@ -48,16 +48,20 @@ func (q *Queue) leaveAll() {
 		links = append(links, l)
 	}
 	q.mu.Unlock()
+	q.leaveLegs()
 	for _, l := range links {
 		if job, removed, ok := l.leave(); ok {
-			text := "delivery is cut short by the end of the process; it will be tried again"
-			if removed {
-				text = "delivery of a deleted message is cut short by the end of the process; whether it arrived is not known"
-			}
-			q.log.Warn(text,
-				slog.String(mail.KeyDaemon, "qmgr"), slog.String(mail.KeyQueueID, job.ID.String()))
+			q.logCutShort(job, removed)
 		}
 	}
+}
+
+func (q *Queue) logCutShort(job Job, removed bool) {
+	text := "delivery is cut short by the end of the process; it will be tried again"
+	if removed {
+		text = "delivery of a deleted message is cut short by the end of the process; whether it arrived is not known"
+	}
+	q.log.Warn(text, slog.String(mail.KeyDaemon, "qmgr"), slog.String(mail.KeyQueueID, job.ID.String()))
 }
 
 // stopWork makes idle connections close, and new mail be refused.

@@ -58,6 +58,8 @@ type conn struct {
 	dot       wire.DotReader // of the message under way
 	chunked   int64          // octets of the chunks taken
 
+	unheard *unheard // the reply to the last message; nil: nobody asks
+
 	mu   sync.Mutex
 	busy bool // guarded by mu: in a transaction, which a shutdown lets finish
 }
@@ -84,6 +86,7 @@ func (c *conn) next() bool {
 		return false
 	}
 	line, err := c.readCommand()
+	c.heardNext(err)
 	if err != nil {
 		c.readFailed(err)
 		return false
@@ -107,6 +110,7 @@ func (c *conn) next() bool {
 	if !r.said {
 		c.say(r)
 	}
+	c.flushReply()
 	if r.close || c.over {
 		c.flush()
 		return false

@@ -59,7 +59,7 @@ func (c *conn) admit() (exempt bool, refused *reply) {
 
 // greet begins a session: with the client as it connected, or as XCLIENT describes it.
 func (c *conn) greet(s *session) reply {
-	s.tls = c.tls
+	s.tls, s.gone = c.tls, c.wc.Left
 	c.sess = s
 	c.denied = false
 	c.bareLF = c.isAuthorized("smtpd_forbid_bare_newline_exclusions", c.o.BareNewlineExclusions)

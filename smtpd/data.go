@@ -84,6 +84,7 @@ func (c *conn) finish(err error, dot *wire.DotReader) reply {
 func (c *conn) ended(err error, tooLong bool) reply {
 	c.where = "END-OF-MESSAGE"
 	r := answer(err, say(250, mail.Code(2, 0, 0), "Ok"))
+	c.noteReply()
 	c.reset()
 	if r.code == 250 {
 		c.errors, c.junk = 0, 0

@@ -3,6 +3,7 @@ package smtpd
 import (
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"log/slog"
 	"slices"
@@ -25,6 +26,7 @@ type content struct {
 	checks   *checks.Filter // nil: nothing is checked
 	above    []byte         // what checks have left of the fields above the message
 	limit    *limiter
+	digest   hash.Hash        // of all as it came; nil: nobody wants to know it again
 	lines    *wire.LineWriter // of BDAT chunks, nil with DATA
 	reserved int64            // of the server's memory for messages under way
 }
@@ -108,7 +110,7 @@ func (s *session) BeforeData(verb string) error {
 		c.abort(s)
 		return s.refuse(verb, nil, s.queueRefusal("cannot begin to write it", err))
 	}
-	c.limit = &limiter{w: checked, left: -1}
+	c.limit = &limiter{w: c.digested(s, checked), left: -1}
 	if s.o.MessageSizeLimit > 0 {
 		c.limit.left = s.o.MessageSizeLimit
 	}
@@ -204,7 +206,7 @@ func (s *session) broken(err error) error {
 // finish decides about a message that has come whole, and commits it. done is what the
 // client is told then.
 func (s *session) finish(done string) error {
-	c := &s.tx.content
+	c, came := &s.tx.content, s.o.Now()
 	if err := c.close(); err != nil {
 		c.limit.err = err
 		return s.broken(err)
@@ -267,13 +269,9 @@ func (s *session) finish(done string) error {
 		c.abort(s)
 		return err
 	}
-	if err := c.draft.Commit(s.ctx, env); err != nil {
-		err = s.queueRefusal("cannot commit it", err)
-		c.abort(s)
-		return err
-	}
+	err := s.commit(env, done, came)
 	c.abort(s)
-	return s.accepted(done)
+	return err
 }
 
 func (s *session) logMessageIDs() {

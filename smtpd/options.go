@@ -66,6 +66,8 @@ type Options struct {
 	Verifier   Verifier   // nil: restrictions that need it cannot be parsed
 	Reputation Reputation // nil: addresses may have any amount of mail
 	Greylist   *Greylist  // what check_greylist asks; nil: it cannot be parsed
+	// Connected is relay_while_connected; nil: every message is queued.
+	Connected *ConnectedOptions
 	// ProbeSender tells whether address verification sends its probes from an address, and
 	// what that is without what changes in it. Mail for it is taken from everybody
 	// (ADDRESS_VERIFICATION_README). nil: there are no probes.

@@ -56,6 +56,15 @@ type Reputation interface {
 	Recipient(ctx context.Context, a mail.Address) (mail.AliasVerdict, error)
 }
 
+// Relayer is what a Draft of the Enqueuer may be beside: it gives the message to its next
+// hops while the client waits (relay_while_connected).
+type Relayer interface {
+	// Relay ends the draft as Commit does, or with a result that says that nobody takes the
+	// message. It waits for the next hops as long as it may. After an error, which is a
+	// *mail.Status, and after a refusal nothing of the message is kept.
+	Relay(ctx context.Context, env *mail.Envelope, with mail.WhileConnected) (mail.Relayed, error)
+}
+
 // What restrictions ask. All of it is safe for concurrent use and returns soon after
 // ctx has ended.
 

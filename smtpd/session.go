@@ -44,6 +44,10 @@ type session struct {
 
 	tx    transaction
 	taken smtp.SMTPError // see accepted
+	// heardOf, when not nil, wants to know whether the client has heard the reply to the
+	// message that has just ended; gone tells, without waiting, that the client has left.
+	heardOf func(bool)
+	gone    func() bool
 
 	asking    context.Context // see lookup
 	endAsking context.CancelFunc
@@ -294,6 +298,11 @@ func (s *session) RcptAddress(to mail.Address, opts *smtp.RcptOptions) error {
 	}
 	if err := s.milterRcpt(at, nil); err != nil {
 		return err
+	}
+	if !own {
+		if refused := s.askNextHop(ctx, to, rcpts); refused != nil {
+			return s.refuseRcpt(at, refused)
+		}
 	}
 	s.accept(to, rcpts)
 	return nil

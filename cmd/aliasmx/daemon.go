@@ -164,6 +164,10 @@ func (d *daemon) openQueue(cfg *postconf.Config) error {
 	d.sites = newSites(d.delivery, d.view.shaping)
 	d.reports = &reports{}
 	d.reports.current.Store(d.view.bounce)
+	unheard, err := connectedFile(cfg)
+	if err != nil {
+		return err
+	}
 	d.queue, err = queue.New(queue.Options{
 		Store:         d.store,
 		Transport:     d.carriers,
@@ -173,6 +177,9 @@ func (d *daemon) openQueue(cfg *postconf.Config) error {
 		Now:           time.Now,
 		ShutdownGrace: stopLimit,
 		Params:        d.view.queue,
+
+		RecipientLimits: jobLimits(cfg),
+		Unheard:         unheard,
 	})
 	if err != nil {
 		return err
@@ -218,6 +225,7 @@ func (d *daemon) openDoors(cfg *postconf.Config) (err error) {
 
 func (d *daemon) withQueue(o smtpd.Options) smtpd.Options {
 	o.Queue, o.Verifier, o.ProbeSender = d.queue, d.verify, d.verify.ProbeSender
+	o.Connected = d.reports.tell(o.Connected)
 	o.Postmaster = d.postmaster.notify
 	o.Capacity, o.Anvil = &d.room, &d.anvil
 	d.withReputation(&o)

@@ -106,7 +106,11 @@ func (v *view) smtpdOptions(cfg *postconf.Config, names *dns.Resolver, log *slog
 	if o.Greylist = greylisting(t, names); t.err != nil {
 		return o, t.err
 	}
-	err := v.restrictions(&o, t, names)
+	var err error
+	if o.Connected, err = connected(t); err != nil {
+		return o, err
+	}
+	err = v.restrictions(&o, t, names)
 	return o, err
 }
 

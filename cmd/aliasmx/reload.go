@@ -37,7 +37,7 @@ func (d *daemon) tryReload() error {
 	d.mu.Lock()
 	inForce := d.view.cfg
 	d.mu.Unlock()
-	for _, fixed := range []string{"queue_directory", "mail_owner", "maillog_file", "queue_node", "address_verify_map", "postscreen_cache_map", "smtp_tls_mta_sts_cache", "reputation_map", "greylist_map"} {
+	for _, fixed := range []string{"queue_directory", "mail_owner", "maillog_file", "queue_node", "address_verify_map", "postscreen_cache_map", "smtp_tls_mta_sts_cache", "reputation_map", "greylist_map", "relay_while_connected_map"} {
 		if cfg.Get(fixed) != inForce.Get(fixed) {
 			return fmt.Errorf("%s (%s) has changed, which takes a restart", fixed, cfg.Where(fixed))
 		}

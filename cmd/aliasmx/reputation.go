@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"aliasmx/internal/mail"
 	"aliasmx/internal/postconf"
@@ -42,6 +43,12 @@ func (v *view) reputationParams() (reputation.Params, error) {
 		ComplaintLimit:  cfg.Int("alias_complaint_limit"),
 		ComplaintAction: action,
 		MyHostname:      cfg.Get("myhostname"),
+	}
+	if cfg.Get("alias_attribute_maps") != "" {
+		p.OwnRate = func(ctx context.Context, a mail.Address) (int, time.Duration, error) {
+			attr, err := v.resolver.Attributes(ctx, a)
+			return attr.Rate, attr.RatePer, err
+		}
 	}
 	reports := cfg.List("arf_recipients")
 	for _, word := range reports {

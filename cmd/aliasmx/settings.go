@@ -34,6 +34,7 @@ func queueParams(cfg *postconf.Config) queue.Params {
 		Default:              defaultTransportParams(cfg),
 		Transports:           transportParams(cfg),
 		InFlowDelay:          cfg.Duration("in_flow_delay"),
+		ConnectedLimit:       cfg.Int("relay_while_connected_limit"),
 		ConnectionReuseCount: cfg.Int("smtp_connection_reuse_count_limit"),
 		ConnectionReuseTime:  cfg.Duration("smtp_connection_reuse_time_limit"),
 	}

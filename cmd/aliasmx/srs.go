@@ -32,6 +32,9 @@ func srsCodec(cfg *postconf.Config, now func() time.Time) (*srs.Codec, error) {
 		return nil, fmt.Errorf("srs_hash_minimum (%s): it is above srs_hash_length: no signature of ours would be believed; set it to at most %d",
 			cfg.Where("srs_hash_minimum"), cfg.Int("srs_hash_length"))
 	}
+	if cfg.Duration("srs_max_age")%(24*time.Hour) != 0 {
+		return nil, fmt.Errorf("srs_max_age (%s): a token knows its day, and no more; write whole days, as in 21d", cfg.Where("srs_max_age"))
+	}
 	codec, err := srs.New(srs.Options{
 		Domain: domain, Secrets: secrets, Separator: cfg.Get("srs_separator")[0],
 		HashLength: cfg.Int("srs_hash_length"), HashMinimum: cfg.Int("srs_hash_minimum"),
@@ -130,6 +133,9 @@ func (v *view) senderRewriting(names *dns.Resolver, log *slog.Logger) (*srsRewri
 	}
 	if v.tables.err != nil {
 		return nil, v.tables.err
+	}
+	if !cfg.Bool("mailauth_enable") {
+		log.Warn(fmt.Sprintf("mailauth_enable (%s): no, but srs_domain is set: strangers can have their mail leave from here in the name of our domains; set it to yes", cfg.Where("mailauth_enable")))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), srsProofTime)
 	defer cancel()

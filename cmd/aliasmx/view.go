@@ -202,6 +202,7 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 	v.bounce = bounce.New(bounce.Options{
 		Templates:             templates,
 		HideDestination:       cfg.Bool("bounce_hide_destination"),
+		Unauthenticated:       cfg.Bool("bounce_unauthenticated"),
 		Threaded:              cfg.Bool("enable_threaded_bounces"),
 		MyHostname:            cfg.Get("myhostname"),
 		MyOrigin:              cfg.Get("myorigin"),

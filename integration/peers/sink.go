@@ -35,12 +35,13 @@ type Script struct {
 	Rcpt      map[string]string
 	Data      string // instead of 354
 	EndOfData string // "250 2.0.0 Ok: queued as SINK"
-	// Hang stops answering at this step ("banner", "EHLO", "MAIL", "RCPT", "DATA", ".")
-	// until the connection is closed; Drop closes at it.
-	Hang, Drop string
-	Myself     string      // the name in the reply to EHLO; "": sink.example
-	TLS        *tls.Config // offers STARTTLS
-	Delay      time.Duration
+	// Hang stops answering at this step ("banner", "EHLO", "MAIL", "RCPT", "DATA", ".", and
+	// "taken", when the message is) until the connection is closed; Drop closes at it. DelayAt
+	// is the one step at which there is a Delay; "": each.
+	Hang, Drop, DelayAt string
+	Myself              string      // the name in the reply to EHLO; "": sink.example
+	TLS                 *tls.Config // offers STARTTLS
+	Delay               time.Duration
 }
 
 // Sink is a next hop on loopback.
@@ -198,7 +199,7 @@ func (c *sinkConn) reply(text string) bool {
 // at applies Hang, Drop and Delay, and tells whether the step is to be answered.
 func (c *sinkConn) at(step string) bool {
 	sc := c.script()
-	if sc.Delay > 0 {
+	if sc.Delay > 0 && (sc.DelayAt == "" && step != "taken" || sc.DelayAt == step) {
 		time.Sleep(sc.Delay)
 	}
 	switch step {
@@ -352,6 +353,9 @@ func (c *sinkConn) data(sc Script) bool {
 	if r[0] == '2' {
 		c.msg.Data = body.String()
 		c.sink.take(c.msg)
+		if !c.at("taken") {
+			return false
+		}
 	}
 	c.msg = Message{}
 	return c.reply(r)

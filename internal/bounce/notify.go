@@ -44,8 +44,28 @@ func (w *Writer) Notify(ctx context.Context, r mail.Report) (*mail.Envelope, []b
 		f.copy = r.Kind == mail.ReportFailed || r.Kind == mail.ReportDelayed
 		f.headOnly = !f.copy || needsTLS(r.Env)
 		wanted = everything
+	case w.mayBeForged(r.Env):
+		if r.Kind != mail.ReportFailed {
+			return nil, nil, nil
+		}
+		// Whoever is named there has most likely never written it. Nothing may vanish: the
+		// postmaster gets it, whatever notify_classes says.
+		w.log.Warn(fmt.Sprintf("%s: sender non-delivery notification withheld: the sender was not authentic; sent to the postmaster", r.Env.ID))
+		f = form{to: w.parse(w.o.DoubleBounceRecipient), from: w.doubleBounceSender(), copy: true, headOnly: needsTLS(r.Env)}
+		wanted = everything
 	}
 	return w.write(ctx, r, f, wanted)
+}
+
+// mayBeForged tells whether a report would go to somebody who is hardly the sender
+// (bounce_unauthenticated): SPF says that the client may not use the reverse-path, or nothing
+// says that it may and the author's domain that it has not sent the message.
+func (w *Writer) mayBeForged(env *mail.Envelope) bool {
+	a := &env.Auth
+	if w.o.Unauthenticated || a.Vouched || a.SPF == mail.AuthPass {
+		return false
+	}
+	return a.SPF == mail.AuthFail || a.DMARC == mail.AuthFail
 }
 
 // Copy writes the copy of a report that notify_classes wants for the postmaster
@@ -55,7 +75,7 @@ func (w *Writer) Notify(ctx context.Context, r mail.Report) (*mail.Envelope, []b
 func (w *Writer) Copy(ctx context.Context, r mail.Report) (*mail.Envelope, []byte, error) {
 	to := w.o.BounceRecipient
 	switch {
-	case r.Env.Sender.IsNull() || w.isDoubleBounce(w.complete(r.Env.Sender)):
+	case r.Env.Sender.IsNull() || w.isDoubleBounce(w.complete(r.Env.Sender)), w.mayBeForged(r.Env) && r.Kind == mail.ReportFailed:
 		return nil, nil, nil // Notify has written to the postmaster already
 	case r.Kind == mail.ReportFailed && w.notifies("bounce"):
 	case r.Kind == mail.ReportDelayed && w.notifies("delay"):

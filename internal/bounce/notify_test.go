@@ -171,3 +171,37 @@ func TestNobodyToAsk(t *testing.T) {
 		t.Errorf("%v, %v; want an error", env, err)
 	}
 }
+
+// Whose name was most likely used by somebody else hears nothing; the postmaster does.
+func TestSendersThatMayBeForged(t *testing.T) {
+	w := newTestWriter(t, nil)
+	const sender, postmaster = "<> -> sender@example.net, Undelivered Mail Returned to Sender", "double-bounce@mx.example.com -> postmaster@mx.example.com, Postmaster Copy: Undelivered Mail"
+	for _, c := range []struct {
+		auth mail.Authentic
+		kind mail.ReportKind
+		want string
+	}{
+		{mail.Authentic{}, mail.ReportFailed, sender},
+		{mail.Authentic{SPF: mail.AuthFail}, mail.ReportFailed, postmaster},
+		{mail.Authentic{SPF: mail.AuthFail}, mail.ReportDelayed, ""},
+		{mail.Authentic{SPF: mail.AuthNone, DMARC: mail.AuthFail}, mail.ReportFailed, postmaster},
+		{mail.Authentic{SPF: mail.AuthPass, DMARC: mail.AuthFail}, mail.ReportFailed, sender}, // the reverse-path is his
+		{mail.Authentic{SPF: mail.AuthFail, DMARC: mail.AuthPass, Vouched: true}, mail.ReportFailed, sender},
+		{mail.Authentic{SPF: mail.AuthTempError, DMARC: mail.AuthTempError}, mail.ReportFailed, sender},
+	} {
+		r := failed(aliased("bad@dest.example"), unknownUser())
+		r.Kind, r.Env.Sender, r.Env.Auth, r.Env.Rcpts[0].Notify = c.kind, addr("sender@example.net"), c.auth, mail.NotifyFailure|mail.NotifyDelay
+		if got := told(t, w.Notify, r); got != c.want {
+			t.Errorf("%+v, %d: %q, want %q", c.auth, c.kind, got, c.want)
+		}
+		if got := told(t, w.Copy, r); got != "" && c.want == postmaster {
+			t.Errorf("%+v: the postmaster gets it twice: %q", c.auth, got)
+		}
+		if c.want == postmaster {
+			all := newTestWriter(t, func(o *Options) { o.Unauthenticated = true })
+			if got := told(t, all.Notify, r); got != sender {
+				t.Errorf("bounce_unauthenticated: %q", got)
+			}
+		}
+	}
+}

@@ -31,6 +31,9 @@ type Options struct {
 
 	// Templates are those of bounce_template_file, after Expand; nil: as they are built in.
 	Templates *Templates
+	// Unauthenticated is bounce_unauthenticated: reports go to senders that are likely forged
+	// (mail.Authentic), too, and not to DoubleBounceRecipient.
+	Unauthenticated bool
 	// HideDestination is bounce_hide_destination: senders are not told where an alias leads.
 	HideDestination bool
 	ObsoleteFrom    bool // header_from_format = obsolete, in transcripts

@@ -24,6 +24,12 @@ type Attempt struct {
 	// Probe asks whether the recipients would be accepted, and sends nothing: the
 	// transaction ends after RCPT (ADDRESS_VERIFICATION_README). Body is nil then.
 	Probe bool
+	// Until, when not nil, gives the attempt up when it ends: nothing is waited for any longer,
+	// and the connection is closed. Ending, when not nil, is asked before the end of the
+	// content leaves, in each transaction: false gives the attempt up, and what was sent is
+	// then no message (relay_while_connected). Ending does not wait.
+	Until  context.Context
+	Ending func() bool
 	// Active is when the message entered the active queue, Started when this attempt
 	// was handed out: the first two figures of the log's delays=.
 	Active, Started time.Time

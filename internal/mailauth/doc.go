@@ -6,7 +6,7 @@
 //
 //	MAIL  SPF of the reverse-path and of the HELO name begins, in the background
 //	RCPT  a refusal because of SPF alone, where the operator wants one (spf_reject_at_rcpt)
-//	end   From field; DKIM and ARC, side by side; SPF is waited for; DMARC; the decision
+//	end   From field; DKIM, ARC and the policy of the author, side by side; SPF is waited for; DMARC; the decision
 //
 // Terms. The author is the domain of the From field. A domain is aligned with the author's
 // when both have one organisational domain (RFC 9989 section 4.4). A domain is hosted when

@@ -45,6 +45,10 @@ func (f *Findings) Aligned() bool { return f.aligned }
 
 // examine finds out what there is to know of a message. An error is one of reading it.
 func (v *Verifier) examine(ctx context.Context, f *Findings, path *pathCheck, body mail.Body) error {
+	body, err := heldInMemory(body)
+	if err != nil {
+		return err
+	}
 	header, err := readHeader(body)
 	switch {
 	case errors.Is(err, errHeaderTooLong):
@@ -63,12 +67,26 @@ func (v *Verifier) examine(ctx context.Context, f *Findings, path *pathCheck, bo
 	if v.o.ARC && !sealed {
 		f.ARC.CV = mail.AuthNone
 	}
-	if err := v.readThrough(ctx, f, body, signed, sealed); err != nil {
+	// The policy is asked for while the signatures are verified: at the first message of a
+	// domain its client would wait for one after the other otherwise.
+	var published *dmarc.Evaluation
+	var policy sync.WaitGroup
+	find := func() { published = dmarc.Find(ctx, v.o.Resolver, f.Author()) }
+	switch {
+	case f.Author() == "":
+	case signed || sealed:
+		policy.Go(find)
+	default:
+		find()
+	}
+	err = v.readThrough(ctx, f, body, signed, sealed)
+	policy.Wait()
+	if err != nil {
 		return err
 	}
 	path.wait(f)
-	if author := f.Author(); author != "" {
-		v.checkAuthor(ctx, f, author)
+	if published != nil {
+		v.checkAuthor(ctx, f, f.Author(), published)
 	}
 	return nil
 }
@@ -123,11 +141,11 @@ func (v *Verifier) verifyChain(ctx context.Context, body mail.Body) (arc.Chain, 
 	return chain, err
 }
 
-// checkAuthor asks for the policy of the author's domain, and what is aligned with it.
-func (v *Verifier) checkAuthor(ctx context.Context, f *Findings, author string) {
+// checkAuthor applies what the author's domain has published, and finds what is aligned with it.
+func (v *Verifier) checkAuthor(ctx context.Context, f *Findings, author string, published *dmarc.Evaluation) {
 	path := dmarc.Identity{Domain: pathDomain(&f.Request), Result: f.SPF.Result}
 	signers := f.signers()
-	f.DMARC = dmarc.Check(ctx, v.o.Resolver, author, path, signers)
+	f.DMARC = published.Check(path, signers)
 	switch f.aligned = f.DMARC.SPFAligned || f.DMARC.DKIMAligned; {
 	case f.DMARC.Result == mail.AuthTempError:
 		f.open = true

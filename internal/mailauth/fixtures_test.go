@@ -42,14 +42,14 @@ func crlf(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") }
 
 // world is a zone with a Verifier over it.
 type world struct {
-	t    *testing.T
+	t    testing.TB
 	zone *dnstest.Zone
 	key  ed25519.PrivateKey
 	seal *rsa.PrivateKey
 	o    Options
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	w := &world{t: t, zone: dnstest.New(t, names)}
 	var err error
 	if _, w.key, err = ed25519.GenerateKey(rand.Reader); err != nil {

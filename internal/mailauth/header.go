@@ -22,6 +22,9 @@ var errHeaderTooLong = errors.New("the header is too long")
 
 // readHeader reads the header of a message, with its line ends.
 func readHeader(body mail.Body) ([]byte, error) {
+	if text, ok := body.(inMemory); ok {
+		return text.header(), nil
+	}
 	r, err := body.Open()
 	if err != nil {
 		return nil, err

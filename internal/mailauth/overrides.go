@@ -4,12 +4,18 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"aliasmx/internal/mail"
 )
 
 // mailauth_policy_maps: other actions for some mail. The tables are asked as access(5) has it,
 // from what says most of a message to what says least: the author's domain, the domain of the
 // reverse-path, the client's name, its address; domains with those above them, addresses with
 // the networks they are in. An entry that says nothing of an action leaves it to the next.
+//
+// Anybody can write a reverse-path: what an entry for its domain says of others than SPF counts
+// only if SPF passes. And what is done with mail that names a hosted domain is for the entry of
+// that domain to say, or of the client.
 
 // Override are the actions that an entry names, in their order.
 type Override []struct {
@@ -72,10 +78,25 @@ func (v *Verifier) override(ctx context.Context, f *Findings, p *Policy) error {
 		return nil
 	}
 	set := make(map[*Action]bool)
-	for _, keys := range [][]string{
-		v.domainKeys(f.Author()), v.domainKeys(pathDomain(&f.Request)), v.domainKeys(clientName(f)), addressKeys(f),
+	author, path := f.Author(), pathDomain(&f.Request)
+	for _, of := range []struct {
+		keys []string
+		says func(name string) bool // what an entry may decide about; nil: all
+	}{
+		{v.domainKeys(author), func(name string) bool { return !isHostedName(name) || v.claims(ctx, author) }},
+		{v.domainKeys(path), func(name string) bool {
+			switch {
+			case isHostedName(name):
+				return v.claims(ctx, path)
+			case strings.HasPrefix(name, "spf"):
+				return true // about the domain itself
+			}
+			return f.SPF.Result == mail.AuthPass
+		}},
+		{v.domainKeys(clientName(f)), nil},
+		{addressKeys(f), nil},
 	} {
-		value, err := v.firstEntry(ctx, keys)
+		value, err := v.firstEntry(ctx, of.keys)
 		if err != nil {
 			return fmt.Errorf("mailauth_policy_maps: %w", err)
 		}
@@ -87,6 +108,9 @@ func (v *Verifier) override(ctx context.Context, f *Findings, p *Policy) error {
 			return fmt.Errorf("mailauth_policy_maps: %w", err)
 		}
 		for _, word := range entry {
+			if of.says != nil && !of.says(word.name) {
+				continue
+			}
 			for _, a := range p.named(word.name) {
 				if !set[a] {
 					*a, set[a] = word.action, true
@@ -95,6 +119,14 @@ func (v *Verifier) override(ctx context.Context, f *Findings, p *Policy) error {
 		}
 	}
 	return nil
+}
+
+func isHostedName(name string) bool { return strings.HasPrefix(name, "hosted") }
+
+// claims tells whether a domain is one that nobody outside may use.
+func (v *Verifier) claims(ctx context.Context, domain string) bool {
+	ours, err := v.isHosted(ctx, domain, "")
+	return ours && err == nil
 }
 
 func (v *Verifier) firstEntry(ctx context.Context, keys []string) (string, error) {

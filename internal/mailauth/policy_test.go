@@ -48,7 +48,8 @@ func TestOverrides(t *testing.T) {
 		{"author", table{"a.example": "dmarc=ignore"}, "accept"},
 		{"author's parent", table{".example": "dmarc=ignore"}, "accept"},
 		{"author's parent, without a dot", table{"example": "dmarc=ignore"}, "550 5.7.1"},
-		{"reverse-path", table{"nothing.b.example": "dmarc=hold"}, "hold"},
+		{"a reverse-path that anybody can write", table{"nothing.b.example": "dmarc=hold"}, "550 5.7.1"},
+		{"a reverse-path, of itself", table{"a.example": "dmarc=ignore", "nothing.b.example": "spf=reject"}, "550 5.7.23"},
 		{"client name", table{"lists.c.example": "dmarc_reject=defer"}, "451 4.7.1"},
 		{"above the client's name", table{".c.example": "dmarc_reject=defer"}, "451 4.7.1"},
 		{"client address", table{"192.0.2.9": "dmarc=tag"}, "accept"},
@@ -70,6 +71,25 @@ func TestOverrides(t *testing.T) {
 				t.Errorf("%s, want %s: %s", got, tt.want, v.Reason)
 			}
 		})
+	}
+	// What is authentic counts, and a hosted domain is for its own entry.
+	for _, c := range []struct {
+		table              table
+		client, path, from string
+		want               string
+	}{
+		{table{"b.example": "dmarc=ignore"}, "192.0.2.2", "x@b.example", "x@a.example", "accept"},
+		{table{"b.example": "dmarc=ignore"}, "192.0.2.9", "x@b.example", "x@a.example", "550 5.7.1"},
+		{table{"b.example": "hosted=tag"}, "192.0.2.9", "x@hosted.example", "x@b.example", "550 5.7.1"},
+		{table{"b.example": "hosted=tag"}, "192.0.2.2", "x@b.example", "x@hosted.example", "550 5.7.1"},
+		{table{"hosted.example": "hosted=tag"}, "192.0.2.2", "x@b.example", "x@hosted.example", "accept"},
+		{table{"192.0.2.2": "hosted=tag"}, "192.0.2.2", "x@b.example", "x@hosted.example", "accept"},
+	} {
+		at := *w
+		at.o.Overrides = c.table
+		if got := outcome(at.verdict(request(c.client, "h", c.path), letter("<"+c.from+">"))); got != c.want {
+			t.Errorf("%v, MAIL FROM:<%s>, From: %s: %s, want %s", c.table, c.path, c.from, got, c.want)
+		}
 	}
 	w.o.Overrides, w.o.Subdomains = table{"example": "dmarc=ignore"}, true
 	if got := outcome(w.verdict(request("192.0.2.9", "h", "x@b.example"), letter("<x@a.example>"))); got != "accept" {

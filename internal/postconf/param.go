@@ -79,6 +79,7 @@ func newParams() params {
 	}
 	t.add(paramsOurs, Ours)
 	t.add(paramsShaping, Ours)
+	t.add(paramsConnected, Ours)
 	t.add(paramsSTSHost, Ours)
 	t.add(paramsReputation, Ours)
 	t.add(paramsSRS, Ours)

@@ -20,8 +20,8 @@ func TestEveryParameterOnce(t *testing.T) {
 	for _, part := range [][]entry{
 		paramsHost, paramsAlias, paramsLocal, paramsRewrite, paramsRoute, paramsSMTPD, paramsLimits, paramsRestrictions, paramsAccess, paramsMessage,
 		paramsChecks, paramsQueue, paramsBounce, paramsSMTP, paramsVerify, paramsMilter, paramsScreen, paramsSASL, paramsTLS, paramsLog,
-		paramsOurs, paramsSTSHost, paramsSRS, paramsAliasLife, paramsPlumbing, paramsCiphers, paramsDKIM, paramsMailAuth, paramsARC,
-		paramsSASLOut, paramsSession, paramsLMTP, paramsDANE, paramsShaping, paramsReputation, paramsTLSOut,
+		paramsOurs, paramsSTSHost, paramsSRS, paramsAliasLife, paramsPlumbing, paramsCiphers, paramsDKIM, paramsMailAuth, paramsARC, paramsSASLOut,
+		paramsSession, paramsLMTP, paramsDANE, paramsShaping, paramsReputation, paramsTLSOut, paramsConnected,
 	} {
 		for _, e := range part {
 			add(e.name)

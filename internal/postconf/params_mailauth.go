@@ -24,6 +24,7 @@ var paramsMailAuth = []entry{
 	{"dmarc_no_author_action", mailauthAction(), "reject", "what becomes of mail without a From field, or with several authors' domains in it"},
 	{"hosted_author_action", mailauthAction(), "reject", "what becomes of a stranger's mail that says it is from a domain of ours, and does not prove it"},
 	{"hosted_author_temperror_action", mailauthAction(), "defer", "what becomes of such mail when that cannot be known now"},
+	{"bounce_unauthenticated", yesno(), "no", "report failures to senders that did not authenticate, too; no: the postmaster gets those"},
 	{"mailauth_policy_maps", list(), "", "tables of other actions, by author's domain, domain of the reverse-path, client name or address"},
 	{"arc_trusted_sealers", list(), "", "domains whose word we take for what their ARC seals say: all sealers of a chain must be of them"},
 	{"mailauth_known_forwarders", list(), "", "clients that hand on mail of others, such as mailing lists: no evidence is seen in that"},

@@ -19,10 +19,11 @@ type Book struct {
 	params atomic.Pointer[Params]
 	keeper *cachefile.Keeper
 
-	mu       sync.Mutex // guards what follows
-	byAlias  rates
-	byDomain rates
-	catchAll catchAlls
+	mu        sync.Mutex // guards what follows
+	byAlias   rates
+	byDomain  rates
+	byOwnRate rates
+	catchAll  catchAlls
 
 	loaded  bool
 	aliases ledger
@@ -40,7 +41,7 @@ func New(o Options) *Book {
 	}
 	b := &Book{
 		o: o, log: o.Log.With(mail.KeyDaemon, "cleanup"),
-		byAlias: rates{max: maxRated}, byDomain: rates{max: maxRated},
+		byAlias: rates{max: maxRated}, byDomain: rates{max: maxRated}, byOwnRate: rates{max: maxRated},
 		aliases: ledger{max: maxAliases}, domains: ledger{max: maxDomains},
 	}
 	b.keeper = cachefile.NewKeeper(cachefile.KeeperOptions{

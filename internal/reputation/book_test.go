@@ -61,6 +61,17 @@ func TestRates(t *testing.T) {
 		}
 		return n, found, nil
 	}
+	own := func(_ context.Context, a mail.Address) (int, time.Duration, error) {
+		switch local, _, _ := strings.Cut(a.Local, "+"); local {
+		case "shop":
+			return 2, time.Minute, nil
+		case "day":
+			return 1, 24 * time.Hour, nil
+		case "broken":
+			return 0, 0, errors.New("no answer")
+		}
+		return 0, 0, nil
+	}
 	type step struct {
 		at   time.Duration
 		rcpt string
@@ -82,6 +93,10 @@ func TestRates(t *testing.T) {
 		{"by table", Params{AliasRate: 2, Limit: limits}, []step{
 			{0, "vip@alias.example", "ok"}, {0, "vip@alias.example", "ok"}, {0, "vip@alias.example", "ok"},
 			{0, "shy@alias.example", "ok"}, {0, "shy@alias.example", "warned"}, {0, "broken@alias.example", "error"}}},
+		{"own rate", Params{OwnRate: own}, []step{
+			{0, "shop@alias.example", "ok"}, {0, "shop+x@alias.example", "ok"}, {0, "shop@alias.example", "warned"}, {0, "day@alias.example", "ok"},
+			{2 * time.Minute, "shop@alias.example", "ok"}, {2 * time.Hour, "day@alias.example", "warned"}, {24 * time.Hour, "day@alias.example", "ok"},
+			{0, "free@alias.example", "ok"}, {0, "free@alias.example", "ok"}, {0, "broken@alias.example", "error"}}},
 		{"reports are not limited", Params{AliasRate: 1, Reports: map[string]bool{"arf@alias.example": true}}, []step{
 			{0, "arf@alias.example", "ok"}, {0, "ARF@alias.example", "ok"}}},
 		{"catch-all", Params{CatchAllLimit: 2, IsCatchAll: catchAll}, []step{

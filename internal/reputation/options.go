@@ -34,6 +34,9 @@ type Params struct {
 	AliasRate, DomainRate int
 	RateUnit              time.Duration
 	Limit                 func(ctx context.Context, key string) (limit int, found bool, err error)
+	// OwnRate, when not nil, is a rate that an alias has beside those (alias_attribute_maps),
+	// in a unit of its own; 0: it has none.
+	OwnRate func(ctx context.Context, alias mail.Address) (limit int, unit time.Duration, err error)
 	// CatchAllLimit is catchall_address_limit, how many different addresses of a domain that
 	// nothing but its @domain entry takes may get mail in an hour; 0: no limit. IsCatchAll
 	// tells such an address.
@@ -98,6 +101,6 @@ func (p *Params) setDefaults() {
 
 // idle tells whether recipients need not be looked at.
 func (p *Params) idle() bool {
-	return p.AliasRate == 0 && p.DomainRate == 0 && p.Limit == nil && p.CatchAllLimit == 0 &&
+	return p.AliasRate == 0 && p.DomainRate == 0 && p.Limit == nil && p.OwnRate == nil && p.CatchAllLimit == 0 &&
 		(p.ComplaintLimit == 0 || p.ComplaintAction == ActNone)
 }

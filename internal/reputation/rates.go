@@ -18,23 +18,26 @@ type rates struct {
 // unit is what came for a key in its current unit of time.
 type unit struct {
 	began time.Time
+	lasts time.Duration
 	n     int
 	told  bool // that it was too much
 }
+
+func (u *unit) over(now time.Time) bool { return now.Sub(u.began) >= u.lasts }
 
 // of is the unit of a key that is under way.
 func (r *rates) of(key string, now time.Time, length time.Duration) *unit {
 	u := r.units[key]
 	if u == nil {
 		r.room(now, length)
-		u = &unit{began: now}
+		u = &unit{began: now, lasts: length}
 		if r.units == nil {
 			r.units = make(map[string]*unit)
 		}
 		r.units[key] = u
 	}
-	if now.Sub(u.began) >= length {
-		*u = unit{began: now}
+	if u.lasts = length; u.over(now) {
+		*u = unit{began: now, lasts: length}
 	}
 	return u
 }
@@ -48,7 +51,7 @@ func (r *rates) room(now time.Time, length time.Duration) {
 	if now.Sub(r.swept) >= length {
 		r.swept = now
 		for key, u := range r.units {
-			if now.Sub(u.began) >= length {
+			if u.over(now) {
 				delete(r.units, key)
 			}
 		}

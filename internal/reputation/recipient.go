@@ -3,6 +3,7 @@ package reputation
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"aliasmx/internal/mail"
 )
@@ -45,6 +46,12 @@ func (b *Book) Recipient(ctx context.Context, a mail.Address) (mail.AliasVerdict
 			}
 		}
 	}
+	if p.OwnRate != nil {
+		var err error
+		if q.ownLimit, q.ownUnit, err = p.OwnRate(ctx, a); err != nil {
+			return mail.AliasVerdict{}, err
+		}
+	}
 	if p.CatchAllLimit > 0 {
 		var err error
 		if q.catchAll, err = p.IsCatchAll(ctx, a); err != nil {
@@ -66,6 +73,8 @@ func (b *Book) Recipient(ctx context.Context, a mail.Address) (mail.AliasVerdict
 type question struct {
 	alias, domain           string
 	aliasLimit, domainLimit int
+	ownLimit                int
+	ownUnit                 time.Duration
 	catchAll                bool
 }
 
@@ -93,6 +102,9 @@ func (b *Book) rated(p *Params, q *question) (v mail.AliasVerdict) {
 	var counts []count
 	if q.aliasLimit > 0 {
 		counts = append(counts, count{b.byAlias.of(q.alias, now, p.RateUnit), q.alias, q.aliasLimit})
+	}
+	if q.ownLimit > 0 {
+		counts = append(counts, count{b.byOwnRate.of(q.alias, now, q.ownUnit), q.alias, q.ownLimit})
 	}
 	if q.domainLimit > 0 {
 		counts = append(counts, count{b.byDomain.of(q.domain, now, p.RateUnit), q.domain, q.domainLimit})

@@ -38,6 +38,10 @@ func (c *Conn) Moved() bool {
 	return c.kernel.hasInput() || c.kernel.ended
 }
 
+// Left tells whether the peer has closed, and sent nothing before that nobody has read. It
+// does not wait.
+func (c *Conn) Left() bool { return c.Moved() && c.kernel.ended && c.r.Buffered() == 0 }
+
 // kernelSide asks the kernel about a connection's input. It is asked once for each
 // message and keeps what that takes.
 type kernelSide struct {
@@ -45,7 +49,7 @@ type kernelSide struct {
 	raw   syscall.RawConn
 	look  func(fd uintptr)
 	found bool // what look has seen
-	ended bool // it has seen the end
+	ended bool // it has seen the end, or that the connection is broken
 }
 
 func (k *kernelSide) watch(nc net.Conn) {
@@ -62,7 +66,8 @@ func (k *kernelSide) watch(nc net.Conn) {
 	k.look = func(fd uintptr) {
 		var b [1]byte
 		n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		k.found, k.ended = n > 0, n == 0 && err == nil
+		// An error is told once: whoever reads afterwards finds the end.
+		k.found, k.ended = n > 0, n == 0 && err == nil || err != nil && err != syscall.EAGAIN && err != syscall.EINTR
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	lib "github.com/miekg/dns"
 
@@ -54,6 +55,33 @@ func (k *keys) of(ctx context.Context, s *signature) (crypto.PublicKey, error) {
 		k.known[name] = found
 	}
 	return found.public, found.err
+}
+
+// maxAhead is how many keys are asked for before it is known that the seals above hold: few
+// chains are longer, and nobody is to have us ask fifty strangers by writing down their names.
+const maxAhead = 10
+
+// fetch asks side by side for the keys of the newest seals that are not known yet.
+func (k *keys) fetch(ctx context.Context, sets []set) {
+	var names []string
+	for _, s := range slices.Backward(sets) {
+		name := keyName(s.sealing)
+		if _, known := k.known[name]; !known && !slices.Contains(names, name) && len(names) < maxAhead {
+			names = append(names, name)
+		}
+	}
+	if len(names) < 2 {
+		return // there is nothing to stand beside
+	}
+	found := make([]key, len(names))
+	var all sync.WaitGroup
+	for i, name := range names {
+		all.Go(func() { found[i].public, found[i].err = k.ask(ctx, name) })
+	}
+	all.Wait()
+	for i, name := range names {
+		k.known[name] = found[i]
+	}
 }
 
 func (k *keys) ask(ctx context.Context, name string) (crypto.PublicKey, error) {

@@ -29,6 +29,16 @@ func (f *field) value() []byte {
 	return v
 }
 
+// bufferFor is the size of a buffer to read a message with: not more than there is of it,
+// where it can tell that (as a bytes.Reader can).
+func bufferFor(r io.Reader) int {
+	const most = 32 << 10
+	if left, ok := r.(interface{ Len() int }); ok {
+		return min(left.Len(), most)
+	}
+	return most
+}
+
 // errHeaderSize is a header that is longer than it may be.
 var errHeaderSize = errors.New("the header is too long")
 

@@ -60,7 +60,7 @@ func Verify(ctx context.Context, message io.Reader, o VerifyOptions) (Chain, err
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	r := bufio.NewReaderSize(message, 32<<10)
+	r := bufio.NewReaderSize(message, bufferFor(message))
 	fields, err := readHeader(r, o.MaxHeader)
 	n, _ := highest(fields)
 	switch has := slices.ContainsFunc(fields, func(f field) bool { return isARC(f.name) }); {
@@ -163,6 +163,7 @@ func (v *verifier) chain(ctx context.Context) error {
 	if err := v.message(ctx, &v.sets[n-1]); err != nil {
 		return &chainError{n, "ARC-Message-Signature", err}
 	}
+	v.keys.fetch(ctx, v.sets)
 	digests := sealDigests(v.sets)
 	for i := n; i > 0; i-- {
 		s := v.sets[i-1].sealing

@@ -117,10 +117,20 @@ func lower(s string) string {
 	}, s)
 }
 
+// bufferFor is the size of a buffer to read a message with: not more than there is of it,
+// where it can tell that (as a bytes.Reader can).
+func bufferFor(r io.Reader) int {
+	const most = 16 << 10
+	if left, ok := r.(interface{ Len() int }); ok {
+		return min(left.Len(), most)
+	}
+	return most
+}
+
 // crlfReader makes a file with LF line ends what it was on the wire. A message whose first
 // line ends in CRLF is left as it is: there a lone LF is no line end.
 func crlfReader(r io.Reader) *bufio.Reader {
-	b := bufio.NewReaderSize(r, 16<<10)
+	b := bufio.NewReaderSize(r, bufferFor(r))
 	start, _ := b.Peek(b.Size())
 	if i := bytes.IndexByte(start, '\n'); i == 0 || i > 0 && start[i-1] != '\r' {
 		return bufio.NewReaderSize(&lfReader{r: b}, 16<<10)

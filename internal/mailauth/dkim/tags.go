@@ -125,12 +125,14 @@ func noSpace(s string) string {
 	if !strings.ContainsAny(s, whitespace) {
 		return s
 	}
-	return strings.Map(func(r rune) rune {
-		if strings.ContainsRune(whitespace, r) {
-			return -1
+	var b strings.Builder
+	b.Grow(len(s))
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c != ' ' && c != '\t' && c != '\r' && c != '\n' {
+			b.WriteByte(c)
 		}
-		return r
-	}, s)
+	}
+	return b.String()
 }
 
 // withoutSignature is a DKIM-Signature field with the value of b= taken out, whitespace and

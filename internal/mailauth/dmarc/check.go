@@ -43,18 +43,36 @@ type Result struct {
 // author, and for those of the names above it where it must: never more than eight names for
 // the author and each identity that passes, and one name more for whether the author exists.
 func Check(ctx context.Context, r *dns.Resolver, author string, spf Identity, dkim []Identity) Result {
-	res := Result{Result: mail.AuthNone, Disposition: None}
+	return Find(ctx, r, author).Check(spf, dkim)
+}
+
+// Evaluation is a Check of which the first half is done: what the author alone tells. It is
+// used by one goroutine at a time.
+type Evaluation struct {
+	c     check
+	found bool // a record applies
+}
+
+// Find does the first half of Check. What SPF and DKIM have found need not be known yet.
+func Find(ctx context.Context, r *dns.Resolver, author string) *Evaluation {
+	e := &Evaluation{c: check{res: &Result{Result: mail.AuthNone, Disposition: None}}}
 	domain, err := normal(author)
 	if err != nil {
-		res.Reason = "no author domain: " + err.Error()
-		return res
+		e.c.res.Reason = "no author domain: " + err.Error()
+		return e
 	}
-	c := &check{walker: newWalker(ctx, r), author: domain, res: &res}
-	if c.findRecord() {
-		c.align(spf, dkim)
-		c.conclude()
+	e.c.walker, e.c.author = newWalker(ctx, r), domain
+	e.found = e.c.findRecord()
+	return e
+}
+
+// Check does the second half, once. It asks for names within the context of Find.
+func (e *Evaluation) Check(spf Identity, dkim []Identity) Result {
+	if e.found {
+		e.c.align(spf, dkim)
+		e.c.conclude()
 	}
-	return res
+	return *e.c.res
 }
 
 // check is one evaluation under way.

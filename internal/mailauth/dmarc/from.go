@@ -1,9 +1,10 @@
 package dmarc
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"mime"
 	"slices"
 	"strings"
 )
@@ -14,6 +15,7 @@ const maxDomains = 16
 var (
 	errNoFrom  = errors.New("there is no From field")
 	errNoName  = errors.New("the From field has no address with a domain")
+	errHidden  = errors.New("the From field has an address in quotes, or in an encoded word, where an address should be")
 	errControl = errors.New("the From field has a NUL byte or a bare carriage return in it")
 )
 
@@ -43,57 +45,6 @@ func AuthorDomains(header []byte) (domains []string, err error) {
 		return nil, errNoName
 	}
 	return domains, nil
-}
-
-// fromFields gives the values of the From fields, folded as they are. A bare carriage return
-// ends a line for some readers and not for others: what begins like a From field behind one
-// is given as well.
-func fromFields(header []byte) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		for len(header) > 0 {
-			field, rest, empty := cutField(header)
-			if empty {
-				return
-			}
-			header = rest
-			for more := true; more; {
-				if value, ok := fromValue(field); ok && !yield(string(value)) {
-					return
-				}
-				_, field, more = bytes.Cut(field, []byte{'\r'})
-			}
-		}
-	}
-}
-
-// cutField takes the next field off a header, with its continued lines. empty: there is an
-// empty line instead.
-func cutField(header []byte) (field, rest []byte, empty bool) {
-	for end := 0; ; {
-		n := bytes.IndexByte(header[end:], '\n')
-		line := header[end:]
-		if n >= 0 {
-			line = line[:n+1]
-		}
-		if end == 0 && len(bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))) == 0 {
-			return nil, nil, true
-		}
-		if end > 0 && line[0] != ' ' && line[0] != '\t' {
-			return header[:end], header[end:], false
-		}
-		if end += len(line); end == len(header) {
-			return header, nil, false
-		}
-	}
-}
-
-// fromValue is what follows the colon of a From field.
-func fromValue(field []byte) ([]byte, bool) {
-	const name = "From"
-	if len(field) < len(name) || !strings.EqualFold(string(field[:len(name)]), name) {
-		return nil, false
-	}
-	return bytes.CutPrefix(bytes.TrimLeft(field[len(name):], " \t"), []byte{':'})
 }
 
 // fromParser reads the value of one From field (RFC 5322 section 3.4, with the obsolete forms
@@ -126,12 +77,19 @@ func (p *fromParser) list(inGroup bool) error {
 			if err := p.angle(); err != nil {
 				return err
 			}
-			p.shown(before)
-		case ':':
-			if inGroup || len(before) == 0 {
-				return p.unexpected()
+			if err := p.shown(before); err != nil {
+				return err
 			}
-			p.shown(before)
+		case ':':
+			switch {
+			case inGroup || len(before) == 0:
+				return p.unexpected()
+			case hidesAddress(before):
+				return errHidden
+			}
+			if err := p.shown(before); err != nil {
+				return err
+			}
 			p.next()
 			if err := p.list(true); err != nil {
 				return err
@@ -233,6 +191,9 @@ func (p *fromParser) addrSpec(tokens []fromToken) error {
 				return fmt.Errorf("the From field is malformed at %q", t.show())
 			}
 		}
+		if hidesAddress(tokens) {
+			return errHidden
+		}
 		return nil
 	}
 	local, domain := tokens[:at], tokens[at+1:]
@@ -245,6 +206,8 @@ func (p *fromParser) addrSpec(tokens []fromToken) error {
 		}
 	}
 	switch {
+	case hidesAddress(atoms(local)):
+		return errHidden
 	case len(local) == 0:
 		return errors.New("an address in the From field has no local part")
 	case len(domain) == 0:
@@ -264,15 +227,51 @@ func (p *fromParser) addrSpec(tokens []fromToken) error {
 
 // shown looks for addresses in a name that is not in quotes. It is no place for them, but
 // there are readers who see them.
-func (p *fromParser) shown(name []fromToken) {
-	for i := 1; i+1 < len(name); i++ {
-		if name[i].kind != '@' || name[i].spaced || name[i+1].spaced || name[i+1].kind != tokenAtom {
+func (p *fromParser) shown(name []fromToken) error {
+	for i := range len(name) - 1 {
+		if name[i].kind != '@' || name[i+1].kind != tokenAtom {
 			continue
 		}
-		if d, err := normal(strings.TrimRight(name[i+1].text, ".")); err == nil && strings.Contains(d, ".") {
+		domain := name[i+1].text
+		if i+2 < len(name) && (strings.HasSuffix(domain, ".") || strings.HasPrefix(name[i+2].text, ".")) {
+			return fmt.Errorf("the domain of an address in the From field is followed by %q", name[i+2].show())
+		}
+		if end := strings.IndexFunc(domain, func(c rune) bool { return c < 0x80 && !isNameByte(byte(c)) }); end >= 0 {
+			domain = domain[:end] // "joe@a.example!"
+		}
+		if d, err := normal(domain); err == nil && strings.Contains(d, ".") {
 			p.add(d)
 		}
 	}
+	return nil
+}
+
+func isNameByte(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '.' || c == '-' || c == '_'
+}
+
+// hidesAddress tells whether words that are neither a name before "<" nor part of an address
+// have an "@" in quotes, or in an encoded word (which RFC 2047 section 5 forbids there). Some
+// readers take those for an address.
+func hidesAddress(tokens []fromToken) bool {
+	d := mime.WordDecoder{CharsetReader: func(_ string, r io.Reader) (io.Reader, error) { return r, nil }}
+	return slices.ContainsFunc(tokens, func(t fromToken) bool {
+		text := ""
+		switch {
+		case t.kind == tokenQuoted:
+			text = t.text
+		case t.kind == tokenAtom && strings.Contains(t.text, "=?"):
+			if decoded, err := d.DecodeHeader(t.text); err == nil {
+				text = decoded
+			}
+		}
+		return strings.Contains(text, "@")
+	})
+}
+
+// atoms are the words that are not in quotes, in which a local part may have an "@".
+func atoms(tokens []fromToken) []fromToken {
+	return slices.DeleteFunc(slices.Clone(tokens), func(t fromToken) bool { return t.kind == tokenQuoted })
 }
 
 func (p *fromParser) add(domain string) {

@@ -10,14 +10,14 @@ import (
 const (
 	tokenEnd     byte = 0
 	tokenAtom    byte = 'a' // a run of atext and dots, also of UTF-8 or other 8-bit bytes
-	tokenQuoted  byte = 'q' // its text is not kept
+	tokenQuoted  byte = 'q'
 	tokenLiteral byte = 'l' // [...]
 )
 
 type fromToken struct {
 	kind   byte
 	spaced bool   // white space or comments stand before it
-	text   string // of an atom or a literal
+	text   string // as it is written, but for special characters
 }
 
 func (t *fromToken) show() string {
@@ -49,7 +49,7 @@ func scanFrom(s string) (tokens []fromToken, err error) {
 			if n = quotedLength(s[i:], '"'); n < 0 {
 				return nil, errors.New("a quoted string in the From field has no end")
 			}
-			t.kind = tokenQuoted
+			t.kind, t.text = tokenQuoted, s[i:i+n]
 		case c == '[':
 			if n = quotedLength(s[i:], ']'); n < 0 {
 				return nil, errors.New("an address literal in the From field has no end")

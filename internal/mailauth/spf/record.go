@@ -56,6 +56,9 @@ func Parse(text string) (Record, error) {
 	if len(Records([]string{text})) == 0 {
 		return r, errors.New("it does not begin with " + version)
 	}
+	// Large senders list sixty networks in a record; whoever has more spaces than terms gets
+	// no more than that.
+	r.mechanisms = make([]mechanism, 0, min(strings.Count(text, " "), 64))
 	for word := range strings.SplitSeq(text[len(version):], " ") {
 		if word == "" {
 			continue

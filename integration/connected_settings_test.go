@@ -1,0 +1,111 @@
+package integration
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"aliasmx/integration/peers"
+)
+
+// relay_while_connected_tempfail, _reply, and a table.
+func TestConnectedSettings(t *testing.T) {
+	t.Parallel()
+	sink := newSink(t)
+	r := connectedRelay(t, sink, map[string]string{
+		"relay_while_connected":          "inline:{alias.example=yes, third.example=maybe}",
+		"relay_while_connected_tempfail": "pass",
+		"relay_while_connected_reply":    "yes",
+	})
+	mustMatch(t, "reply", letter(t, r, "a", "info@alias.example"), `^250 2\.0\.0 Ok: queued as \w+; next hop said: 250 2\.0\.0 Ok: queued as SINK$`)
+	mustMatch(t, "reply", letter(t, r, "b", "other@other.example"), `^250 2\.0\.0 Ok: queued as \w+$`)
+	r.waitEmpty()
+	if n := strings.Count(r.log(), "relay while connected: "); n != 1 {
+		t.Errorf("%d messages went this way, want 1", n)
+	}
+	sink.Behave(peers.Script{Rcpt: map[string]string{"*": "452 4.2.2 full"}})
+	mustMatch(t, "reply", letter(t, r, "c", "info@alias.example"), `^452 4\.2\.2 full$`)
+	r.mustBeEmpty()
+	sink.Behave(peers.Script{Rcpt: map[string]string{"*": "421 4.7.0 too much"}})
+	mustMatch(t, "reply", letter(t, r, "d", "info@alias.example"), `^250 2\.0\.0 Ok: queued as \w+$`)
+	sink.Behave(peers.Script{})
+	r.waitEmpty()
+	mustMatch(t, "reply", letter(t, r, "e", "info@alias.example", "other@other.example"), `^250 2\.0\.0 Ok: queued as \w+$`)
+	r.waitEmpty()
+}
+
+// With bounce_hide_destination the client hears nothing that tells where an alias leads.
+func TestConnectedHides(t *testing.T) {
+	t.Parallel()
+	sink := newSink(t)
+	r := connectedRelay(t, sink, map[string]string{
+		"bounce_hide_destination": "yes", "relay_while_connected_tempfail": "pass", "relay_while_connected_reply": "yes",
+		"relay_while_connected_rcpt": "yes", "address_verify_poll_delay": "2s",
+	})
+	tell := " <target@dest.example> TARGET@Dest.Example target=40dest.example dest.example target 127.0.0.1"
+	sink.Behave(peers.Script{Data: "550 5.2.2" + tell})
+	mustMatch(t, "reply", letter(t, r, "a", "info@alias.example"), `^550 5\.2\.2 mail to this address could not be delivered: the mailbox is full$`)
+	sink.Behave(peers.Script{EndOfData: "452 4.3.1" + tell})
+	mustMatch(t, "reply", letter(t, r, "b", "info@alias.example"), `^452 4\.3\.1 mail to this address could not be delivered yet: the mail system in charge does not take it$`)
+	sink.Behave(peers.Script{EndOfData: "250 2.0.0" + tell})
+	mustMatch(t, "reply", letter(t, r, "c", "info@alias.example"), `^250 2\.0\.0 Ok: queued as \w+$`)
+	sink.Behave(peers.Script{Rcpt: map[string]string{"*": "550 5.1.1" + tell}})
+	mustMatch(t, "RCPT", rcpt(t, r, "bad@alias.example"), `^550 5\.1\.1 <bad@alias\.example>: mail to this address could not be delivered: the address does not exist or does not take mail$`)
+	mustMatch(t, "log", r.log(), `said: 550 5\.2\.2 <target@dest\.example>`)
+}
+
+// relay_while_connected_rcpt: each recipient has its own answer, at RCPT.
+func TestConnectedRcpt(t *testing.T) {
+	t.Parallel()
+	sink := newSink(t)
+	r := connectedRelay(t, sink, map[string]string{"relay_while_connected_rcpt": "yes", "address_verify_poll_delay": "2s"})
+	sink.Behave(killScript("450 4.2.0 later"))
+	mustMatch(t, "good", rcpt(t, r, "info@alias.example"), `^250 2\.1\.5`)
+	mustMatch(t, "bad", rcpt(t, r, "bad@alias.example"), `^550 5\.1\.1 <bad@alias\.example>: <bad@dest\.example>: nobody here$`)
+	mustMatch(t, "late", rcpt(t, r, "late@alias.example"), `^250 2\.1\.5`)
+	mustMatch(t, "log", r.log(), `reject: RCPT from \S+: 550 5\.1\.1 <bad@alias\.example>: <bad@dest\.example>: nobody here; from=<sender@client\.example> to=<bad@alias\.example>`)
+	if sink.Count() != 0 {
+		t.Error("a probe was taken for a message")
+	}
+}
+
+// A configuration that means nothing is refused at start.
+func TestConnectedBadSettings(t *testing.T) {
+	t.Parallel()
+	for name, value := range map[string]string{
+		"relay_while_connected": "maybe", "relay_while_connected_time": "0", "relay_while_connected_limit": "101",
+		"relay_while_connected_tempfail": "defer", "relay_while_connected_map": "pcre:/x",
+	} {
+		cf := base(nil)
+		cf["relay_while_connected"] = "yes"
+		cf[name] = value
+		r := newRelay(t, cf, nil)
+		out, code := r.run("check", "-c", r.dir)
+		if code == 0 || !strings.Contains(out, name) || !strings.Contains(out, "main.cf") {
+			t.Errorf("%s = %s: exit status %d\n%s", name, value, code, out)
+		}
+	}
+}
+
+// The end of the daemon while clients wait: each has an answer, and what it is told is true.
+func TestConnectedStop(t *testing.T) {
+	t.Parallel()
+	for _, stage := range []string{"RCPT", "."} {
+		sink := newSink(t)
+		r := connectedRelay(t, sink, map[string]string{"relay_while_connected_time": "60s"})
+		sink.Behave(peers.Script{Delay: 3 * time.Second, DelayAt: stage})
+		answers := make(chan string)
+		go func() { answers <- letter(t, r, "stop", "info@alias.example") }()
+		r.waitLog(`\(queue active\)`)
+		time.Sleep(200 * time.Millisecond)
+		r.stop()
+		mustMatch(t, "reply", <-answers, `^250 2\.0\.0 Ok: queued as \w+$`)
+		sink.Behave(peers.Script{})
+		r.start()
+		r.waitEmpty()
+		if sink.Count() != 1 {
+			t.Errorf("%s: arrived %d times\n%s", stage, sink.Count(), r.log())
+		}
+		r.stop()
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/idna"
@@ -33,7 +34,7 @@ func readHeader(body mail.Body) ([]byte, error) {
 	var h []byte
 	for begins := true; ; {
 		line, err := in.ReadSlice('\n')
-		if begins && len(bytes.TrimRight(line, "\r\n")) == 0 {
+		if begins && endsHeader(line) {
 			return h, nilIfEOF(err)
 		}
 		h = append(h, line...)
@@ -45,6 +46,29 @@ func readHeader(body mail.Body) ([]byte, error) {
 			return h, nilIfEOF(err)
 		}
 	}
+}
+
+// endsHeader tells whether a line is empty. A carriage return more makes it one of the header to
+// many readers.
+func endsHeader(line []byte) bool {
+	return len(line) == 0 || string(line) == "\n" || string(line) == "\r\n"
+}
+
+// AuthorOf is the author of a message as it leaves, "" where there is none, or several. An error
+// is one of reading.
+func AuthorOf(prepend []byte, body mail.Body) (string, error) {
+	header, err := readHeader(body)
+	switch {
+	case errors.Is(err, errHeaderTooLong):
+		return "", nil
+	case err != nil:
+		return "", err
+	}
+	domains, none := authors(slices.Concat(prepend, header))
+	if none != "" {
+		return "", nil
+	}
+	return domains[0], nil
 }
 
 func nilIfEOF(err error) error {

@@ -64,7 +64,7 @@ func (v *view) verifier(t *tables, names *dns.Resolver, now func() time.Time) (*
 	if o.HeloNames, err = v.heloNames(); err != nil {
 		return nil, err
 	}
-	o.Keeps, o.Source = v.keepsSender, v.source
+	o.Keeps, o.Sources = v.keepsSender, v.sources
 	if v.authGate == nil {
 		v.authGate = mailauth.NewGate(runtime.GOMAXPROCS(0))
 	}

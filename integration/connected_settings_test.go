@@ -109,3 +109,24 @@ func TestConnectedStop(t *testing.T) {
 		r.stop()
 	}
 }
+
+// What is counted (reputation_enable) goes this way as well: the client hears the refusal,
+// and each result is counted once.
+func TestConnectedCounted(t *testing.T) {
+	t.Parallel()
+	sink := newSink(t)
+	r := connectedRelay(t, sink, map[string]string{"reputation_enable": "yes"})
+	sink.Behave(peers.Script{EndOfData: "554 5.7.1 spam"})
+	mustMatch(t, "reply", letter(t, r, "a", "info@alias.example"), `^554 5\.7\.1 spam$`)
+	r.mustBeEmpty()
+	if got := r.reputationOf("info@alias.example"); got.In != 0 || got.Delivered != 0 || got.Refused != 1 || got.Policy != 1 {
+		t.Errorf("refused: %+v", got)
+	}
+	sink.Behave(peers.Script{})
+	mustMatch(t, "reply", letter(t, r, "b", "other@other.example"), `^250 2\.0\.0 Ok: queued as \w+$`)
+	r.mustBeEmpty()
+	if got := r.reputationOf("other@other.example"); got.In != 1 || got.Delivered != 1 || got.Refused != 0 {
+		t.Errorf("sent: %+v", got)
+	}
+	mustMatch(t, "log", r.log(), `relay while connected: refused\n(?s:.*)relay while connected: sent\n`)
+}

@@ -66,7 +66,7 @@ func (d *draft) Relay(ctx context.Context, env *mail.Envelope, with mail.WhileCo
 		return mail.Relayed{}, err
 	}
 	if done := r.again(); done {
-		return mail.Relayed{Heard: r.hearing()}, nil
+		return mail.Relayed{Again: true, Heard: r.hearing()}, nil
 	}
 	if r.before {
 		if jobs, why = q.legsOf(r.env); why != "" { // cannot be: they are fewer

@@ -32,6 +32,8 @@ type Relayed struct {
 	Refused *Result
 	// Reply is the first 2xx, if all have it: there is nothing left to be queued.
 	Reply *Result
+	// Again: the message was done with before, and nothing was done now.
+	Again bool
 	// Heard, when not nil, is to be called once: has the client had the reply?
 	Heard func(bool)
 }

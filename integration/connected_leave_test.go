@@ -55,6 +55,30 @@ func TestConnectedClientLeaves(t *testing.T) {
 	}
 }
 
+// A client that resets the connection once it has the reply has heard it: the same again is
+// another message.
+func TestConnectedClientResetsAfterwards(t *testing.T) {
+	t.Parallel()
+	sink := newSink(t)
+	r := connectedRelay(t, sink, nil)
+	for n := range 3 {
+		c := beginLetter(t, r, "heard", "info@alias.example")
+		mustMatch(t, "reply", c.say("."), "^250 ")
+		c.hangUp()
+		for end := time.Now().Add(limit); strings.Count(r.log(), "disconnect from") <= n; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("the session does not end\n%s", r.log())
+			}
+		}
+		if sink.Count() != n+1 {
+			t.Errorf("letter %d: %d arrived\n%s", n+1, sink.Count(), r.log())
+		}
+	}
+	if log := r.log(); strings.Contains(log, "has not heard") {
+		t.Errorf("it has heard\n%s", log)
+	}
+}
+
 // What clients have not heard of is known after a restart, also one by force.
 func TestConnectedUnheardIsKept(t *testing.T) {
 	t.Parallel()

@@ -169,6 +169,10 @@ func (u *unheard) add(t trace, id mail.QueueID, done []int) {
 	if old, ok := u.entries[t.key]; ok && old.done != nil && done != nil {
 		done = slices.Compact(slices.Sorted(slices.Values(append(slices.Clone(old.done), done...))))
 	}
+	if old, ok := u.entries[t.key]; ok && old.done == nil && u.now().Sub(old.at) < unheardFor {
+		u.mu.Unlock() // it lasts no longer for that: after a day the message is sent again
+		return
+	}
 	u.makeRoom()
 	u.entries[t.key] = unheardEntry{id: id.String(), done: done, at: u.now()}
 	u.version++

@@ -129,7 +129,7 @@ func (s *session) askNextHop(ctx context.Context, to mail.Address, rcpts []mail.
 
 // unheard is a reply of which somebody wants to know whether the client has had it. That it
 // went out proves little: the client may have left before. What it says next does, and that
-// it hangs up only if it had not done so when the reply left.
+// it closes or resets the connection only if it had not done so when the reply left.
 type unheard struct {
 	tell  func(bool)
 	moved bool // there was something from the client, or its end, when the reply left
@@ -156,12 +156,9 @@ func (c *conn) heardNext(err error) {
 	if u == nil {
 		return
 	}
-	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		c.heardReply(!u.moved)
-	default:
-		c.heardReply(err == nil || wire.IsTimeout(err) || errors.Is(err, wire.ErrInterrupted))
-	}
+	// A connection that is closed or reset behind the reply proves nothing of it: many clients
+	// end that way. A message too many is better than one that is lost.
+	c.heardReply(err == nil || wire.IsTimeout(err) || errors.Is(err, wire.ErrInterrupted) || !u.moved)
 }
 
 func (c *conn) heardReply(heard bool) {

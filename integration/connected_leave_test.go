@@ -55,6 +55,27 @@ func TestConnectedClientLeaves(t *testing.T) {
 	}
 }
 
+// The client leaves and brings the message again while the next hop still has the first to
+// answer: it is put off, and arrives once.
+func TestConnectedUnderWay(t *testing.T) {
+	t.Parallel()
+	sink := newSink(t)
+	r := connectedRelay(t, sink, map[string]string{"relay_while_connected_time": "10s"})
+	sink.Behave(peers.Script{Delay: 2 * time.Second, DelayAt: "taken"})
+	c := beginLetter(t, r, "again", "info@alias.example")
+	fmt.Fprint(c.Conn, ".\r\n")
+	r.waitLog(`\(queue active\)`)
+	time.Sleep(300 * time.Millisecond)
+	c.hangUp()
+	mustMatch(t, "reply", letter(t, r, "again", "info@alias.example"), `^451 4\.3\.0 Error: the same message is on its way; try again later$`)
+	mustMatch(t, "log", r.log(), `relay while connected: put off: the same message is on its way as \w+, whose client has left\n`)
+	r.waitLog(`the client has not heard`)
+	mustMatch(t, "reply", letter(t, r, "again", "info@alias.example"), `^250 2\.0\.0 Ok: queued as \w+$`)
+	if sink.Count() != 1 {
+		t.Errorf("arrived %d times\n%s", sink.Count(), r.log())
+	}
+}
+
 // A client that resets the connection once it has the reply has heard it: the same again is
 // another message.
 func TestConnectedClientResetsAfterwards(t *testing.T) {

@@ -30,7 +30,7 @@ func (r *relay) decide(ctx context.Context, why string) (mail.Relayed, error) {
 		}
 	}
 	t := r.count()
-	gone := r.gone || r.with.Gone != nil && r.with.Gone()
+	gone := r.hasLeft()
 	r.mu.Unlock()
 	whole := t.dropped+t.ending == 0
 	switch n := len(r.env.Rcpts); {

@@ -105,6 +105,7 @@ func (r *relay) again() (all bool) {
 func (r *relay) hearing() func(bool) {
 	q, t, id := r.q, r.trace, r.env.ID
 	return func(heard bool) {
+		defer q.underway.leave(r)
 		if heard {
 			q.unheard.remove(t)
 			return

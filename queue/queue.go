@@ -25,6 +25,7 @@ type Queue struct {
 	rounds    *rounds
 	limits    RecipientLimits
 	unheard   *unheard
+	underway  underway
 
 	mu    sync.Mutex // guards the scheduler and what follows
 	sched *scheduler

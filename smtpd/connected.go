@@ -1,6 +1,7 @@
 package smtpd
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -159,6 +160,15 @@ func (c *conn) heardNext(err error) {
 	// A connection that is closed or reset behind the reply proves nothing of it: many clients
 	// end that way. A message too many is better than one that is lost.
 	c.heardReply(err == nil || wire.IsTimeout(err) || errors.Is(err, wire.ErrInterrupted) || !u.moved)
+}
+
+// heardEnd is for a connection that ends without anything read behind the reply, or even
+// without the reply.
+func (c *conn) heardEnd() {
+	c.heardNext(cmp.Or(c.wc.Err(), io.EOF))
+	if s, ok := c.sess.(*session); ok && s.heardOf != nil {
+		s.heardOf(false)
+	}
 }
 
 func (c *conn) heardReply(heard bool) {

@@ -20,7 +20,7 @@ type WhileConnected struct {
 	// body of the draft is the message as it came.
 	Content []byte
 	// Gone tells, without waiting, that the client has left. It is called from another
-	// goroutine, one at a time, until the reply is known; nil: nobody can say.
+	// goroutine, one at a time, until Relay returns; nil: nobody can say.
 	Gone func() bool
 }
 

@@ -150,6 +150,11 @@ func TestConnectedKilled(t *testing.T) {
 					letter(t, r, "killed", "info@alias.example")
 				}
 				r.waitEmpty()
+				ended := stage == "." || stage == "taken"
+				warned := strings.Contains(r.log(), ": relay while connected: its content was sent before the mail system stopped: it may be sent more than once\n")
+				if warned != (late && ended) {
+					t.Errorf("warned: %v\n%s", warned, r.log())
+				}
 				want := 1
 				if stage == "taken" {
 					want = 2

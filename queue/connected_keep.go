@@ -134,6 +134,9 @@ func (r *relay) keep(ctx context.Context, why string) (mail.Relayed, error) {
 		r.mu.Unlock()
 		return r.sent(ctx, &t), nil
 	}
+	if r.has(legEnding) {
+		stored.Flags |= mail.FlagMayHaveArrived
+	}
 	var jobs []Job
 	err := r.body.move(func() (err error) {
 		// What may have been delivered is to be kept whatever becomes of the client.
@@ -267,6 +270,16 @@ func (r *relay) notKept(ctx context.Context, err error) (mail.Relayed, error) {
 	}
 	r.q.event("qmgr", mail.EventRemoved, r.env.ID)
 	return mail.Relayed{}, refused
+}
+
+// warnTwice tells of a message whose leg was not heard of any more: the process ended, perhaps
+// by force, and this is a later one.
+func (q *Queue) warnTwice(r *round, env *mail.Envelope) {
+	if env.Flags&mail.FlagMayHaveArrived == 0 || !env.Arrived.Before(q.began) || !q.rounds.untried(r) {
+		return
+	}
+	q.log.Warn("relay while connected: its content was sent before the mail system stopped: it may be sent more than once",
+		slog.String(mail.KeyDaemon, "qmgr"), slog.String(mail.KeyQueueID, env.ID.String()))
 }
 
 // leaveLegs gives back what legs are about that do not come to their end: the process is

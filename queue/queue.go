@@ -21,6 +21,7 @@ type Queue struct {
 	now       func() time.Time
 	rand      func() float64
 	grace     time.Duration
+	began     time.Time // when New was called
 	params    atomic.Pointer[Params]
 	rounds    *rounds
 	limits    RecipientLimits
@@ -72,6 +73,7 @@ func New(o Options) (*Queue, error) {
 		now:       o.Now,
 		rand:      o.Rand,
 		grace:     o.ShutdownGrace,
+		began:     o.Now(),
 		rounds:    newRounds(),
 		limits:    o.RecipientLimits,
 		unheard:   newUnheard(o.Unheard, o.Now, o.Log),

@@ -13,7 +13,7 @@ func TestConnectedSettings(t *testing.T) {
 	t.Parallel()
 	sink := newSink(t)
 	r := connectedRelay(t, sink, map[string]string{
-		"relay_while_connected":          "inline:{alias.example=yes, third.example=maybe}",
+		"relay_while_connected":          "inline:{alias.example=yes, third.example=no}",
 		"relay_while_connected_tempfail": "pass",
 		"relay_while_connected_reply":    "yes",
 	})
@@ -83,6 +83,32 @@ func TestConnectedBadSettings(t *testing.T) {
 		out, code := r.run("check", "-c", r.dir)
 		if code == 0 || !strings.Contains(out, name) || !strings.Contains(out, "main.cf") {
 			t.Errorf("%s = %s: exit status %d\n%s", name, value, code, out)
+		}
+	}
+}
+
+// So is a table that says neither yes nor no, where it can be listed.
+func TestConnectedBadTable(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"hash", "texthash", "regexp", "inline"} {
+		cf := base(nil)
+		r := newRelay(t, cf, map[string]string{"virtual": connectedAliases, "wanted": "alias.example yes\nother.example perhaps\n", "patterns": "/alias/ yes\n/other/ perhaps\n"})
+		at := "wanted, line 2"
+		switch kind {
+		case "regexp":
+			cf["relay_while_connected"], at = "regexp:"+r.dir+"/patterns", "patterns, line 2"
+		case "inline":
+			cf["relay_while_connected"], at = "inline:{alias.example=yes, other.example=perhaps}", "main.cf"
+		default:
+			cf["relay_while_connected"] = kind + ":" + r.dir + "/wanted"
+		}
+		r.configure(cf)
+		if kind == "hash" {
+			r.mustRun("postmap", "hash:"+r.dir+"/wanted")
+		}
+		out, code := r.run("check", "-c", r.dir)
+		if code == 0 || !strings.Contains(out, "relay_while_connected") || !strings.Contains(out, `"perhaps": write yes or no`) || !strings.Contains(out, at) {
+			t.Errorf("%s: exit status %d\n%s", kind, code, out)
 		}
 	}
 }

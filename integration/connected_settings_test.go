@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -155,4 +156,47 @@ func TestConnectedCounted(t *testing.T) {
 		t.Errorf("sent: %+v", got)
 	}
 	mustMatch(t, "log", r.log(), `relay while connected: refused\n(?s:.*)relay while connected: sent\n`)
+}
+
+// What others wrote in UTF-8, or in bytes that are no text at all, is ASCII for a client that
+// has not asked for SMTPUTF8: the next hop's reply, at the end and at RCPT, and a table's text.
+func TestRepliesAreASCII(t *testing.T) {
+	t.Parallel()
+	sink := newSink(t)
+	r := connectedRelay(t, sink, map[string]string{
+		"relay_while_connected_reply": "yes", "alias_attribute_maps": "inline:{ { old@alias.example = suspended=\"550 5.2.1 zu f\u00fcr immer\" } }",
+		"virtual_alias_maps": "hash:{dir}/virtual, inline:{ old@alias.example=x@dest.example }",
+	})
+	verifies := verifying(t, sink, nil)
+	asks := connectedRelay(t, sink, map[string]string{"relay_while_connected_rcpt": "yes", "address_verify_poll_delay": "2s"})
+	said := func(r *relay, parameter, to string) string {
+		t.Helper()
+		c := dialSMTP(t, r.smtp)
+		defer c.Close()
+		c.say("EHLO client.example")
+		c.say("MAIL FROM:<sender@client.example>" + parameter)
+		if reply := c.say("RCPT TO:<" + to + ">"); !strings.HasPrefix(reply, "250") {
+			return reply
+		}
+		c.say("DATA")
+		fmt.Fprint(c.Conn, "Subject: x\r\n\r\nx\r\n")
+		return c.say(".")
+	}
+	for _, c := range []struct {
+		name      string
+		r         *relay
+		script    peers.Script
+		to        string
+		want, utf string
+	}{
+		{"refused", r, peers.Script{EndOfData: "554 5.7.1 gr\u00fcn"}, "info@alias.example", `^554 5\.7\.1 gr\?\?n$`, "^554 5\\.7\\.1 gr\u00fcn$"},
+		{"sent", r, peers.Script{EndOfData: "250 2.0.0 gr\u00fcn"}, "info@alias.example", `said: 250 2\.0\.0 gr\?\?n$`, "said: 250 2\\.0\\.0 gr\u00fcn$"},
+		{"suspended", r, peers.Script{}, "old@alias.example", `^550 5\.2\.1 .*: zu f\?\?r immer$`, "zu f\u00fcr immer$"},
+		{"at RCPT", asks, peers.Script{Rcpt: map[string]string{"*": "550 5.1.1 gr\u00fcn"}}, "info@alias.example", `^550 5\.1\.1 .*: gr\?\?n$`, ": gr\u00fcn$"},
+		{"unverified", verifies, peers.Script{Rcpt: map[string]string{"*": "550 5.1.1 gr\u00fcn"}}, "info@alias.example", `^550 5\.1\.1 .*said: 550 5\.1\.1 gr\?\?n \(`, "said: 550 5\\.1\\.1 gr\u00fcn \\("},
+	} {
+		sink.Behave(c.script)
+		mustMatch(t, c.name, said(c.r, "", c.to), c.want)
+		mustMatch(t, c.name+" with SMTPUTF8", said(c.r, " SMTPUTF8", c.to), c.utf)
+	}
 }

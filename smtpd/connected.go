@@ -98,16 +98,23 @@ func (s *session) commit(env *mail.Envelope, done string, came time.Time) error 
 		return s.queueRefusal("cannot commit it", err)
 	}
 	if out.Refused != nil {
-		refused := o.Tell(env, out.Refused)
+		refused := s.tell(env, out.Refused)
 		return s.refuse("END-OF-MESSAGE", s.onlyRecipient(), &refused)
 	}
 	s.heardOf = out.Heard
 	if out.Reply != nil && o.Reply {
-		if said := o.Tell(env, out.Reply); said.Text != "" {
+		if said := s.tell(env, out.Reply); said.Text != "" {
 			done += "; next hop said: " + said.Error()
 		}
 	}
 	return s.accepted(done)
+}
+
+// tell is what the client hears of a result.
+func (s *session) tell(env *mail.Envelope, r *mail.Result) mail.Status {
+	said := s.o.Connected.Tell(env, r)
+	said.Text = s.foreign(said.Text)
+	return said
 }
 
 // askNextHop asks the next hop of a recipient that was not refused so far whether it would
@@ -123,7 +130,7 @@ func (s *session) askNextHop(ctx context.Context, to mail.Address, rcpts []mail.
 		return nil
 	}
 	env := &mail.Envelope{Sender: s.tx.from, Rcpts: rcpts}
-	refused := o.Tell(env, &mail.Result{State: mail.Failed, Status: v.Status, Reason: v.Reason, RemoteReply: v.Status.Text})
+	refused := s.tell(env, &mail.Result{State: mail.Failed, Status: v.Status, Reason: v.Reason, RemoteReply: v.Status.Text})
 	refused.Text = "<" + to.String() + ">: " + refused.Text
 	return &refused
 }

@@ -105,13 +105,15 @@ func (r *relay) again() (all bool) {
 func (r *relay) hearing() func(bool) {
 	q, t, id := r.q, r.trace, r.env.ID
 	return func(heard bool) {
-		defer q.underway.leave(r)
 		if heard {
 			q.unheard.remove(t)
-			return
+		} else {
+			q.unheard.add(t, id, nil)
 		}
-		q.logConnected(id, "the client has not heard that it was taken: the same from its network is not sent again for a day")
-		q.unheard.add(t, id, nil)
+		q.underway.leave(r) // whoever does not find it there finds it remembered
+		if !heard {
+			q.logConnected(id, "the client has not heard that it was taken: the same from its network is not sent again for a day")
+		}
 	}
 }
 

@@ -51,9 +51,7 @@ func deadNode(t *testing.T, sink *peers.Sink, n int) (r *relay, subjects map[str
 // wantOnce releases and flushes everything and wants each subject at the next hop once.
 func wantOnce(t *testing.T, r *relay, sink *peers.Sink, subjects map[string]bool) {
 	t.Helper()
-	if err := sink.Start(); err != nil {
-		t.Fatal(err)
-	}
+	restart(t, sink)
 	r.mustRun("postsuper", "-c", r.dir, "-H", "ALL")
 	r.mustRun("postqueue", "-c", r.dir, "-f")
 	if !sink.Wait(len(subjects), limit) {

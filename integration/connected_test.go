@@ -178,7 +178,7 @@ func TestConnectedTrouble(t *testing.T) {
 }
 
 // restart has a sink listen again. Meanwhile somebody's connection may have its port.
-func restart(t *testing.T, sink *peers.Sink) {
+func restart(t testing.TB, sink *peers.Sink) {
 	t.Helper()
 	for end := time.Now().Add(limit); ; time.Sleep(50 * time.Millisecond) {
 		err := sink.Start()

@@ -38,9 +38,7 @@ func TestDiskFull(t *testing.T) {
 	if accepted == 0 || !strings.Contains(last, "452 4.3.1") {
 		t.Fatalf("%d messages of 2 MB accepted on 64 MB, then:\n%s", accepted, tail(last, 12))
 	}
-	if err := sink.Start(); err != nil {
-		t.Fatal(err)
-	}
+	restart(t, sink)
 	r.mustRun("postqueue", "-c", r.dir, "-f")
 	if !sink.Wait(accepted, limit) {
 		t.Fatalf("%d of %d accepted messages arrived\n%s", sink.Count(), accepted, tail(r.log(), 20))
@@ -121,9 +119,7 @@ func TestOthersFillTheDisk(t *testing.T) {
 			t.Fatalf("on a full disk: %d\n%s", code, tail(out, 12))
 		}
 	}
-	if err := sink.Start(); err != nil {
-		t.Fatal(err)
-	}
+	restart(t, sink)
 	r.mustRun("postqueue", "-c", r.dir, "-f")
 	for end := time.Now().Add(limit); strings.Count(r.log(), ": removed") < n; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {

@@ -44,9 +44,7 @@ func TestOperatorCommands(t *testing.T) {
 	mustMatch(t, "mailq", r.mustRun("mailq", "-c", r.dir), `(?m)^`+held+`!`)
 	mustMatch(t, "postsuper -d", r.mustRun("postsuper", "-c", r.dir, "-d", deleted), `postsuper: `+deleted+`: removed\n.*Deleted: 1 message`)
 
-	if err := sink.Start(); err != nil {
-		t.Fatal(err)
-	}
+	restart(t, sink)
 	r.mustRun("postqueue", "-c", r.dir, "-i", kept)
 	if !sink.Wait(1, limit) {
 		t.Fatalf("nothing arrived after postqueue -i\n%s", r.log())

@@ -25,9 +25,7 @@ func TestNextHopDownThenUp(t *testing.T) {
 	if out := r.mustRun("postqueue", "-c", r.dir, "-p"); !strings.Contains(out, "Connection refused") {
 		t.Errorf("postqueue -p does not say why:\n%s", out)
 	}
-	if err := sink.Start(); err != nil {
-		t.Fatal(err)
-	}
+	restart(t, sink)
 	if !sink.Wait(1, limit) {
 		t.Fatalf("nothing arrived after the next hop came back\n%s", r.log())
 	}
@@ -43,9 +41,7 @@ func TestFlush(t *testing.T) {
 		t.Fatalf("swaks: exit status %d\n%s", code, out)
 	}
 	r.waitLog(`status=deferred`)
-	if err := sink.Start(); err != nil {
-		t.Fatal(err)
-	}
+	restart(t, sink)
 	r.mustRun("postqueue", "-c", r.dir, "-f")
 	if !sink.Wait(1, limit) {
 		t.Fatalf("nothing arrived after postqueue -f\n%s", r.log())

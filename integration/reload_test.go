@@ -89,9 +89,7 @@ func TestStopInTheMiddle(t *testing.T) {
 	if err := <-r.done; err != nil {
 		t.Errorf("the daemon ended with %v\n%s", err, r.out)
 	}
-	if err := sink.Start(); err != nil {
-		t.Fatal(err)
-	}
+	restart(t, sink)
 	r.start()
 	r.mustRun("postqueue", "-c", r.dir, "-f")
 	if !sink.Wait(1, limit) {

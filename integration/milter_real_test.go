@@ -18,7 +18,7 @@ import (
 
 // runMilter starts a milter with a configuration of its own and waits for its socket. {dir}
 // in the configuration is its directory.
-func runMilter(t *testing.T, dir, network, addr, config string, command ...string) {
+func runMilter(t *testing.T, dir, network, addr, config string, command ...string) *os.Process {
 	t.Helper()
 	conf := filepath.Join(dir, filepath.Base(command[0])+strings.NewReplacer(":", "-", "/", "-").Replace(addr)+".conf")
 	if err := os.WriteFile(conf, []byte(strings.ReplaceAll(config, "{dir}", dir)), 0o600); err != nil {
@@ -47,7 +47,7 @@ func runMilter(t *testing.T, dir, network, addr, config string, command ...strin
 	for end := time.Now().Add(2 * limit); ; time.Sleep(20 * time.Millisecond) {
 		if c, err := net.Dial(network, addr); err == nil {
 			c.Close()
-			return
+			return cmd.Process
 		}
 		select {
 		case <-done:

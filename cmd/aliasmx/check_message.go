@@ -59,7 +59,7 @@ func checkMessageCommand(args []string, env environ) int {
 	if source.IsValid() {
 		j.route.Source = source
 	}
-	j.sender(ctx, r.Sender, flags.Rcpt)
+	j.sender(ctx, found, flags.Rcpt)
 	doc := newMessageJSON(found, decision, j.verifier.Predict(ctx, found, j.route))
 	doc.Forwarded.Reasons = append(j.why, doc.Forwarded.Reasons...)
 	if doc.write(flags.JSON, env) != nil {
@@ -183,7 +183,8 @@ func (v *view) changesForwarded() (list []string) {
 
 // sender finds the reverse-path that the message leaves with: that of the daemon, for the
 // first target of the recipient. Without one, for an alias that leads to somebody else.
-func (j *messageJudge) sender(ctx context.Context, from mail.Address, rcpt string) {
+func (j *messageJudge) sender(ctx context.Context, found *mailauth.Findings, rcpt string) {
+	from := found.Request.Sender
 	j.route.Sender = from
 	if j.view == nil {
 		j.why = append(j.why, "without a configuration the reverse-path stays as it is")
@@ -205,7 +206,7 @@ func (j *messageJudge) sender(ctx context.Context, from mail.Address, rcpt strin
 		j.why = append(j.why, "srs_domain is not set: the reverse-path stays as it is")
 		return
 	}
-	a, err := rewriter.RewriteSender(ctx, &mail.Envelope{Sender: from, Rcpts: []mail.Recipient{target}}, 0)
+	a, err := rewriter.RewriteSender(ctx, &mail.Envelope{Sender: from, Auth: found.Authentic(), Rcpts: []mail.Recipient{target}}, 0)
 	switch {
 	case err != nil:
 		j.why = append(j.why, "the reverse-path cannot be rewritten: "+err.Error())

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/net/idna"
 
+	"aliasmx/internal/dns"
 	"aliasmx/internal/mail"
 	"aliasmx/internal/mailauth/dkim"
 	"aliasmx/internal/table"
@@ -59,7 +60,7 @@ type signingKeys struct {
 }
 
 // signer has the transports sign what leaves, where there are keys.
-func (v *view) signer(log *slog.Logger) error {
+func (v *view) signer(names *dns.Resolver, log *slog.Logger) error {
 	keys, err := v.signingKeys()
 	if err != nil || keys == nil {
 		return err
@@ -87,9 +88,30 @@ func (v *view) signer(log *slog.Logger) error {
 		if err == nil && len(found) == 0 {
 			return fmt.Errorf("dkim_sign_forwarded (%s): dkim_keys has no key of %s", cfg.Where("dkim_sign_forwarded"), o.Forwarding)
 		}
+		if err := v.proveForwardedDomain(names, log, o.Forwarding, found); err != nil {
+			return err
+		}
 	}
 	v.delivery.Signer = dkim.NewSigner(o)
 	return nil
+}
+
+// proveForwardedDomain refuses a domain that signs forwarded mail if one of ours is aligned with
+// it. d= of its keys may be a domain above it, and is what counts.
+func (v *view) proveForwardedDomain(names *dns.Resolver, log *slog.Logger, domain string, keys []dkim.Key) error {
+	if len(keys) > 0 {
+		domain = keys[0].Domain
+	}
+	domain = strings.ToLower(strings.TrimSuffix(domain, "."))
+	if a, err := idna.Lookup.ToASCII(domain); err == nil {
+		domain = a
+	}
+	if v.tables.codec != nil && v.tables.codec.Ours(domain) {
+		return nil // that of srs_domain, which is proven
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), srsProofTime)
+	defer cancel()
+	return v.proveApart(ctx, names, log, "dkim_forwarded_domain", domain, "a signature")
 }
 
 // signingKeys opens dkim_keys, and reads the keys that can be listed; nil: nothing is

@@ -52,14 +52,12 @@ func TestSigningKeys(t *testing.T) {
 func TestSigningKeysAway(t *testing.T) {
 	v := checkedView(t, "dkim_keys = socketmap:unix:"+t.TempDir()+"/none:keys\n")
 	_, err := v.delivery.Signer.Sign(t.Context(), mail.Outgoing{
-		Env: &mail.Envelope{Auth: mail.Authentic{Author: "a.example", Vouched: true}}, Body: noBody{},
+		Env: &mail.Envelope{Auth: mail.Authentic{Author: "a.example", Vouched: true}}, Body: memoryBody("From: x@a.example\r\n\r\n"),
 	})
 	if status := mail.StatusOf(err); status == nil || !status.Temporary() {
 		t.Errorf("%v", err)
 	}
 }
-
-type noBody struct{ mail.Body }
 
 // TestKeyFiles: a key that only root could read stays, one that is gone does not.
 func TestKeyFiles(t *testing.T) {
@@ -89,7 +87,7 @@ func TestKeyFiles(t *testing.T) {
 // TestNoKeysNoSigner: without dkim_keys nobody is asked.
 func TestNoKeysNoSigner(t *testing.T) {
 	v := checkedView(t, "")
-	if err := v.signer(slog.New(slog.DiscardHandler)); err != nil || v.delivery.Signer != nil || v.dkimWarnings() != nil {
+	if err := v.signer(nil, slog.New(slog.DiscardHandler)); err != nil || v.delivery.Signer != nil || v.dkimWarnings() != nil {
 		t.Errorf("%v, %v", v.delivery.Signer, err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,6 +61,9 @@ func (v *view) verifier(t *tables, names *dns.Resolver, now func() time.Time) (*
 		class, err := v.resolver.Class(ctx, mail.Address{Local: "postmaster", Domain: domain})
 		return class != mail.ClassDefault, err
 	}
+	if o.HeloNames, err = v.heloNames(); err != nil {
+		return nil, err
+	}
 	o.Keeps, o.Source = v.keepsSender, v.source
 	if v.authGate == nil {
 		v.authGate = mailauth.NewGate(runtime.GOMAXPROCS(0))
@@ -68,16 +72,26 @@ func (v *view) verifier(t *tables, names *dns.Resolver, now func() time.Time) (*
 	return mailauth.New(o), nil
 }
 
-// keepsSender tells whether forwarded mail leaves with a sender of a domain as it came. It is
-// asked when the view is whole.
-func (v *view) keepsSender(ctx context.Context, domain string) (bool, error) {
-	switch {
-	case v.srs == nil || !v.srs.enabled:
-		return true, nil
-	case v.srs.excluded == nil:
-		return false, nil
+// heloNames are what we call ourselves, in all transports.
+func (v *view) heloNames() ([]string, error) {
+	senders, err := v.cfg.Senders()
+	if err != nil {
+		return nil, err
 	}
-	return v.srs.excluded(ctx, domain)
+	names := []string{v.cfg.Get("myhostname"), v.cfg.Get("smtp_helo_name"), v.cfg.Get("lmtp_lhlo_name")}
+	for _, s := range senders {
+		if s.Own {
+			names = append(names, s.Config.Get("smtp_helo_name"), s.Config.Get("lmtp_lhlo_name"))
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// keepsSender tells whether forwarded mail leaves with a sender as it came, also where it has
+// proven nothing: with SRS it does not (srsRewriter). It is asked when the view is whole.
+func (v *view) keepsSender(context.Context, string) (bool, error) {
+	return v.srs == nil || !v.srs.enabled, nil
 }
 
 // verifierOptions is what the parameters say, but for what is hosted.
@@ -91,15 +105,10 @@ func verifierOptions(t *tables, names *dns.Resolver, now func() time.Time) (mail
 		RejectAtRcpt:   cfg.Bool("spf_reject_at_rcpt"),
 		Subdomains:     t.listOptions("smtpd_access_maps").Subdomains == table.ParentSubdomains,
 		TrustedSealers: cfg.List("arc_trusted_sealers"),
-		OwnNames:       []string{cfg.Get("myhostname")},
+		SenderDomain:   cfg.Get("srs_domain"),
 		Policy:         authPolicy(cfg),
 
 		SubmissionsOnly: !cfg.Bool("mailauth_enable"), // to be signed, they have to be known
-	}
-	for _, parameter := range []string{"srs_domain", "smtp_helo_name"} {
-		if name := cfg.Get(parameter); name != "" {
-			o.OwnNames = append(o.OwnNames, name)
-		}
 	}
 	if strings.ContainsAny(o.AuthservID, " \t;()\"") {
 		return o, fmt.Errorf("authserv_id (%s): %q is no name; write a host or domain name", cfg.Where("authserv_id"), o.AuthservID)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"testing"
 
 	"aliasmx/delivery"
@@ -49,5 +50,40 @@ func TestSigners(t *testing.T) {
 	}
 	if got := (signers{}).one(); got != nil {
 		t.Errorf("nobody signs, and there is a signer: %v", got)
+	}
+}
+
+// seen is what a signer is told.
+type seen struct{ auth *mail.Authentic }
+
+func (s seen) Sign(_ context.Context, m mail.Outgoing) ([]byte, error) {
+	*s.auth = m.Env.Auth
+	return nil, nil
+}
+
+// What was found holds for the author that it was found of.
+func TestSigningAsJudged(t *testing.T) {
+	judged := mail.Authentic{Author: "a.example", Vouched: true, SPF: mail.AuthPass, DMARC: mail.AuthPass, ARC: mail.AuthFail, Results: "dmarc=pass"}
+	changed := mail.Authentic{SPF: mail.AuthPass, ARC: mail.AuthFail}
+	for _, c := range []struct {
+		name, prepend, text string
+		auth, want          mail.Authentic
+	}{
+		{"the same", "Received: by us\r\n", "From: x@A.example\r\n\r\n", judged, judged},
+		{"another", "", "From: x@b.example\r\n\r\n", judged, changed},
+		{"one above", "From: x@b.example\r\n", "From: x@a.example\r\n\r\n", judged, changed},
+		{"the same, twice", "From: x@a.example\r\n", "From: x@a.example\r\n\r\n", judged, changed},
+		{"none", "", "Subject: x\r\n\r\nFrom: x@a.example\r\n", judged, changed},
+		{"nobody was known", "", "From: x@a.example\r\n\r\n", mail.Authentic{SPF: mail.AuthNone}, mail.Authentic{SPF: mail.AuthNone}},
+	} {
+		var got mail.Authentic
+		env := &mail.Envelope{Auth: c.auth}
+		_, err := asJudged{seen{&got}, slog.New(slog.DiscardHandler)}.Sign(t.Context(), mail.Outgoing{Env: env, Prepend: []byte(c.prepend), Body: memoryBody(c.text)})
+		if err != nil || got != c.want {
+			t.Errorf("%s: %+v, %v", c.name, got, err)
+		}
+		if env.Auth != c.auth {
+			t.Errorf("%s: the envelope, which others have as well, is changed", c.name)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/idna"
 	"golang.org/x/net/publicsuffix"
 
 	"aliasmx/internal/dns"
@@ -32,18 +33,23 @@ type organisation func(ctx context.Context, domain string) (string, error)
 // proveSRSDomain refuses an srs_domain that a domain of ours is aligned with, or warns of it
 // (srs_domain_allow_aligned).
 func (v *view) proveSRSDomain(ctx context.Context, names *dns.Resolver, log *slog.Logger) error {
-	p := srsProof{own: v.tables.codec.Domain(), ask: organisationBy(names)}
+	return v.proveApart(ctx, names, log, "srs_domain", v.tables.codec.Domain(), "an SPF pass")
+}
+
+// proveApart refuses a domain of a parameter, which all forwarded mail leaves with a pass of.
+func (v *view) proveApart(ctx context.Context, names *dns.Resolver, log *slog.Logger, parameter, domain, pass string) error {
+	p := srsProof{own: domain, ask: organisationBy(names)}
 	v.resolver.DomainLists(func(parameter string, list *table.DomainList) bool {
 		return p.look(ctx, parameter, list)
 	})
 	aligned, doubt := p.verdict(ctx)
-	where := fmt.Sprintf("srs_domain (%s): ", v.cfg.Where("srs_domain"))
+	where := fmt.Sprintf("%s (%s): ", parameter, v.cfg.Where(parameter))
 	switch {
 	case aligned != "" && !v.cfg.Bool("srs_domain_allow_aligned"):
-		return fmt.Errorf("%s%s: forged mail from there would leave with an SPF pass that counts for it; "+
-			"use a domain of an organisation of its own, or set srs_domain_allow_aligned = yes", where, aligned)
+		return fmt.Errorf("%s%s: forged mail from there would leave with %s that counts for it; "+
+			"use a domain of an organisation of its own, or set srs_domain_allow_aligned = yes", where, aligned, pass)
 	case aligned != "":
-		log.Warn(where + aligned + ": forged mail from there leaves with an SPF pass that counts for it (srs_domain_allow_aligned = yes)")
+		log.Warn(where + aligned + ": forged mail from there leaves with " + pass + " that counts for it (srs_domain_allow_aligned = yes)")
 	case doubt != "":
 		log.Warn(where + doubt)
 	}
@@ -65,8 +71,16 @@ type hostedDomain struct{ name, parameter string }
 // look goes through a list. What a table that cannot be listed holds is asked for: the
 // domain itself and those above it.
 func (p *srsProof) look(ctx context.Context, parameter string, list *table.DomainList) bool {
-	opaque, _ := listedDomains(list, func(domain string) bool {
-		p.compare(domain, parameter)
+	opaque, _ := list.Each(func(name string, in table.Table) bool {
+		if strings.Contains(name, "@") || in != nil && !strings.Contains(name, ".") {
+			return true // no domain: an address, or a word that stands for something
+		}
+		// ".example.com" is for all below; a dot at the end is a mistake that others may forgive.
+		name = strings.ToLower(strings.Trim(name, "."))
+		if domain, err := idna.Lookup.ToASCII(name); err == nil {
+			name = domain
+		}
+		p.compare(name, parameter)
 		return p.aligned == ""
 	})
 	for name := p.own; len(opaque) > 0 && p.aligned == "" && strings.Contains(name, "."); {

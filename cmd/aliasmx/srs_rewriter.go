@@ -17,6 +17,10 @@ import (
 // A recipient's mail is rewritten when an address of ours has led to him, and he is not ours;
 // and the sender is not null, and neither of a domain of ours nor of srs_exclude. srs_domain
 // is a domain of ours here. Reports of our own have the null sender.
+//
+// The exceptions are for mail that is what it says. What a stranger has sent and not proven
+// never leaves for somebody else with the sender that he wrote: where that domain's SPF lets us
+// send, the copy would have a pass that the message had not.
 type srsRewriter struct {
 	codec    *srs.Codec
 	enabled  bool // srs_enable
@@ -35,7 +39,7 @@ func (w *srsRewriter) RewriteSender(ctx context.Context, env *mail.Envelope, rcp
 	if env.Flags&mail.FlagNotice != 0 {
 		return env.Sender, nil
 	}
-	a, err := w.sender(ctx, env.Sender, &env.Rcpts[rcpt])
+	a, err := w.sender(ctx, env.Sender, &env.Rcpts[rcpt], unproven(&env.Auth))
 	if err == nil && a != env.Sender && w.log.Enabled(ctx, slog.LevelDebug) {
 		w.log.LogAttrs(ctx, slog.LevelDebug, "sender rewritten", slog.String(mail.KeyDaemon, "smtp"), slog.String(mail.KeyQueueID, env.ID.String()),
 			slog.String(mail.KeyFrom, env.Sender.String()), slog.String("rewritten", a.String()), slog.String(mail.KeyTo, env.Rcpts[rcpt].Final.String()))
@@ -43,43 +47,60 @@ func (w *srsRewriter) RewriteSender(ctx context.Context, env *mail.Envelope, rcp
 	return a, err
 }
 
+// unproven tells whether a message was looked at, and neither SPF of its sender has passed nor
+// anything that is aligned with its author.
+func unproven(a *mail.Authentic) bool {
+	return a.Judged() && a.SPF != mail.AuthPass && !a.Vouched
+}
+
 // sender is the reverse-path that mail from one leaves with for a recipient. An error is a
 // *mail.Status.
-func (w *srsRewriter) sender(ctx context.Context, from mail.Address, rcpt *mail.Recipient) (mail.Address, error) {
-	if !w.enabled || from.IsNull() || from.Domain == "" || rcpt.Orig == rcpt.Final {
+func (w *srsRewriter) sender(ctx context.Context, from mail.Address, rcpt *mail.Recipient, unproven bool) (mail.Address, error) {
+	if !w.enabled || from.IsNull() || from.Domain == "" {
 		return from, nil
 	}
-	came := w.resolver.Complete(rcpt.Orig)
-	if w.codec.Ours(came.Domain) && srs.Tagged(came) {
-		return from, nil // what comes back is not sent out again
-	}
-	for _, c := range []struct {
-		domain string
-		ours   bool // for the mail to be rewritten
-	}{{came.Domain, true}, {rcpt.Final.Domain, false}, {from.Domain, false}} {
-		ours, err := w.ours(ctx, c.domain)
+	if keeps, err := w.keeps(ctx, from, rcpt, unproven); keeps || err != nil {
 		if err != nil {
-			return mail.Address{}, err
+			from = mail.Address{}
 		}
-		if ours != c.ours {
-			return from, nil
-		}
-	}
-	if w.excluded != nil {
-		found, err := w.excluded(ctx, from.Domain)
-		if err != nil {
-			w.log.Warn("srs_exclude lookup failure: " + err.Error())
-			return mail.Address{}, &mail.Status{Enhanced: mail.Code(4, 3, 0), Text: "sender address rewriting failed"}
-		}
-		if found {
-			return from, nil
-		}
+		return from, err
 	}
 	a, err := w.codec.Forward(from)
 	if err != nil {
 		return mail.Address{}, cannotRewrite(err)
 	}
 	return a, nil
+}
+
+// keeps tells whether a sender stays as it is for a recipient.
+func (w *srsRewriter) keeps(ctx context.Context, from mail.Address, rcpt *mail.Recipient, unproven bool) (bool, error) {
+	if unproven {
+		return w.ours(ctx, rcpt.Final.Domain)
+	}
+	if rcpt.Orig == rcpt.Final {
+		return true, nil
+	}
+	came := w.resolver.Complete(rcpt.Orig)
+	if w.codec.Ours(came.Domain) && srs.Tagged(came) {
+		return true, nil // what comes back is not sent out again
+	}
+	for _, c := range []struct {
+		domain string
+		ours   bool // for the mail to be rewritten
+	}{{came.Domain, true}, {rcpt.Final.Domain, false}, {from.Domain, false}} {
+		if ours, err := w.ours(ctx, c.domain); err != nil || ours != c.ours {
+			return true, err
+		}
+	}
+	if w.excluded == nil {
+		return false, nil
+	}
+	found, err := w.excluded(ctx, from.Domain)
+	if err != nil {
+		w.log.Warn("srs_exclude lookup failure: " + err.Error())
+		return false, &mail.Status{Enhanced: mail.Code(4, 3, 0), Text: "sender address rewriting failed"}
+	}
+	return found, nil
 }
 
 // ours tells whether a domain is hosted here, in whichever class.
@@ -102,7 +123,7 @@ func cannotRewrite(err error) *mail.Status {
 // is there, and bounces are counted.
 func (w *srsRewriter) MayLeave(ctx context.Context, from, to mail.Address, targets []mail.Recipient) *mail.Status {
 	for i := range targets {
-		_, err := w.sender(ctx, from, &targets[i])
+		_, err := w.sender(ctx, from, &targets[i], false) // whether it is proven is not known yet
 		if st, ok := errors.AsType[*mail.Status](err); ok && !st.Temporary() {
 			return &mail.Status{Code: 553, Enhanced: st.Enhanced, Text: "<" + from.String() + ">: Sender address rejected: " + st.Text}
 		}

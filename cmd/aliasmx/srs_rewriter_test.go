@@ -66,6 +66,40 @@ func TestRewriteSender(t *testing.T) {
 	}
 }
 
+// What a stranger has not proven keeps no sender, by whichever way it leaves for somebody else.
+func TestRewriteUnprovenSender(t *testing.T) {
+	w := newRewriter(t)
+	w.excluded = func(_ context.Context, domain string) (bool, error) { return domain == "customer.example", nil }
+	bounce, err := w.codec.Forward(mail.SplitAddress("author@client.example"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed := mail.Authentic{Author: "customer.example", SPF: mail.AuthFail, DMARC: mail.AuthNone}
+	for _, c := range []struct {
+		name, from, orig, final string
+		auth                    mail.Authentic
+		rewritten               bool
+	}{
+		{"excluded", "a@customer.example", "info@alias.example", "x@dest.example", failed, true},
+		{"excluded, SPF passes", "a@customer.example", "info@alias.example", "x@dest.example", mail.Authentic{SPF: mail.AuthPass}, false},
+		{"excluded, DKIM passes", "a@customer.example", "info@alias.example", "x@dest.example", mail.Authentic{SPF: mail.AuthFail, Vouched: true}, false},
+		{"excluded, submitted", "a@customer.example", "info@alias.example", "x@dest.example", mail.Authentic{Author: "customer.example"}, false},
+		{"excluded, SPF was not asked", "a@customer.example", "info@alias.example", "x@dest.example", mail.Authentic{DMARC: mail.AuthNone}, true},
+		{"ours", "a@alias.example", "info@alias.example", "x@dest.example", failed, true},
+		{"sent on by an action", "a@customer.example", "x@dest.example", "x@dest.example", failed, true},
+		{"to a bounce address", "a@customer.example", bounce.String(), "author@client.example", failed, true},
+		{"to one of ours", "a@customer.example", "info@alias.example", "x@alias.example", failed, false},
+		{"null", "", "info@alias.example", "x@dest.example", failed, false},
+	} {
+		from := mail.SplitAddress(c.from)
+		env := &mail.Envelope{Sender: from, Auth: c.auth, Rcpts: []mail.Recipient{{Orig: mail.SplitAddress(c.orig), Final: mail.SplitAddress(c.final)}}}
+		got, err := w.RewriteSender(context.Background(), env, 0)
+		if err != nil || (got.Domain == "srs.example") != c.rewritten || !c.rewritten && got != from {
+			t.Errorf("%s: got %v, %v", c.name, got, err)
+		}
+	}
+}
+
 // A table that cannot be asked is tried again: mail never leaves as it is because of it.
 func TestRewriteSenderLater(t *testing.T) {
 	w := newRewriter(t)

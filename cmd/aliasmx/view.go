@@ -177,7 +177,7 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 	if cfg.Get("lmtp_generic_maps") != "" {
 		v.delivery.LMTPGeneric = v.resolver.LMTPGeneric
 	}
-	if err := v.signing(log); err != nil {
+	if err := v.signing(names, log); err != nil {
 		return nil, err
 	}
 	if err := v.sending(names, log); err != nil {

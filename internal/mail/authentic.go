@@ -35,6 +35,9 @@ type Authentic struct {
 	Results string
 }
 
+// Judged tells whether the message is a stranger's, and was looked at.
+func (a *Authentic) Judged() bool { return a.SPF != "" || a.DMARC != "" || a.ARC != "" }
+
 // Unauthenticated tells whether the message was looked at and nothing says who it is from.
 func (a *Authentic) Unauthenticated() bool {
 	return a.DMARC != "" && !a.Vouched && a.DMARC != AuthPass && a.SPF != AuthPass

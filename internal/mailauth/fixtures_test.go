@@ -61,7 +61,7 @@ func newWorld(t testing.TB) *world {
 	w.o = Options{
 		MyHostname: "mx.own.example", AuthservID: "mx.own.example", SPF: true, DKIM: true, ARC: true, DMARC: true,
 		MaxVerifications: 10, Timeout: 5 * time.Second, Now: func() time.Time { return time.Unix(1700000000, 0) },
-		ResultsHeader: true, Policy: DefaultPolicy(), OwnNames: []string{"srs.example", "mx.own.example"},
+		ResultsHeader: true, Policy: DefaultPolicy(), SenderDomain: "srs.example", HeloNames: []string{"mx.own.example"},
 		Hosted: func(_ context.Context, domain string) (bool, error) {
 			if domain == "broken.example" {
 				return false, io.ErrUnexpectedEOF

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/idna"
@@ -33,7 +34,8 @@ func readHeader(body mail.Body) ([]byte, error) {
 	var h []byte
 	for begins := true; ; {
 		line, err := in.ReadSlice('\n')
-		if begins && len(bytes.TrimRight(line, "\r\n")) == 0 {
+		// A carriage return more makes it a line of the header to many readers.
+		if begins && (len(line) == 0 || string(line) == "\n" || string(line) == "\r\n") {
 			return h, nilIfEOF(err)
 		}
 		h = append(h, line...)
@@ -45,6 +47,23 @@ func readHeader(body mail.Body) ([]byte, error) {
 			return h, nilIfEOF(err)
 		}
 	}
+}
+
+// AuthorOf is the author of a message as it leaves, "" where there is none, or several. An error
+// is one of reading.
+func AuthorOf(prepend []byte, body mail.Body) (string, error) {
+	header, err := readHeader(body)
+	switch {
+	case errors.Is(err, errHeaderTooLong):
+		return "", nil
+	case err != nil:
+		return "", err
+	}
+	domains, none := authors(slices.Concat(prepend, header))
+	if none != "" {
+		return "", nil
+	}
+	return domains[0], nil
 }
 
 func nilIfEOF(err error) error {

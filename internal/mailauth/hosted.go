@@ -2,6 +2,7 @@ package mailauth
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
@@ -59,12 +60,31 @@ func (j *judge) mustNotPassByUs(ctx context.Context, domain string) {
 	if spf.Check(ctx, v.o.Resolver, q).Result != mail.AuthPass {
 		return
 	}
+	action, later := j.policy.Hosted, j.policy.HostedTempError
+	if !j.f.Aligned() && j.authoredNear(ctx, domain) { // as in lends: it would be proof
+		later = max(later, Defer)
+		if action < Defer {
+			action = Reject
+		}
+	}
 	text := "SPF of " + name + " does not let " + j.f.Request.Client.Addr.String() + " send for it, and would let this relay"
 	if j.f.SPF.Result == mail.AuthTempError {
-		j.rule(j.policy.HostedTempError, refusalFor(Reject, text), status(451, mail.Code(4, 7, 24), "SPF of "+name+" cannot be checked now"), text)
+		j.rule(later, refusalFor(Reject, text), status(451, mail.Code(4, 7, 24), "SPF of "+name+" cannot be checked now"), text)
 		return
 	}
-	j.rule(j.policy.Hosted, status(550, mail.Code(5, 7, 23), text), status(451, mail.Code(4, 7, 23), text), text)
+	j.rule(action, status(550, mail.Code(5, 7, 23), text), status(451, mail.Code(4, 7, 23), text), text)
+}
+
+// authoredNear tells whether an author is of the same organisation as a domain, in either of the
+// ways of telling. Who cannot be asked might be.
+func (j *judge) authoredNear(ctx context.Context, domain string) bool {
+	return slices.ContainsFunc(j.f.Authors, func(author string) bool {
+		if registered(author) != "" && registered(author) == registered(domain) {
+			return true
+		}
+		same, err := j.v.sameOrganisation(ctx, author, domain)
+		return same || err != nil
+	})
 }
 
 // mustProve refuses a message that names a hosted domain without proof of it.
@@ -80,11 +100,19 @@ func (j *judge) mustProve(ctx context.Context, domain, where string, proven, lat
 			"whether "+name+" is hosted here cannot be looked up: "+err.Error())
 	case !ours:
 	case later:
+		later := j.policy.HostedTempError
+		if where == "From" && j.lends(ctx, domain, org) {
+			later = max(later, Defer)
+		}
 		text := name + " is served here, and whether this " + where + " is genuine cannot be checked now"
-		j.rule(j.policy.HostedTempError, refusalFor(Reject, text), refusalFor(Defer, text), where+" "+name+" is hosted here, and cannot be checked now")
+		j.rule(later, refusalFor(Reject, text), refusalFor(Defer, text), where+" "+name+" is hosted here, and cannot be checked now")
 	default:
+		action := j.policy.Hosted
+		if where == "From" && action < Defer && j.lends(ctx, domain, org) {
+			action = Reject
+		}
 		text := name + " is served here, and this " + where + " has neither SPF nor an aligned DKIM signature that passes"
-		j.rule(j.policy.Hosted, refusalFor(Reject, text), refusalFor(Defer, text), where+" "+name+" is hosted here, and not authenticated")
+		j.rule(action, refusalFor(Reject, text), refusalFor(Defer, text), where+" "+name+" is hosted here, and not authenticated")
 	}
 }
 
@@ -95,7 +123,17 @@ func (v *Verifier) isHosted(ctx context.Context, domain, org string) (bool, erro
 	if ours, err := v.isServed(ctx, domain); ours || err != nil {
 		return ours, err
 	}
-	return v.isOwn(ctx, asciiDomain(domain), org), nil
+	return v.isOwn(ctx, asciiDomain(domain), org, append(v.o.HeloNames[:len(v.o.HeloNames):len(v.o.HeloNames)], v.o.SenderDomain)), nil
+}
+
+// lends tells whether a copy of the message would leave with an SPF pass for the organisation
+// of a domain: then no action may let it through, since it would gain a proof by that.
+func (j *judge) lends(ctx context.Context, domain, org string) bool {
+	names := []string{j.v.o.SenderDomain}
+	if j.f.Request.Sender.IsNull() {
+		names = j.v.o.HeloNames
+	}
+	return j.v.isOwn(ctx, asciiDomain(domain), org, names)
 }
 
 // isServed tells whether mail for a domain, or for one above it, comes to us. Where one
@@ -110,11 +148,13 @@ func (v *Verifier) isServed(ctx context.Context, domain string) (bool, error) {
 	return false, nil
 }
 
-// isOwn tells whether a domain is of the same organisation as a name that our servers speak
-// for, in either of the ways of telling.
-func (v *Verifier) isOwn(ctx context.Context, domain, org string) bool {
-	for _, own := range v.o.OwnNames {
-		own = asciiDomain(own)
+// isOwn tells whether a domain is of the same organisation as one of the names that our servers
+// speak for, in either of the ways of telling.
+func (v *Verifier) isOwn(ctx context.Context, domain, org string, names []string) bool {
+	for _, own := range names {
+		if own = asciiDomain(own); own == "" {
+			continue
+		}
 		if isBelow(domain, own) || registered(domain) != "" && registered(domain) == registered(own) {
 			return true
 		}

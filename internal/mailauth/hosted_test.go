@@ -111,6 +111,52 @@ func TestHosted(t *testing.T) {
 	}
 }
 
+// Mail of strangers as from the organisation that a copy would have an SPF pass for is let in
+// by no action: it would be proven by us.
+func TestLentNames(t *testing.T) {
+	w := newWorld(t)
+	w.o.Policy.Hosted, w.o.Policy.HostedTempError = Tag, Ignore
+	w.o.HeloNames = []string{"mx.hosted.example", "mx.second.example"}
+	for _, tt := range []struct{ path, author, fails, want string }{
+		{"x@b.example", "hosted.example", "", "accept"}, // leaves from srs.example
+		{"", "hosted.example", "", "550 5.7.1"},
+		{"", "sub.hosted.example", "", "550 5.7.1"},
+		{"", "second.example", "", "550 5.7.1"},
+		{"", "srs.example", "", "accept"}, // leaves without a path
+		{"x@b.example", "srs.example", "", "550 5.7.1"},
+		{"x@b.example", "a.srs.example", "", "550 5.7.1"},
+		{"x@b.example", "second.example", "", "accept"},
+		{"x@srs.example", "a.example", "", "accept"},
+		{"x@srs.example", "srs.example", "srs.example", "451 4.7.1"},
+	} {
+		at := *w
+		at.t, at.zone = t, dnstest.New(t, names)
+		if tt.fails != "" {
+			at.zone.Fail(tt.fails, dnstest.ServFail)
+		}
+		v := at.verdict(request("192.0.2.2", "client.b.example", tt.path), letter("<x@"+tt.author+">"))
+		if got := outcome(v); got != tt.want || v.Auth.Vouched {
+			t.Errorf("<%s> %s: %s, want %s\n%s", tt.path, tt.author, got, tt.want, v.Reason)
+		}
+	}
+}
+
+// A line of a carriage return ends no header: others read on.
+func TestHeaderEnds(t *testing.T) {
+	for message, want := range map[string]string{
+		"From: x@a.example\r\n\r\nFrom: y@b.example\r\n":               "a.example",
+		"From: x@a.example\n\nFrom: y@b.example\n":                     "a.example",
+		"From: x@a.example\r\n\r\r\nFrom: y@b.example\r\n\r\n":         "",
+		"X: y\r\n\r\r\nFrom: y@b.example\r\n\r\nFrom: x@a.example\r\n": "b.example",
+		"From: x@a.example": "a.example",
+		"":                  "",
+	} {
+		if got, err := AuthorOf(nil, bodyOf(message)); got != want || err != nil {
+			t.Errorf("%q: %q, %v", message, got, err)
+		}
+	}
+}
+
 // Who hands in mail here speaks for domains of ours, and for his own where senders have
 // owners.
 func TestSubmitted(t *testing.T) {

@@ -31,7 +31,7 @@ func TestNoLaundering(t *testing.T) {
 			w.zone.Remove(d)
 			w.zone.AddTXT(d, "v=spf1 ip4:"+source+" -all") // which names us
 		}
-		w.o.MyHostname, w.o.OwnNames = helo, []string{srs, helo}
+		w.o.MyHostname, w.o.SenderDomain, w.o.HeloNames = helo, srs, []string{helo}
 		authors := []string{"a.example", "hosted.example", "sub.hosted.example", "srs.example", "big.example", "other.big.example", "own.example", srs, helo, "included.example"}
 		for _, d := range []string{"example", "a.example", "hosted.example", "sub.hosted.example", "big.example", "srs.example", "included.example"} {
 			if policy := pick("", "", "none", "reject", "none; psd=n", "none; adkim=s; aspf=s"); policy != "" {

@@ -15,13 +15,10 @@ import (
 // verdict is a decision in the words of smtpd.
 func (v *Verifier) verdict(f *Findings, d Decision) mail.AuthVerdict {
 	methods := v.methods(f)
-	out := mail.AuthVerdict{
-		Refused: d.Refused, Hold: d.Action == Hold, Reason: f.line(d),
-		Auth: mail.Authentic{
-			Author: f.Author(), Vouched: f.Aligned(),
-			Results: authres.Results(methods), // a seal tells it even where no field does
-			SPF:     f.SPF.Result, DMARC: f.dmarc(v), ARC: f.arc(),
-		},
+	out := mail.AuthVerdict{Refused: d.Refused, Hold: d.Action == Hold, Reason: f.line(d), Auth: f.Authentic()}
+	out.Auth.Results = authres.Results(methods) // a seal tells it even where no field does
+	if !v.o.DMARC {
+		out.Auth.DMARC = ""
 	}
 	if v.o.ResultsHeader || d.Action == Tag {
 		out.Prepend = authres.Format(v.o.AuthservID, methods)
@@ -30,6 +27,11 @@ func (v *Verifier) verdict(f *Findings, d Decision) mail.AuthVerdict {
 		out.Prepend = append(out.Prepend, spf.ReceivedSPF(f.SPF, v.pathRequest(&f.Request), v.o.MyHostname)...)
 	}
 	return out
+}
+
+// Authentic is what is kept with the message, but for Results.
+func (f *Findings) Authentic() mail.Authentic {
+	return mail.Authentic{Author: f.Author(), Vouched: f.Aligned(), SPF: f.SPF.Result, DMARC: f.DMARC.Result, ARC: f.arc()}
 }
 
 // dmarc is the result of DMARC, "" where it is not asked for.

@@ -40,10 +40,12 @@ type Options struct {
 	KnownForwarders Networks // mailauth_known_forwarders; nil: nobody
 	TrustedSealers  []string // arc_trusted_sealers
 
-	// OwnNames are domains that our own servers speak for, so that SPF of what we send passes
-	// for them: srs_domain, and the names in our HELO, which count where the reverse-path is
-	// null. Nobody outside may say that he is of the same organisation.
-	OwnNames []string
+	// Domains that our own servers speak for, so that SPF of what we send passes for them.
+	// Nobody outside may say that he is of the same organisation. SenderDomain is the one of
+	// rewritten senders (srs_domain), "" for none; HeloNames are what we call ourselves in HELO,
+	// which counts where the reverse-path is null.
+	SenderDomain string
+	HeloNames    []string
 	// Keeps tells whether mail that is forwarded keeps a reverse-path of a domain (srs_enable =
 	// no, srs_exclude), and Source is the address that it leaves from, as far as that is known:
 	// where SPF of the domain names it, forged mail would pass. nil: it does not.

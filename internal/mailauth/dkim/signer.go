@@ -17,7 +17,9 @@ import (
 
 // Who signs what, at delivery:
 //
-//   - mail whose author is vouched for (mail.Authentic) is signed by the author's domain;
+//   - mail whose author is vouched for (mail.Authentic) is signed by the author's domain, unless
+//     a signature alone speaks for it: that goes on with it, and may leave open what ours would
+//     cover, so that whoever has the message could have us sign another Subject;
 //   - our own reports by the domain of their From field, or a parent;
 //   - other mail by Options.Forwarding, if it leaves with a reverse-path of that domain and
 //     nothing that this signs could be taken for its author's.
@@ -118,12 +120,23 @@ func (s *Signer) keys(ctx context.Context, m *mail.Outgoing) ([]Key, error) {
 	switch {
 	case m.Env.Flags&mail.FlagNotice != 0:
 		return s.ofNotice(ctx, m)
-	case auth.Vouched && auth.Author != "":
+	case speaksForAuthor(m.Env):
 		if keys, err := s.o.Keys(ctx, auth.Author); err != nil || len(keys) > 0 {
 			return keys, err
 		}
 	}
 	return s.ofForwarded(ctx, m)
+}
+
+// speaksForAuthor tells whether who has sent a message to us may speak for its author: it is a
+// submission of his, or has come from a client of his domain.
+func speaksForAuthor(env *mail.Envelope) bool {
+	auth := &env.Auth
+	if !auth.Vouched || auth.Author == "" {
+		return false
+	}
+	path := aLabel(env.Sender.Domain)
+	return !auth.Judged() || auth.SPF == mail.AuthPass && (within(path, auth.Author) || within(auth.Author, path))
 }
 
 // ofForwarded: an author that nobody knows could be anybody.
@@ -133,7 +146,7 @@ func (s *Signer) ofForwarded(ctx context.Context, m *mail.Outgoing) ([]Key, erro
 		return nil, nil
 	}
 	keys, err := s.o.Keys(ctx, domain)
-	if err != nil || len(keys) == 0 || !auth.Vouched && couldAlign(auth.Author, keys[0].Domain) {
+	if err != nil || len(keys) == 0 || !speaksForAuthor(m.Env) && couldAlign(auth.Author, keys[0].Domain) {
 		return nil, err
 	}
 	return keys, nil

@@ -64,9 +64,12 @@ func signedBy(t testing.TB, made []byte) (list []string) {
 
 // TestSigner_Who: which mail is signed, and by whom.
 func TestSigner_Who(t *testing.T) {
-	keys := bookOf("a.example", ".wide.example", "host.example", "srs.example")
+	keys := bookOf("a.example", ".wide.example", "host.example", "srs.example", "srs.example.net")
 	vouched := func(author string) mail.Envelope {
 		return mail.Envelope{Auth: mail.Authentic{Author: author, Vouched: true}}
+	}
+	judged := func(author, path string, spf mail.AuthResult) mail.Envelope {
+		return mail.Envelope{Sender: mail.SplitAddress(path), Auth: mail.Authentic{Author: author, Vouched: true, SPF: spf, DMARC: mail.AuthPass}}
 	}
 	from := func(addr string) string { return "From: " + addr + "\r\n\r\nHi.\r\n" }
 	notice := mail.Envelope{Flags: mail.FlagNotice}
@@ -91,6 +94,11 @@ func TestSigner_Who(t *testing.T) {
 		{"a report without a key", from("MAILER-DAEMON@mx.other.example"), notice, "", "", ""},
 		{"forwarded", from("x@b.example.net"), mail.Envelope{Auth: mail.Authentic{Author: "b.example.net"}}, "SRS0=x@srs.example", "srs.example", "srs.example"},
 		{"forwarded, of an author with a key and a voucher", from("x@a.example"), vouched("a.example"), "SRS0=x@srs.example", "srs.example", "a.example"},
+		{"a stranger's, by SPF", from("x@a.example"), judged("a.example", "x@mail.a.example", mail.AuthPass), "SRS0=x@srs.example", "srs.example", "a.example"},
+		{"a stranger's, by DKIM alone", from("x@a.example"), judged("a.example", "x@a.example", mail.AuthFail), "SRS0=x@srs.example", "", ""},
+		{"a stranger's, by DKIM, and SPF of another", from("x@a.example"), judged("a.example", "x@else.example", mail.AuthPass), "SRS0=x@srs.example", "srs.example", "srs.example"},
+		{"a stranger's, by DKIM, that could align", from("x@srs.example"), judged("srs.example", "x@else.example", mail.AuthPass), "SRS0=x@srs.example", "srs.example", ""},
+		{"a stranger's, by DKIM, without a path", from("x@a.example"), judged("a.example", "", mail.AuthPass), "SRS0=x@srs.example.net", "srs.example.net", "srs.example.net"},
 		{"forwarded, with a voucher only", from("x@srs.example"), vouched("srs2.example"), "SRS0=x@SRS.example", "srs.example", "srs.example"},
 		{"forwarded, when it is not to be signed", from("x@b.example.net"), mail.Envelope{Auth: mail.Authentic{Author: "b.example.net"}}, "SRS0=x@srs.example", "", ""},
 		{"forwarded, but not rewritten", from("x@b.example.net"), mail.Envelope{Auth: mail.Authentic{Author: "b.example.net"}}, "x@b.example.net", "srs.example", ""},

@@ -14,7 +14,7 @@ import (
 // ourSigner is d= of the signature that we have put on top of a copy.
 var ourSigner = regexp.MustCompile(`(?m)^DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed;\r\n\td=([^;]+);`)
 
-func signedBy(m peers.Message) string {
+func lentBy(m peers.Message) string {
 	top, _, _ := strings.Cut(m.Data, "\r\nReceived: ")
 	var domains []string
 	for _, found := range ourSigner.FindAllStringSubmatch(top+"\r\n", -1) {
@@ -96,7 +96,7 @@ func TestNoLaunderingTrust(t *testing.T) {
 			continue
 		}
 		got, taken := copies[i]
-		if by := signedBy(got); taken && by != c.signed {
+		if by := lentBy(got); taken && by != c.signed {
 			t.Errorf("%s: signed by %q, want %q\n%s", c.name, by, c.signed, got.Data)
 		}
 		if orgs := w.passes(ourIP, "mx.alias.example", strings.Trim(strings.Fields(got.From + " <>")[0], "<>"), got.Data); c.author == "included.example" && slices.Contains(orgs, "included.example") {

@@ -34,8 +34,7 @@ func readHeader(body mail.Body) ([]byte, error) {
 	var h []byte
 	for begins := true; ; {
 		line, err := in.ReadSlice('\n')
-		// A carriage return more makes it a line of the header to many readers.
-		if begins && (len(line) == 0 || string(line) == "\n" || string(line) == "\r\n") {
+		if begins && endsHeader(line) {
 			return h, nilIfEOF(err)
 		}
 		h = append(h, line...)
@@ -47,6 +46,12 @@ func readHeader(body mail.Body) ([]byte, error) {
 			return h, nilIfEOF(err)
 		}
 	}
+}
+
+// endsHeader tells whether a line is empty. A carriage return more makes it one of the header to
+// many readers.
+func endsHeader(line []byte) bool {
+	return len(line) == 0 || string(line) == "\n" || string(line) == "\r\n"
 }
 
 // AuthorOf is the author of a message as it leaves, "" where there is none, or several. An error

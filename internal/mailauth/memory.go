@@ -46,7 +46,7 @@ func (memoryReader) Close() error { return nil }
 func (text inMemory) header() []byte {
 	n := 0
 	for line := range bytes.Lines(text) {
-		if len(bytes.TrimRight(line, "\r\n")) == 0 {
+		if endsHeader(line) {
 			break
 		}
 		n += len(line)

@@ -178,7 +178,7 @@ func TestDKIMConfiguration(t *testing.T) {
 		{"no file", "alias.example r1 /nonexistent\n", "", `dkim_keys \(main\.cf, line \d+\): \S+dkim_keys, line 1: alias\.example: open /nonexistent: no such file`},
 		{"no selector", "alias.example " + key + "\n", "", `a key is written SELECTOR FILE`},
 		{"relative", "alias.example r1 key\n", "", `key: not an absolute file name`},
-		{"not a key", "alias.example r1 " + r.dir + "/virtual\n", "", `virtual: everybody can read`},
+		{"not a key", "alias.example r1 " + r.dir + "/virtual\n", "", `virtual: everybody on this machine may read or change it`},
 		{"not a domain", "alias..example r1 " + key + "\n", "", `is no domain`},
 		{"received", string(table), "dkim_sign_headers = Received\n", `dkim_sign_headers \(main\.cf, line \d+\): Received must not be signed`},
 		{"forwarded by nobody", string(table), "dkim_sign_forwarded = yes\ndkim_forwarded_domain =\n", `no domain that could sign`},

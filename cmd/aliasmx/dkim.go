@@ -35,7 +35,7 @@ type keyFiles struct {
 func (k *keyFiles) open(file string) (crypto.Signer, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	key, err := dkim.ReadKey(file)
+	key, err := readKey(file)
 	if err == nil {
 		if k.keys == nil {
 			k.keys = make(map[string]crypto.Signer)
@@ -47,6 +47,18 @@ func (k *keyFiles) open(file string) (crypto.Signer, error) {
 		return old, nil
 	}
 	return nil, err
+}
+
+func readKey(file string) (crypto.Signer, error) {
+	text, err := readSecret(file)
+	if err != nil {
+		return nil, err
+	}
+	key, err := dkim.ParseKey(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return key, nil
 }
 
 // signingKeys are the keys of one configuration. Each file is read once: those that the

@@ -29,6 +29,7 @@ import (
 type keyFiles struct {
 	mu   sync.Mutex // guards keys
 	keys map[string]crypto.Signer
+	rows keptRows
 }
 
 // open reads a key, or takes the one that was read before and cannot be any more.
@@ -66,6 +67,7 @@ func readKey(file string) (crypto.Signer, error) {
 type signingKeys struct {
 	tables table.Maps
 	files  *keyFiles
+	log    *slog.Logger
 
 	mu   sync.Mutex // guards read
 	read map[string]crypto.Signer
@@ -84,6 +86,7 @@ func (v *view) signer(names *dns.Resolver, log *slog.Logger) error {
 		Lifetime: cfg.Duration("dkim_signature_lifetime"),
 		Log:      log.With(mail.KeyDaemon, "smtp"),
 	}
+	keys.log = o.Log
 	for _, parameter := range []string{"dkim_sign_headers", "dkim_oversign_headers"} {
 		for _, name := range cfg.List(parameter) {
 			if err := dkim.CheckFieldName(name); err != nil {
@@ -135,14 +138,23 @@ func (v *view) signingKeys() (*signingKeys, error) {
 	if t.err != nil || found == nil {
 		return nil, t.err
 	}
-	k := &signingKeys{tables: found, files: &v.keys.dkim, read: make(map[string]crypto.Signer)}
+	k := &signingKeys{tables: found, files: &v.keys.dkim, read: make(map[string]crypto.Signer), log: slog.New(slog.DiscardHandler)}
+	rows := make(map[string][]dkim.Key)
 	err := k.each(func(where, domain, value string) error {
-		if _, err := k.parse(domain, value); err != nil {
+		keys, err := k.parse(domain, value)
+		if err != nil {
 			return fmt.Errorf("%s (%s): %s: %s: %w", parameter, v.cfg.Where(parameter), where, domain, err)
 		}
+		rows[rowOf(domain)] = keys
 		return nil
 	})
-	return k, err
+	if err != nil {
+		return nil, err
+	}
+	for row, keys := range rows {
+		k.files.rows.keep(row, keys)
+	}
+	return k, nil
 }
 
 // each goes through what the tables list, until an error.
@@ -180,7 +192,7 @@ func (k *signingKeys) of(ctx context.Context, domain string) ([]dkim.Key, error)
 		case err != nil:
 			return nil, err
 		case found:
-			return k.parse(rest, value)
+			return k.row(key, value)
 		}
 		var more bool
 		if _, rest, more = strings.Cut(rest, "."); !more {

@@ -75,11 +75,13 @@ type signingKeys struct {
 
 // signer has the transports sign what leaves, where there are keys.
 func (v *view) signer(names *dns.Resolver, log *slog.Logger) error {
-	keys, err := v.signingKeys()
-	if err != nil || keys == nil {
-		return err
+	cfg, keys := v.cfg, v.dkim
+	if keys == nil {
+		if cfg.Bool("dkim_sign_forwarded") {
+			return fmt.Errorf("dkim_sign_forwarded (%s): there is no key to sign with; name a table of keys in dkim_keys", cfg.Where("dkim_sign_forwarded"))
+		}
+		return nil
 	}
-	cfg := v.cfg
 	o := dkim.Options{
 		Keys:     keys.of,
 		Fields:   dkim.Fields{Sign: cfg.List("dkim_sign_headers"), Oversign: cfg.List("dkim_oversign_headers")},
@@ -106,9 +108,24 @@ func (v *view) signer(names *dns.Resolver, log *slog.Logger) error {
 		if err := v.proveForwardedDomain(names, log, o.Forwarding, found); err != nil {
 			return err
 		}
+		if !v.leavesAs(o.Forwarding) {
+			log.Warn(fmt.Sprintf("dkim_forwarded_domain (%s): no sender is rewritten to %s, and nothing is signed by it; set it to $srs_domain",
+				cfg.Where("dkim_forwarded_domain"), o.Forwarding))
+		}
 	}
 	v.delivery.Signer = dkim.NewSigner(o)
 	return nil
+}
+
+// leavesAs tells whether forwarded mail may leave with a reverse-path in a domain: by SRS, or by
+// what else rewrites senders, of which nobody can tell (postsrsd is asked by canonical maps).
+func (v *view) leavesAs(domain string) bool {
+	for _, parameter := range []string{"canonical_maps", "sender_canonical_maps", "smtpd_milters", "smtp_generic_maps"} {
+		if v.cfg.Get(parameter) != "" {
+			return true
+		}
+	}
+	return v.srs != nil && v.srs.codec.Ours(domain)
 }
 
 // proveForwardedDomain refuses a domain that signs forwarded mail if one of ours is aligned with

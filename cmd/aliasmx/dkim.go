@@ -201,10 +201,7 @@ func (k *signingKeys) each(yield func(where, domain, value string) error) error 
 // for its subdomains.
 func (k *signingKeys) of(ctx context.Context, domain string) ([]dkim.Key, error) {
 	for key, rest := domain, domain; ; key = "." + rest {
-		value, _, found, err := k.tables.Lookup(ctx, key)
-		if u, bad := idna.Lookup.ToUnicode(rest); err == nil && !found && bad == nil && u != rest {
-			value, _, found, err = k.tables.Lookup(ctx, strings.TrimSuffix(key, rest)+u)
-		}
+		value, found, err := k.lookup(ctx, key)
 		switch {
 		case err != nil:
 			return nil, err
@@ -216,6 +213,29 @@ func (k *signingKeys) of(ctx context.Context, domain string) ([]dkim.Key, error)
 			return nil, nil
 		}
 	}
+}
+
+// signs tells whether there is a row for a domain, or for one above it.
+func (k *signingKeys) signs(ctx context.Context, domain string) (bool, error) {
+	for name := domain; name != ""; _, name, _ = strings.Cut(name, ".") {
+		for _, key := range []string{name, "." + name} {
+			if _, found, err := k.lookup(ctx, key); found || err != nil {
+				return found, err
+			}
+		}
+	}
+	return false, nil
+}
+
+// lookup asks for a key of the tables, an A-label that may have a dot in front, and then as it
+// is written in Unicode.
+func (k *signingKeys) lookup(ctx context.Context, key string) (value string, found bool, err error) {
+	value, _, found, err = k.tables.Lookup(ctx, key)
+	name := strings.TrimPrefix(key, ".")
+	if u, bad := idna.Lookup.ToUnicode(name); err == nil && !found && bad == nil && u != name {
+		value, _, found, err = k.tables.Lookup(ctx, strings.TrimSuffix(key, name)+u)
+	}
+	return value, found, err
 }
 
 // parse reads a table's value: the keys of a domain.

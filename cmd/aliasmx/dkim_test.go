@@ -42,6 +42,14 @@ func TestSigningKeys(t *testing.T) {
 			t.Errorf("%s: %q, %v; want %q", domain, got, err, want)
 		}
 	}
+	for domain, want := range map[string]bool{
+		"a.example": true, "sub.a.example": true, "wide.example": true, "x.y.wide.example": true, "xn--grn-ioa.example": true, "x.xn--grn-ioa.example": true,
+		"notwide.example": false, "example": false, "": false,
+	} {
+		if got, err := k.signs(t.Context(), domain); got != want || err != nil {
+			t.Errorf("keys of %s: %v, %v", domain, got, err)
+		}
+	}
 	selectors, err := v.dkimSelectors()
 	if err != nil || strings.Join(selectors["a.example"], " ") != "s1 S2" || len(selectors["wide.example"]) != 1 {
 		t.Errorf("%v, %v", selectors, err)

@@ -35,9 +35,15 @@ type Attributes struct {
 func ParseAttributes(value string) (Attributes, error) {
 	var a Attributes
 	words, err := attributeWords(value)
+	seen := make(map[string]bool)
 	for _, w := range words {
 		name, text, _ := strings.Cut(w, "=")
-		switch strings.ToLower(name) {
+		name = strings.ToLower(name)
+		if seen[name] {
+			return Attributes{}, fmt.Errorf("%s stands there twice", name)
+		}
+		seen[name] = true
+		switch name {
 		case "expires":
 			a.Expires, err = expiry(text)
 		case "senders":
@@ -73,7 +79,7 @@ func (r *Resolver) attributesOf(ctx context.Context, a mail.Address, tr *trace) 
 	attr, err := ParseAttributes(h.value)
 	if err != nil {
 		r.log.Warn(fmt.Sprintf("alias_attribute_maps: %s: %s: %v; mail to it is deferred", h.locate(), h.key, err))
-		tr.failed(a)
+		tr.unreadable(a, h, err)
 		return Attributes{}, lookupFailure()
 	}
 	tr.attributes(a, h)
@@ -124,6 +130,12 @@ func (a *Attributes) mayWrite(sender mail.Address) bool {
 func (tr *trace) attributes(a mail.Address, h hit) {
 	if tr != nil {
 		tr.note("%s has the attributes %s  (%s, by the entry %s)", external(a), h.value, h.locate(), h.key)
+	}
+}
+
+func (tr *trace) unreadable(a mail.Address, h hit, err error) {
+	if tr != nil {
+		tr.note("%s: its attributes cannot be read: %v  (%s, by the entry %s)", external(a), err, h.locate(), h.key)
 	}
 }
 

@@ -82,6 +82,9 @@ func TestAttributes(t *testing.T) {
 	if err != nil || a.Rate != 20 || a.RatePer != 24*time.Hour {
 		t.Errorf("got %+v, %v", a, err)
 	}
+	if all := strings.Join(r.Explain(t.Context(), "broken@virt.example").Steps, "\n"); !strings.Contains(all, "its attributes cannot be read: expires=soon is neither") {
+		t.Errorf("explained\n%s", all)
+	}
 	x := r.Explain(t.Context(), "over@virt.example")
 	if all := strings.Join(x.Steps, "\n"); x.ExitStatus != 1 || !strings.Contains(all, "over@virt.example has expired: 2026-12-31T00:00:00Z") || !strings.Contains(all, "has the attributes expires=2026-12-30  (fake:attributes") {
 		t.Errorf("explained\n%s", all)
@@ -108,21 +111,22 @@ func TestAttributesTableBroken(t *testing.T) {
 
 func TestParseAttributesWrong(t *testing.T) {
 	for value, want := range map[string]string{
-		`expires`:                      "neither a day",
-		`expires=2026-02-30`:           "neither a day",
-		`senders=`:                     "is none of",
-		`senders=a@`:                   "is none of",
-		`senders=a@b@c`:                "is none of",
-		`senders=example.com`:          "is none of",
-		`senders=@x,,@y`:               "is none of",
-		`suspended="250 ok"`:           "250 is not a reply",
-		`suspended="550 4.2.1 x"`:      "does not belong",
-		`suspended="open`:              `missing "`,
-		"suspended=a\x01":              "control character",
-		`rate=0`:                       "is not NUMBER/UNIT",
-		`rate=5/week`:                  "is not NUMBER/UNIT",
-		`expire=2026-12-31`:            `unknown attribute "expire"`,
-		`suspended expires=2026-13-01`: "neither a day",
+		`expires`:                              "neither a day",
+		`expires=2026-02-30`:                   "neither a day",
+		`senders=`:                             "is none of",
+		`senders=a@`:                           "is none of",
+		`senders=a@b@c`:                        "is none of",
+		`senders=example.com`:                  "is none of",
+		`senders=@x,,@y`:                       "is none of",
+		`suspended="250 ok"`:                   "250 is not a reply",
+		`suspended="550 4.2.1 x"`:              "does not belong",
+		`suspended="open`:                      `missing "`,
+		"suspended=a\x01":                      "control character",
+		`rate=5/h expires=2026-12-31 Rate=6/h`: "rate stands there twice",
+		`rate=0`:                               "is not NUMBER/UNIT",
+		`rate=5/week`:                          "is not NUMBER/UNIT",
+		`expire=2026-12-31`:                    `unknown attribute "expire"`,
+		`suspended expires=2026-13-01`:         "neither a day",
 	} {
 		if _, err := ParseAttributes(value); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", value, err, want)

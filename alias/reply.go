@@ -24,11 +24,11 @@ func (r *Resolver) reply(ctx context.Context, req mail.RcptRequest, reply mail.R
 		Code: r.o.UnknownVirtualAliasCode, Enhanced: mail.Code(uint16(r.o.UnknownVirtualAliasCode/100), 1, 1),
 		Text: "Recipient address rejected: " + r.unknownText(mail.ClassVirtualAlias),
 	}
-	own, err := r.expand(ctx, reply.Alias, tr)
+	owner, err := r.isOwner(ctx, reply.Alias, req.Sender, tr)
 	if err != nil {
 		return nil, err
 	}
-	if !own.matched || !slices.ContainsFunc(own.targets, func(t mail.Address) bool { return r.same(t, req.Sender) }) {
+	if !owner {
 		return nil, unknown
 	}
 	attr, err := r.attributesOf(ctx, reply.Alias, tr)
@@ -42,6 +42,11 @@ func (r *Resolver) reply(ctx context.Context, req mail.RcptRequest, reply mail.R
 	if err != nil {
 		return nil, err
 	}
+	if x.matched {
+		if err := r.alive(ctx, reply.Correspondent, reply.Alias, tr); err != nil {
+			return nil, err
+		}
+	}
 	origin := mail.Recipient{Orig: req.Addr, ORcpt: "rfc822;" + external(reply.Correspondent), Notify: req.Notify}
 	rcpts, alive, refusal, err := r.deliverTo(ctx, x, origin, reply.Alias, tr)
 	if err != nil {
@@ -51,6 +56,30 @@ func (r *Resolver) reply(ctx context.Context, req mail.RcptRequest, reply mail.R
 		return nil, refusal
 	}
 	return rcpts, nil
+}
+
+// isOwner tells whether an alias leads to somebody. Of one with an extension that only its
+// targets have got from it, those without it are owners, too: that is how they are known to
+// themselves.
+func (r *Resolver) isOwner(ctx context.Context, alias, who mail.Address, tr *trace) (bool, error) {
+	of := []mail.Address{alias}
+	h, found, err := r.find(ctx, r.aliases, alias)
+	if err != nil {
+		return false, err
+	}
+	if found && h.extension != "" {
+		of = append(of, mail.Address{Local: strings.TrimSuffix(alias.Local, h.extension), Domain: alias.Domain})
+	}
+	for _, a := range of {
+		x, err := r.expand(ctx, a, tr)
+		if err != nil {
+			return false, err
+		}
+		if x.matched && slices.ContainsFunc(x.targets, func(t mail.Address) bool { return r.same(t, who) }) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // asReply tells whether an address is a reverse alias.

@@ -26,6 +26,7 @@ func TestReply(t *testing.T) {
 		"other@virt.example somebody@home.example",
 	}, func(o *Options) {
 		o.Replies = replies{}
+		o.RecipientDelimiter = "+"
 		o.AttributeMaps = table.Maps{fake("fake:attributes", "over@virt.example expires=2026-01-01", "info@virt.example senders=@club.example")}
 		o.Now = func() time.Time { return attributesNow }
 	})
@@ -33,6 +34,10 @@ func TestReply(t *testing.T) {
 	for _, c := range []struct{ to, from, want string }{
 		{"re=info=joe=example.com@virt.example", "owner@home.example", ""},
 		{"re=info=joe=example.com@virt.example", "Second@Home.example", ""},
+		{"re=info+shop=joe=example.com@virt.example", "owner@home.example", ""},
+		{"re=info+shop=joe=example.com@virt.example", "owner+shop@home.example", ""},
+		{"re=info+shop=joe=example.com@virt.example", "owner+other@home.example", unknown},
+		{"re=info=over=virt.example@virt.example", "owner@home.example", unknown},
 		{"re=info=joe=example.com@virt.example", "stranger@home.example", unknown},
 		{"re=info=joe=example.com@virt.example", "info@virt.example", unknown},
 		{"re=info=joe=example.com@virt.example", "", unknown},

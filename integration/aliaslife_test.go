@@ -35,6 +35,8 @@ func TestAliasLife(t *testing.T) {
 	} {
 		mustMatch(t, c.from+" to "+c.to, d.askFrom(c.from, c.to), c.want)
 	}
+	d.say("RSET")
+	mustMatch(t, "VRFY", d.say("VRFY fair@alias.example"), `^550 5\.1\.1 `)
 	out, status := r.run("explain", "-c", r.dir, "fair@alias.example")
 	if status != 1 || !strings.Contains(out, "fair@alias.example has expired: 2021-01-01T00:00:00Z") {
 		t.Errorf("explain: %d\n%s", status, out)

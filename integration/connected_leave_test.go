@@ -55,6 +55,51 @@ func TestConnectedClientLeaves(t *testing.T) {
 	}
 }
 
+// The client leaves and brings the message again while the next hop still has the first to
+// answer: it is put off, and arrives once.
+func TestConnectedUnderWay(t *testing.T) {
+	t.Parallel()
+	sink := newSink(t)
+	r := connectedRelay(t, sink, map[string]string{"relay_while_connected_time": "10s"})
+	sink.Behave(peers.Script{Delay: 2 * time.Second, DelayAt: "taken"})
+	c := beginLetter(t, r, "again", "info@alias.example")
+	fmt.Fprint(c.Conn, ".\r\n")
+	r.waitLog(`\(queue active\)`)
+	time.Sleep(300 * time.Millisecond)
+	c.hangUp()
+	mustMatch(t, "reply", letter(t, r, "again", "info@alias.example"), `^451 4\.3\.0 Error: the same message is on its way; try again later$`)
+	mustMatch(t, "log", r.log(), `relay while connected: put off: the same message is on its way as \w+, whose client has left\n`)
+	r.waitLog(`the client has not heard`)
+	mustMatch(t, "reply", letter(t, r, "again", "info@alias.example"), `^250 2\.0\.0 Ok: queued as \w+$`)
+	if sink.Count() != 1 {
+		t.Errorf("arrived %d times\n%s", sink.Count(), r.log())
+	}
+}
+
+// A client that resets the connection once it has the reply has heard it: the same again is
+// another message.
+func TestConnectedClientResetsAfterwards(t *testing.T) {
+	t.Parallel()
+	sink := newSink(t)
+	r := connectedRelay(t, sink, nil)
+	for n := range 3 {
+		c := beginLetter(t, r, "heard", "info@alias.example")
+		mustMatch(t, "reply", c.say("."), "^250 ")
+		c.hangUp()
+		for end := time.Now().Add(limit); strings.Count(r.log(), "disconnect from") <= n; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("the session does not end\n%s", r.log())
+			}
+		}
+		if sink.Count() != n+1 {
+			t.Errorf("letter %d: %d arrived\n%s", n+1, sink.Count(), r.log())
+		}
+	}
+	if log := r.log(); strings.Contains(log, "has not heard") {
+		t.Errorf("it has heard\n%s", log)
+	}
+}
+
 // What clients have not heard of is known after a restart, also one by force.
 func TestConnectedUnheardIsKept(t *testing.T) {
 	t.Parallel()
@@ -105,6 +150,11 @@ func TestConnectedKilled(t *testing.T) {
 					letter(t, r, "killed", "info@alias.example")
 				}
 				r.waitEmpty()
+				ended := stage == "." || stage == "taken"
+				warned := strings.Contains(r.log(), ": relay while connected: its content was sent before the mail system stopped: it may be sent more than once\n")
+				if warned != (late && ended) {
+					t.Errorf("warned: %v\n%s", warned, r.log())
+				}
 				want := 1
 				if stage == "taken" {
 					want = 2

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +14,7 @@ func TestConnectedSettings(t *testing.T) {
 	t.Parallel()
 	sink := newSink(t)
 	r := connectedRelay(t, sink, map[string]string{
-		"relay_while_connected":          "inline:{alias.example=yes, third.example=maybe}",
+		"relay_while_connected":          "inline:{alias.example=yes, third.example=no}",
 		"relay_while_connected_tempfail": "pass",
 		"relay_while_connected_reply":    "yes",
 	})
@@ -87,6 +88,32 @@ func TestConnectedBadSettings(t *testing.T) {
 	}
 }
 
+// So is a table that says neither yes nor no, where it can be listed.
+func TestConnectedBadTable(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"hash", "texthash", "regexp", "inline"} {
+		cf := base(nil)
+		r := newRelay(t, cf, map[string]string{"virtual": connectedAliases, "wanted": "alias.example yes\nother.example perhaps\n", "patterns": "/alias/ yes\n/other/ perhaps\n"})
+		at := "wanted, line 2"
+		switch kind {
+		case "regexp":
+			cf["relay_while_connected"], at = "regexp:"+r.dir+"/patterns", "patterns, line 2"
+		case "inline":
+			cf["relay_while_connected"], at = "inline:{alias.example=yes, other.example=perhaps}", "main.cf"
+		default:
+			cf["relay_while_connected"] = kind + ":" + r.dir + "/wanted"
+		}
+		r.configure(cf)
+		if kind == "hash" {
+			r.mustRun("postmap", "hash:"+r.dir+"/wanted")
+		}
+		out, code := r.run("check", "-c", r.dir)
+		if code == 0 || !strings.Contains(out, "relay_while_connected") || !strings.Contains(out, `"perhaps": write yes or no`) || !strings.Contains(out, at) {
+			t.Errorf("%s: exit status %d\n%s", kind, code, out)
+		}
+	}
+}
+
 // The end of the daemon while clients wait: each has an answer, and what it is told is true.
 func TestConnectedStop(t *testing.T) {
 	t.Parallel()
@@ -107,5 +134,69 @@ func TestConnectedStop(t *testing.T) {
 			t.Errorf("%s: arrived %d times\n%s", stage, sink.Count(), r.log())
 		}
 		r.stop()
+	}
+}
+
+// What is counted (reputation_enable) goes this way as well: the client hears the refusal,
+// and each result is counted once.
+func TestConnectedCounted(t *testing.T) {
+	t.Parallel()
+	sink := newSink(t)
+	r := connectedRelay(t, sink, map[string]string{"reputation_enable": "yes"})
+	sink.Behave(peers.Script{EndOfData: "554 5.7.1 spam"})
+	mustMatch(t, "reply", letter(t, r, "a", "info@alias.example"), `^554 5\.7\.1 spam$`)
+	r.mustBeEmpty()
+	if got := r.reputationOf("info@alias.example"); got.In != 0 || got.Delivered != 0 || got.Refused != 1 || got.Policy != 1 {
+		t.Errorf("refused: %+v", got)
+	}
+	sink.Behave(peers.Script{})
+	mustMatch(t, "reply", letter(t, r, "b", "other@other.example"), `^250 2\.0\.0 Ok: queued as \w+$`)
+	r.mustBeEmpty()
+	if got := r.reputationOf("other@other.example"); got.In != 1 || got.Delivered != 1 || got.Refused != 0 {
+		t.Errorf("sent: %+v", got)
+	}
+	mustMatch(t, "log", r.log(), `relay while connected: refused\n(?s:.*)relay while connected: sent\n`)
+}
+
+// What others wrote in UTF-8, or in bytes that are no text at all, is ASCII for a client that
+// has not asked for SMTPUTF8: the next hop's reply, at the end and at RCPT, and a table's text.
+func TestRepliesAreASCII(t *testing.T) {
+	t.Parallel()
+	sink := newSink(t)
+	r := connectedRelay(t, sink, map[string]string{
+		"relay_while_connected_reply": "yes", "alias_attribute_maps": "inline:{ { old@alias.example = suspended=\"550 5.2.1 zu f\u00fcr immer\" } }",
+		"virtual_alias_maps": "hash:{dir}/virtual, inline:{ old@alias.example=x@dest.example }",
+	})
+	verifies := verifying(t, sink, nil)
+	asks := connectedRelay(t, sink, map[string]string{"relay_while_connected_rcpt": "yes", "address_verify_poll_delay": "2s"})
+	said := func(r *relay, parameter, to string) string {
+		t.Helper()
+		c := dialSMTP(t, r.smtp)
+		defer c.Close()
+		c.say("EHLO client.example")
+		c.say("MAIL FROM:<sender@client.example>" + parameter)
+		if reply := c.say("RCPT TO:<" + to + ">"); !strings.HasPrefix(reply, "250") {
+			return reply
+		}
+		c.say("DATA")
+		fmt.Fprint(c.Conn, "Subject: x\r\n\r\nx\r\n")
+		return c.say(".")
+	}
+	for _, c := range []struct {
+		name      string
+		r         *relay
+		script    peers.Script
+		to        string
+		want, utf string
+	}{
+		{"refused", r, peers.Script{EndOfData: "554 5.7.1 gr\u00fcn"}, "info@alias.example", `^554 5\.7\.1 gr\?\?n$`, "^554 5\\.7\\.1 gr\u00fcn$"},
+		{"sent", r, peers.Script{EndOfData: "250 2.0.0 gr\u00fcn"}, "info@alias.example", `said: 250 2\.0\.0 gr\?\?n$`, "said: 250 2\\.0\\.0 gr\u00fcn$"},
+		{"suspended", r, peers.Script{}, "old@alias.example", `^550 5\.2\.1 .*: zu f\?\?r immer$`, "zu f\u00fcr immer$"},
+		{"at RCPT", asks, peers.Script{Rcpt: map[string]string{"*": "550 5.1.1 gr\u00fcn"}}, "info@alias.example", `^550 5\.1\.1 .*: gr\?\?n$`, ": gr\u00fcn$"},
+		{"unverified", verifies, peers.Script{Rcpt: map[string]string{"*": "550 5.1.1 gr\u00fcn"}}, "info@alias.example", `^550 5\.1\.1 .*said: 550 5\.1\.1 gr\?\?n \(`, "said: 550 5\\.1\\.1 gr\u00fcn \\("},
+	} {
+		sink.Behave(c.script)
+		mustMatch(t, c.name, said(c.r, "", c.to), c.want)
+		mustMatch(t, c.name+" with SMTPUTF8", said(c.r, " SMTPUTF8", c.to), c.utf)
 	}
 }

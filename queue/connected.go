@@ -46,6 +46,7 @@ type relay struct {
 	legs  []*leg
 	waits bool // the client's reply is not decided yet
 	gone  bool // the client has left
+	over  bool // Relay returns: the client's connection is not ours to ask any more
 }
 
 // Relay ends the draft as Commit does, but gives the message to its next hops before, if that
@@ -65,11 +66,22 @@ func (d *draft) Relay(ctx context.Context, env *mail.Envelope, with mail.WhileCo
 	if err != nil {
 		return mail.Relayed{}, err
 	}
+	if first := q.underway.enter(r); first != nil {
+		return mail.Relayed{}, r.putOff(first)
+	}
+	out, err := r.relay(ctx, jobs)
+	r.returns(&out)
+	return out, err
+}
+
+// relay does what is left to do of the message; jobs are its destinations.
+func (r *relay) relay(ctx context.Context, jobs [][]int) (mail.Relayed, error) {
 	if done := r.again(); done {
-		return mail.Relayed{Heard: r.hearing()}, nil
+		return mail.Relayed{Again: true, Heard: r.hearing()}, nil
 	}
 	if r.before {
-		if jobs, why = q.legsOf(r.env); why != "" { // cannot be: they are fewer
+		var why string
+		if jobs, why = r.q.legsOf(r.env); why != "" { // cannot be: they are fewer
 			return r.asUsual(ctx, why)
 		}
 	}

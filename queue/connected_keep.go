@@ -30,7 +30,7 @@ func (r *relay) decide(ctx context.Context, why string) (mail.Relayed, error) {
 		}
 	}
 	t := r.count()
-	gone := r.gone || r.with.Gone != nil && r.with.Gone()
+	gone := r.hasLeft()
 	r.mu.Unlock()
 	whole := t.dropped+t.ending == 0
 	switch n := len(r.env.Rcpts); {
@@ -133,6 +133,9 @@ func (r *relay) keep(ctx context.Context, why string) (mail.Relayed, error) {
 		t := r.count()
 		r.mu.Unlock()
 		return r.sent(ctx, &t), nil
+	}
+	if r.has(legEnding) {
+		stored.Flags |= mail.FlagMayHaveArrived
 	}
 	var jobs []Job
 	err := r.body.move(func() (err error) {
@@ -267,6 +270,16 @@ func (r *relay) notKept(ctx context.Context, err error) (mail.Relayed, error) {
 	}
 	r.q.event("qmgr", mail.EventRemoved, r.env.ID)
 	return mail.Relayed{}, refused
+}
+
+// warnTwice tells of a message whose leg was not heard of any more: the process ended, perhaps
+// by force, and this is a later one.
+func (q *Queue) warnTwice(r *round, env *mail.Envelope) {
+	if env.Flags&mail.FlagMayHaveArrived == 0 || !env.Arrived.Before(q.began) || !q.rounds.untried(r) {
+		return
+	}
+	q.log.Warn("relay while connected: its content was sent before the mail system stopped: it may be sent more than once",
+		slog.String(mail.KeyDaemon, "qmgr"), slog.String(mail.KeyQueueID, env.ID.String()))
 }
 
 // leaveLegs gives back what legs are about that do not come to their end: the process is

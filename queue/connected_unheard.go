@@ -107,10 +107,13 @@ func (r *relay) hearing() func(bool) {
 	return func(heard bool) {
 		if heard {
 			q.unheard.remove(t)
-			return
+		} else {
+			q.unheard.add(t, id, nil)
 		}
-		q.logConnected(id, "the client has not heard that it was taken: the same from its network is not sent again for a day")
-		q.unheard.add(t, id, nil)
+		q.underway.leave(r) // whoever does not find it there finds it remembered
+		if !heard {
+			q.logConnected(id, "the client has not heard that it was taken: the same from its network is not sent again for a day")
+		}
 	}
 }
 
@@ -168,6 +171,10 @@ func (u *unheard) add(t trace, id mail.QueueID, done []int) {
 	u.mu.Lock()
 	if old, ok := u.entries[t.key]; ok && old.done != nil && done != nil {
 		done = slices.Compact(slices.Sorted(slices.Values(append(slices.Clone(old.done), done...))))
+	}
+	if old, ok := u.entries[t.key]; ok && old.done == nil && u.now().Sub(old.at) < unheardFor {
+		u.mu.Unlock() // it lasts no longer for that: after a day the message is sent again
+		return
 	}
 	u.makeRoom()
 	u.entries[t.key] = unheardEntry{id: id.String(), done: done, at: u.now()}

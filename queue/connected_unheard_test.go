@@ -124,6 +124,20 @@ func TestUnheardIsKept(t *testing.T) {
 	})
 }
 
+// A client that never hears that it was taken has its message sent once a day, however often
+// it comes meanwhile.
+func TestUnheardForEver(t *testing.T) {
+	connectedIn(t, queue.Options{}, func(r *rig, h *stages) {
+		for _, want := range []string{"250 sent", "250 queued", "250 queued", "250 sent", "250 queued"} {
+			got := r.relay("b@one.example")
+			r.wantAnswer(got, want)
+			got.Heard(false)
+			time.Sleep(8*time.Hour + time.Minute)
+		}
+		r.wantReceived(h, "b@one.example b@one.example")
+	})
+}
+
 // Who has it of several is remembered over a restart, too.
 func TestUnheardOfSome(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "unheard")

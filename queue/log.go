@@ -26,6 +26,7 @@ func (q *Queue) logActive(r *round, env *mail.Envelope) {
 			slog.String(mail.KeyFrom, env.Sender.String()),
 			slog.Int64(mail.KeySize, env.Size+int64(len(env.Prepend))),
 			slog.Int(mail.KeyNrcpt, q.rounds.rcpts(r)))
+		q.warnTwice(r, env)
 	})
 }
 

@@ -21,10 +21,12 @@ type Queue struct {
 	now       func() time.Time
 	rand      func() float64
 	grace     time.Duration
+	began     time.Time // when New was called
 	params    atomic.Pointer[Params]
 	rounds    *rounds
 	limits    RecipientLimits
 	unheard   *unheard
+	underway  underway
 
 	mu    sync.Mutex // guards the scheduler and what follows
 	sched *scheduler
@@ -71,6 +73,7 @@ func New(o Options) (*Queue, error) {
 		now:       o.Now,
 		rand:      o.Rand,
 		grace:     o.ShutdownGrace,
+		began:     o.Now(),
 		rounds:    newRounds(),
 		limits:    o.RecipientLimits,
 		unheard:   newUnheard(o.Unheard, o.Now, o.Log),

@@ -101,6 +101,13 @@ func (rs *rounds) rcpts(r *round) int {
 	return n
 }
 
+// untried tells whether no outcome was ever recorded of some job.
+func (rs *rounds) untried(r *round) bool {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	return slices.ContainsFunc(r.jobs, func(j Job) bool { return j.Attempts == 0 })
+}
+
 // dests are the destinations of a message's loaded jobs.
 func (rs *rounds) dests(id mail.QueueID) []mail.Dest {
 	rs.mu.Lock()

@@ -220,6 +220,9 @@ func TestAuthenticEvents(t *testing.T) {
 			want:  begin + `; path; path; message 00000000001: "Subject: x\r\n\r\nbody\r\n" given [a@virt.example c@virt.example] leads to [b@dest.example d@dest.example]; close`},
 		{name: "forged", lines: []string{"EHLO c.example", "MAIL FROM:<s@c.example>", "RCPT TO:<a@virt.example>", "DATA", "Authentication-Results: mx.example.com;\r\n forged of course\r\n" + letterAtEnd},
 			want: begin + "; path; " + whole + "; close"},
+		{name: "forged by a user of ours", from: "192.0.2.1", change: func(o *Options) { o.AuthorizedXclient = networks{netip.MustParseAddr("192.0.2.1")} },
+			lines: []string{"XCLIENT LOGIN=u HELO=other.example", "MAIL FROM:<s@c.example>", "RCPT TO:<a@virt.example>", "DATA", "Authentication-Results: mx.example.com; dmarc=pass\r\nFrom: <s@c.example>\r\n\r\n."},
+			want:  `begin 192.0.2.1 <s@c.example> helo=other.example trusted=true login=u owner=false/false; path; message 00000000001: "From: <s@c.example>\r\n\r\n" given [a@virt.example] leads to [b@dest.example]; close`},
 		{name: "not forged", from: "127.0.0.1", lines: []string{"EHLO c.example", "MAIL FROM:<s@c.example>", "RCPT TO:<a@virt.example>", "DATA", "Authentication-Results: mx.example.com; ours\r\nDate: now\r\nMessage-Id: <x@y>\r\nFrom: <s@c.example>\r\n\r\n."},
 			want: `begin 127.0.0.1 <s@c.example> helo=c.example trusted=true login= owner=false/false; path; message 00000000001: "Authentication-Results: mx.example.com; ours\r\nDate: now\r\nMessage-Id: <x@y>\r\nFrom: <s@c.example>\r\n\r\n" given [a@virt.example] leads to [b@dest.example]; close`},
 	} {

@@ -1,6 +1,7 @@
 package smtpd
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -97,16 +98,23 @@ func (s *session) commit(env *mail.Envelope, done string, came time.Time) error 
 		return s.queueRefusal("cannot commit it", err)
 	}
 	if out.Refused != nil {
-		refused := o.Tell(env, out.Refused)
+		refused := s.tell(env, out.Refused)
 		return s.refuse("END-OF-MESSAGE", s.onlyRecipient(), &refused)
 	}
 	s.heardOf = out.Heard
 	if out.Reply != nil && o.Reply {
-		if said := o.Tell(env, out.Reply); said.Text != "" {
+		if said := s.tell(env, out.Reply); said.Text != "" {
 			done += "; next hop said: " + said.Error()
 		}
 	}
 	return s.accepted(done)
+}
+
+// tell is what the client hears of a result.
+func (s *session) tell(env *mail.Envelope, r *mail.Result) mail.Status {
+	said := s.o.Connected.Tell(env, r)
+	said.Text = s.foreign(said.Text)
+	return said
 }
 
 // askNextHop asks the next hop of a recipient that was not refused so far whether it would
@@ -122,14 +130,14 @@ func (s *session) askNextHop(ctx context.Context, to mail.Address, rcpts []mail.
 		return nil
 	}
 	env := &mail.Envelope{Sender: s.tx.from, Rcpts: rcpts}
-	refused := o.Tell(env, &mail.Result{State: mail.Failed, Status: v.Status, Reason: v.Reason, RemoteReply: v.Status.Text})
+	refused := s.tell(env, &mail.Result{State: mail.Failed, Status: v.Status, Reason: v.Reason, RemoteReply: v.Status.Text})
 	refused.Text = "<" + to.String() + ">: " + refused.Text
 	return &refused
 }
 
 // unheard is a reply of which somebody wants to know whether the client has had it. That it
 // went out proves little: the client may have left before. What it says next does, and that
-// it hangs up only if it had not done so when the reply left.
+// it closes or resets the connection only if it had not done so when the reply left.
 type unheard struct {
 	tell  func(bool)
 	moved bool // there was something from the client, or its end, when the reply left
@@ -156,11 +164,17 @@ func (c *conn) heardNext(err error) {
 	if u == nil {
 		return
 	}
-	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		c.heardReply(!u.moved)
-	default:
-		c.heardReply(err == nil || wire.IsTimeout(err) || errors.Is(err, wire.ErrInterrupted))
+	// A connection that is closed or reset behind the reply proves nothing of it: many clients
+	// end that way. A message too many is better than one that is lost.
+	c.heardReply(err == nil || wire.IsTimeout(err) || errors.Is(err, wire.ErrInterrupted) || !u.moved)
+}
+
+// heardEnd is for a connection that ends without anything read behind the reply, or even
+// without the reply.
+func (c *conn) heardEnd() {
+	c.heardNext(cmp.Or(c.wc.Err(), io.EOF))
+	if s, ok := c.sess.(*session); ok && s.heardOf != nil {
+		s.heardOf(false)
 	}
 }
 

@@ -22,7 +22,7 @@ func (c *conn) end() {
 			c.wc.Farewell()
 		})
 	}
-	c.guard(func() { c.heardReply(c.wc.Err() == nil) })
+	c.guard(c.heardEnd)
 	c.guard(func() {
 		if c.sess != nil {
 			c.sess.Logout()

@@ -15,7 +15,7 @@ func (s *session) headerOptions() header.Options {
 		ID:         s.tx.id, MyHostname: s.o.MyHostname, Now: s.tx.arrived, From: s.tx.reverse.Path, ObsoleteFrom: s.o.HeaderFromObsolete,
 		HeaderSizeLimit: s.o.HeaderSizeLimit, TokenLimit: s.o.HeaderTokenLimit,
 	}
-	if s.tx.auth.running != nil && !s.tx.auth.trusted {
+	if s.tx.auth.running != nil && !s.bringsResults() {
 		o.MayDrop = []string{"Authentication-Results"}
 		o.Drop = func(_ string, field []byte) bool { return s.o.Authenticator.Forged(field) }
 	}
@@ -39,4 +39,11 @@ func (s *session) headerOptions() header.Options {
 	}
 	o.AddMissing = rewrite || s.o.AlwaysAddMissingHeaders
 	return o
+}
+
+// bringsResults tells whether a message can have an Authentication-Results field that is ours:
+// where a content filter hands it back, from this machine or with XFORWARD. Users have no say in
+// what we have found out (RFC 8601 section 5).
+func (s *session) bringsResults() bool {
+	return s.peer.Local || s.tx.auth.trusted && s.loginName() == "" && (s.peer.Addr.Unmap().IsLoopback() || s.original.client)
 }

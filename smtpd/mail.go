@@ -178,4 +178,14 @@ func asASCII(s string) string {
 	return string(b)
 }
 
+// foreign is a text that others wrote, next hops or tables, as it fits into a reply: that is
+// ASCII (RFC 5321 section 4.2), unless the client has asked for SMTPUTF8 (RFC 6531 section
+// 3.7.4.2). Local submission makes a report of it, which may be more.
+func (s *session) foreign(text string) string {
+	if s.tx.opts.UTF8 || s.peer.Local || !strings.ContainsFunc(text, isEightBit) {
+		return text
+	}
+	return asASCII(text)
+}
+
 func isEightBit(c rune) bool { return c >= 0x80 }

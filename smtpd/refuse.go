@@ -84,7 +84,9 @@ func (s *session) lookupFailed(err error) *mail.Status {
 	if _, ok := statusIn(err); !ok {
 		s.warn(err.Error())
 	}
-	return refusal(err)
+	refused := *refusal(err)
+	refused.Text = s.foreign(refused.Text)
+	return &refused
 }
 
 // queueRefusal is the reply to an error of the queue.

@@ -72,6 +72,7 @@ func (s *session) refuseUnverified(v mail.Verdict, err error, about subject, u *
 	if u.Reason != "" {
 		why = u.Reason
 	}
+	why = s.foreign(why)
 	switch code / 100 {
 	case 2:
 		return dunno // what is known is only logged (unverified_recipient_reject_code)

@@ -393,6 +393,7 @@ func (s *session) mayReceive(ctx context.Context, to mail.Address) *mail.Status 
 func (s *session) Vrfy(a mail.Address) error {
 	ctx := s.lookup()
 	s.tx.cached = expansion{request: request(a, s.tx.from, nil)}
+	s.tx.cached.request.Copies = true // as RCPT asks
 	if s.peer.Local {
 		return nil
 	}

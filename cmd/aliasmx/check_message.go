@@ -5,8 +5,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -161,6 +163,33 @@ func (v *view) source() netip.Addr {
 	}
 	return netip.Addr{}
 }
+
+// sources are all addresses that mail may leave from, as far as they can be told: those that are
+// set, for all mail or for a service, and those of the machine, and of who translates for it
+// (proxy_interfaces).
+func (v *view) sources() (list []netip.Addr) {
+	add := func(a netip.Addr) {
+		if a.IsValid() && !slices.Contains(list, a.Unmap()) {
+			list = append(list, a.Unmap())
+		}
+	}
+	add(v.delivery.BindAddress)
+	add(v.delivery.BindAddress6)
+	for _, name := range slices.Sorted(maps.Keys(v.delivery.Services)) {
+		s := v.delivery.Services[name]
+		add(s.BindAddress)
+		add(s.BindAddress6)
+	}
+	for _, a := range append(ownAddresses(v.cfg), machineAddresses(false)...) {
+		if a.IsGlobalUnicast() {
+			add(a)
+		}
+	}
+	return list[:min(len(list), mostSources)]
+}
+
+// mostSources bounds for how many addresses a message is asked about.
+const mostSources = 32
 
 // changesForwarded are the settings that may change bytes of what is forwarded.
 func (v *view) changesForwarded() (list []string) {

@@ -54,6 +54,15 @@ func connectedDomains(t *tables) (func(context.Context, string) (bool, error), e
 	if t.err != nil {
 		return nil, t.err
 	}
+	err := eachEntry(maps, func(key, value, at string) error {
+		if _, err := yesNo(value); err != nil {
+			return fmt.Errorf("%s (%s): %s: %w", connectedParameter, at, key, err)
+		}
+		return nil
+	}, t.cfg.Where(connectedParameter))
+	if err != nil {
+		return nil, err
+	}
 	return func(ctx context.Context, domain string) (bool, error) {
 		value, source, found, err := maps.Lookup(ctx, strings.ToLower(domain))
 		switch {
@@ -62,14 +71,23 @@ func connectedDomains(t *tables) (func(context.Context, string) (bool, error), e
 		case !found:
 			return false, nil
 		}
-		switch strings.ToLower(strings.TrimSpace(value)) {
-		case "yes":
-			return true, nil
-		case "no":
-			return false, nil
+		wanted, err := yesNo(value)
+		if err != nil {
+			err = fmt.Errorf("%s: %v: %s: %w", where, source, domain, err)
 		}
-		return false, fmt.Errorf("%s: %v has %q for %s: write yes or no", where, source, value, domain)
+		return wanted, err
 	}, nil
+}
+
+// yesNo reads what a table says of a domain.
+func yesNo(value string) (bool, error) {
+	switch strings.ToLower(strings.TrimSpace(value)) {
+	case "yes":
+		return true, nil
+	case "no":
+		return false, nil
+	}
+	return false, fmt.Errorf("%q: write yes or no", value)
 }
 
 // connectedFile is where is kept which messages clients have not heard the reply to.

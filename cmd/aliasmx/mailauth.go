@@ -67,7 +67,7 @@ func (v *view) verifier(t *tables, names *dns.Resolver, now func() time.Time) (*
 	if v.dkim != nil {
 		o.Signs = v.dkim.signs
 	}
-	o.Keeps, o.Source = v.keepsSender, v.source
+	o.Keeps, o.Sources = v.keepsSender, v.sources
 	if v.authGate == nil {
 		v.authGate = mailauth.NewGate(runtime.GOMAXPROCS(0))
 	}

@@ -201,6 +201,26 @@ func (d *countedDraft) Commit(ctx context.Context, env *mail.Envelope) error {
 	return nil
 }
 
+// Relay implements smtpd.Relayer. Results come before it is known whether the message is
+// accepted, so the book is told of the aliases before.
+func (d *countedDraft) Relay(ctx context.Context, env *mail.Envelope, with mail.WhileConnected) (mail.Relayed, error) {
+	relayer, ok := d.Draft.(smtpd.Relayer)
+	if !ok {
+		return mail.Relayed{}, d.Commit(ctx, env)
+	}
+	report := d.book.Find(env, d.Body)
+	d.book.Expect(ctx, env)
+	out, err := relayer.Relay(ctx, env, with)
+	if err != nil || out.Refused != nil || out.Again {
+		return out, err
+	}
+	d.book.Accepted(ctx, env)
+	if report != nil {
+		d.book.Reported(ctx, env.ID, report)
+	}
+	return out, nil
+}
+
 // noted is src with the book hearing of results.
 func (t *transports) noted(src mail.Source) mail.Source {
 	if t.book == nil || !t.book.Enabled() {
@@ -214,9 +234,10 @@ type notedSource struct {
 	book *reputation.Book
 }
 
-// Done implements mail.Source. Probes are about addresses, not about mail.
+// Done implements mail.Source. Probes are about addresses, not about mail, and an attempt
+// that was given up while the client waits is made again.
 func (s notedSource) Done(a *mail.Attempt, results []mail.Result, f mail.Feedback) {
-	if !a.Probe {
+	if !a.Probe && (a.Until == nil || a.Until.Err() == nil) {
 		s.book.Results(a.Env, results)
 	}
 	s.Source.Done(a, results, f)

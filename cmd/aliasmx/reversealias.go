@@ -7,6 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"regexp"
+	"strings"
 
 	"aliasmx/alias"
 	"aliasmx/internal/mail"
@@ -49,6 +51,8 @@ func (t *tables) reverseAliases() (err error) {
 	return err
 }
 
+var extensionField = regexp.MustCompile(`^[Xx]-[A-Za-z0-9-]{1,60}$`)
+
 // replyFields is the signer that adds reverse_alias_field; nil: nobody does.
 func (v *view) replyFields(log *slog.Logger) (*replyField, error) {
 	const parameter = "reverse_alias_field"
@@ -56,10 +60,9 @@ func (v *view) replyFields(log *slog.Logger) (*replyField, error) {
 	if v.tables.reverse == nil || name == "" {
 		return nil, nil
 	}
-	for _, c := range name {
-		if c <= ' ' || c >= 0x7f || c == ':' {
-			return nil, fmt.Errorf("%s (%s): %q cannot be the name of a header field", parameter, v.cfg.Where(parameter), name)
-		}
+	// Any other field says something already, perhaps with a signature over it.
+	if !strings.EqualFold(name, "Reply-To") && !extensionField.MatchString(name) {
+		return nil, fmt.Errorf("%s (%s): %q is neither Reply-To nor the name of a field of our own, as X-Reply-Alias is", parameter, v.cfg.Where(parameter), name)
 	}
 	return &replyField{codec: v.tables.reverse, name: name, resolver: v.resolver, log: log.With(mail.KeyDaemon, "smtp")}, nil
 }
@@ -79,11 +82,15 @@ func (f *replyField) Sign(ctx context.Context, m mail.Outgoing) ([]byte, error) 
 	if err != nil || !ok {
 		return nil, err
 	}
-	to, ok, err := f.correspondent(&m)
+	to, given, ok, err := f.correspondent(&m)
 	if err != nil || !ok {
 		return nil, err
 	}
-	field, err := f.codec.Field(f.name, mail.Reply{Alias: at, Correspondent: to})
+	name := f.name
+	if given && strings.EqualFold(name, "Reply-To") {
+		name = "X-Reply-Alias" // there may be one Reply-To, and that is the author's
+	}
+	field, err := f.codec.Field(name, mail.Reply{Alias: at, Correspondent: to})
 	if errors.Is(err, reversealias.ErrTooLong) {
 		f.log.Info("no "+f.name+" field: "+err.Error(), mail.KeyQueueID, m.Env.ID.String())
 		return nil, nil
@@ -110,17 +117,19 @@ func (f *replyField) aliasOf(ctx context.Context, m *mail.Outgoing) (mail.Addres
 	return at, class == mail.ClassVirtualAlias, err
 }
 
-// correspondent is whom an answer goes to: as the header says, else the sender.
-func (f *replyField) correspondent(m *mail.Outgoing) (mail.Address, bool, error) {
+// correspondent is whom an answer goes to: as the header says, else the sender. given tells
+// that a Reply-To field is there.
+func (f *replyField) correspondent(m *mail.Outgoing) (a mail.Address, given, ok bool, err error) {
 	body, err := m.Body.Open()
 	if err != nil {
-		return mail.Address{}, false, err
+		return mail.Address{}, false, false, err
 	}
 	defer body.Close()
-	if a, ok := reversealias.Correspondent(io.LimitReader(body, reversealias.MaxHeader)); ok {
-		return a, true, nil
+	a, given, ok = reversealias.Correspondent(io.LimitReader(body, reversealias.MaxHeader))
+	if ok {
+		return a, given, true, nil
 	}
-	return m.Env.Sender, !m.Env.Sender.IsNull() && m.Env.Sender.Domain != "", nil
+	return m.Env.Sender, given, !m.Env.Sender.IsNull() && m.Env.Sender.Domain != "", nil
 }
 
 // reverseAliasCommand prints the address that the owner of an alias writes to.
@@ -133,11 +142,13 @@ func reverseAliasCommand(args []string, env environ) int {
 	if done, status := parseFlags("reverse-alias", "Print the address by which the owner of an alias writes to somebody in its name.", &flags, args, env); done {
 		return status
 	}
-	r := mail.Reply{Alias: mail.SplitAddress(flags.Alias), Correspondent: mail.SplitAddress(flags.Correspondent)}
-	for _, a := range []mail.Address{r.Alias, r.Correspondent} {
-		if a.Local == "" || a.Domain == "" {
-			return fail(env, "aliasmx", exitUsage, fmt.Errorf("%q is not an address: write user@domain", a.String()))
+	var r mail.Reply
+	for text, a := range map[string]*mail.Address{flags.Alias: &r.Alias, flags.Correspondent: &r.Correspondent} {
+		path, rest, err := mail.ParsePath("<"+strings.Trim(text, "<>")+">", true)
+		if err != nil || rest != "" || path.Local == "" || path.Domain == "" {
+			return fail(env, "aliasmx", exitUsage, fmt.Errorf("%q is not an address: write user@domain", text))
 		}
+		*a = path.Address
 	}
 	cfg, err := loadConfig(configDir(flags.Config, env), env)
 	if err != nil {

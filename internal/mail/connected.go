@@ -20,7 +20,7 @@ type WhileConnected struct {
 	// body of the draft is the message as it came.
 	Content []byte
 	// Gone tells, without waiting, that the client has left. It is called from another
-	// goroutine, one at a time, until the reply is known; nil: nobody can say.
+	// goroutine, one at a time, until Relay returns; nil: nobody can say.
 	Gone func() bool
 }
 
@@ -32,6 +32,8 @@ type Relayed struct {
 	Refused *Result
 	// Reply is the first 2xx, if all have it: there is nothing left to be queued.
 	Reply *Result
+	// Again: the message was done with before, and nothing was done now.
+	Again bool
 	// Heard, when not nil, is to be called once: has the client had the reply?
 	Heard func(bool)
 }

@@ -77,18 +77,19 @@ type Flags uint32
 
 // What the body is, as the passing bytes showed it, and what MAIL asked for.
 const (
-	FlagEightBit     Flags = 1 << iota // holds bytes above 127
-	FlagDotLines                       // some line begins with a dot: the client must stuff
-	FlagLongLines                      // some line is longer than 998 octets
-	FlagBody8BitMIME                   // MAIL said BODY=8BITMIME
-	FlagSMTPUTF8                       // MAIL said SMTPUTF8, or the header needs it
-	FlagNotice                         // a report of our own
-	FlagSubmitted                      // came by the sendmail command
-	FlagBody7Bit                       // MAIL said BODY=7BIT
-	FlagHold                           // goes on hold as it comes in (access(5): HOLD)
-	FlagStrayEnds                      // holds a CR or LF that is no CRLF, or does not end in CRLF
-	FlagRequireTLS                     // MAIL said REQUIRETLS (RFC 8689)
-	FlagTLSOptional                    // the header says TLS-Required: No, and MAIL did not say REQUIRETLS
+	FlagEightBit       Flags = 1 << iota // holds bytes above 127
+	FlagDotLines                         // some line begins with a dot: the client must stuff
+	FlagLongLines                        // some line is longer than 998 octets
+	FlagBody8BitMIME                     // MAIL said BODY=8BITMIME
+	FlagSMTPUTF8                         // MAIL said SMTPUTF8, or the header needs it
+	FlagNotice                           // a report of our own
+	FlagSubmitted                        // came by the sendmail command
+	FlagBody7Bit                         // MAIL said BODY=7BIT
+	FlagHold                             // goes on hold as it comes in (access(5): HOLD)
+	FlagStrayEnds                        // holds a CR or LF that is no CRLF, or does not end in CRLF
+	FlagRequireTLS                       // MAIL said REQUIRETLS (RFC 8689)
+	FlagTLSOptional                      // the header says TLS-Required: No, and MAIL did not say REQUIRETLS
+	FlagMayHaveArrived                   // its end was sent somewhere before it was kept, and what was said to it was not known then
 )
 
 // Envelope is all that is kept with a message beside its body.

@@ -3,6 +3,7 @@ package mailauth
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -43,8 +44,8 @@ func (j *judge) hosted(ctx context.Context) {
 // mustNotPassByUs refuses a reverse-path that SPF does not let the client use, and would let
 // us: where it is kept, the copy would pass by us.
 func (j *judge) mustNotPassByUs(ctx context.Context, domain string) {
-	v, source := j.v, j.v.o.Source()
-	if v.o.Keeps == nil || !source.IsValid() {
+	v, sources := j.v, j.v.o.Sources()
+	if v.o.Keeps == nil || len(sources) == 0 {
 		return
 	}
 	name := shown(domain)
@@ -57,8 +58,11 @@ func (j *judge) mustNotPassByUs(ctx context.Context, domain string) {
 		return
 	}
 	q := v.pathRequest(&j.f.Request)
-	q.IP, q.Helo = source, v.o.MyHostname
-	if spf.Check(ctx, v.o.Resolver, q).Result != mail.AuthPass {
+	q.Helo = v.o.MyHostname
+	if !slices.ContainsFunc(sources, func(source netip.Addr) bool {
+		q.IP = source
+		return spf.Check(ctx, v.o.Resolver, q).Result == mail.AuthPass
+	}) {
 		return
 	}
 	action, later := j.policy.Hosted, j.policy.HostedTempError

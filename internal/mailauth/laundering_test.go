@@ -183,11 +183,11 @@ func TestKeptPath(t *testing.T) {
 				}
 				return tt.kept, nil
 			}
-			w.o.Source = func() (a netip.Addr) {
-				if tt.source != "" {
-					a = netip.MustParseAddr(tt.source)
+			w.o.Sources = func() []netip.Addr {
+				if tt.source == "" {
+					return nil
 				}
-				return a
+				return []netip.Addr{netip.MustParseAddr("192.0.2.250"), netip.MustParseAddr(tt.source)}
 			}
 			message := letter("<" + tt.from + ">")
 			if tt.sign {

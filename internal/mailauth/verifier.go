@@ -47,10 +47,10 @@ type Options struct {
 	SenderDomain string
 	HeloNames    []string
 	// Keeps tells whether mail that is forwarded keeps a reverse-path of a domain (srs_enable =
-	// no, srs_exclude), and Source is the address that it leaves from, as far as that is known:
+	// no, srs_exclude), and Sources are the addresses that it may leave from, as far as they are known:
 	// where SPF of the domain names it, forged mail would pass. nil: it does not.
-	Keeps  func(ctx context.Context, domain string) (bool, error)
-	Source func() netip.Addr
+	Keeps   func(ctx context.Context, domain string) (bool, error)
+	Sources func() []netip.Addr
 	// Hosted tells whether mail for a domain comes to us. An error is temporary.
 	Hosted func(ctx context.Context, domain string) (bool, error)
 	// Signs tells whether we have a key to sign for a domain, or for one above it (dkim_keys):
@@ -80,8 +80,8 @@ func New(o Options) *Verifier {
 	if o.Gate == nil {
 		o.Gate = NewGate(1)
 	}
-	if o.Source == nil {
-		o.Source = func() netip.Addr { return netip.Addr{} }
+	if o.Sources == nil {
+		o.Sources = func() []netip.Addr { return nil }
 	}
 	if o.Hosted == nil {
 		o.Hosted = func(context.Context, string) (bool, error) { return false, nil }

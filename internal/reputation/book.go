@@ -73,22 +73,11 @@ func (b *Book) Accepted(ctx context.Context, env *mail.Envelope) {
 	if !p.Enabled {
 		return
 	}
-	var list []sent
-	seen := map[string]bool{}
-	for i := range env.Rcpts {
-		r := &env.Rcpts[i]
-		if r.Orig == r.Final {
-			continue // no alias
-		}
-		if ours, err := p.Ours(ctx, r.Orig); err != nil || !ours {
-			continue
-		}
-		alias, _ := p.alias(r.Orig)
-		list = append(list, sent{env.ID, alias, targetDomain(r)})
-	}
+	list := p.toAliases(ctx, env)
 	if len(list) == 0 {
 		return
 	}
+	seen := map[string]bool{}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.load()
@@ -105,6 +94,39 @@ func (b *Book) Accepted(ctx context.Context, env *mail.Envelope) {
 		b.sent.add(s)
 	}
 	b.keeper.Changed()
+}
+
+// Expect has Results count what becomes of a message that may be accepted only after it: its
+// aliases are known from now on.
+func (b *Book) Expect(ctx context.Context, env *mail.Envelope) {
+	p := b.params.Load()
+	if !p.Enabled {
+		return
+	}
+	list := p.toAliases(ctx, env)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.load()
+	for _, s := range list {
+		b.aliases.of(s.alias, dayOf(b.o.Now()))
+	}
+}
+
+// toAliases are the recipients that an alias of ours leads to.
+func (p *Params) toAliases(ctx context.Context, env *mail.Envelope) []sent {
+	var list []sent
+	for i := range env.Rcpts {
+		r := &env.Rcpts[i]
+		if r.Orig == r.Final {
+			continue // no alias
+		}
+		if ours, err := p.Ours(ctx, r.Orig); err != nil || !ours {
+			continue
+		}
+		alias, _ := p.alias(r.Orig)
+		list = append(list, sent{env.ID, alias, targetDomain(r)})
+	}
+	return list
 }
 
 // targetDomain is where a recipient's mail goes.

@@ -81,10 +81,11 @@ func (c *Codec) Parse(a mail.Address) (mail.Reply, bool) {
 	return mail.Reply{}, false
 }
 
-// hash vouches for alias and correspondent, in whatever case they are written.
+// hash vouches for alias and correspondent, in whatever case, and form of the domain, they are
+// written.
 func hash(secret []byte, r mail.Reply) string {
 	m := hmac.New(sha256.New, secret)
-	for _, s := range [...]string{"reverse alias", r.Alias.Local, r.Alias.Domain, r.Correspondent.Local, r.Correspondent.Domain} {
+	for _, s := range [...]string{"reverse alias", r.Alias.Local, asciiDomain(r.Alias.Domain), r.Correspondent.Local, asciiDomain(r.Correspondent.Domain)} {
 		m.Write([]byte(strings.ToLower(s)))
 		m.Write([]byte{0})
 	}

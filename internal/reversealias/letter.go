@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"io"
 	netmail "net/mail"
+	"slices"
 	"strings"
+
+	"golang.org/x/net/idna"
 
 	"aliasmx/internal/mail"
 )
@@ -90,22 +93,59 @@ func (l *letter) isAuthor(fields []field) bool {
 	return err == nil && len(list) == 1 && strings.EqualFold(mail.SplitAddress(list[0].Address).Internal(), l.Owner.Internal())
 }
 
+// maxIDs is how much of a field with message IDs goes on, in bytes: the newest are kept.
+const maxIDs = 8 << 10
+
 // foreignIDs are the message IDs of a field but for those that name the owner's domain.
 func (l *letter) foreignIDs(value string) string {
-	var ids []string
+	ids := messageIDs(value)
 	size := 0
-	for id := range strings.FieldsSeq(value) {
-		inner, ok := strings.CutPrefix(id, "<")
-		_, domain, at := strings.Cut(strings.TrimSuffix(inner, ">"), "@")
-		if !ok || !at || !strings.HasSuffix(id, ">") || sameOrBelow(domain, l.Owner.Domain) {
-			continue
-		}
-		if size += len(id) + 3; size > 8<<10 {
+	for i := len(ids) - 1; i >= 0; i-- {
+		if size += len(ids[i]) + len("\r\n "); size > maxIDs {
+			ids = ids[i+1:]
 			break
 		}
-		ids = append(ids, id)
 	}
+	ids = slices.DeleteFunc(ids, func(id string) bool {
+		at := strings.LastIndexByte(id, '@')
+		domain := strings.Trim(id[at+1:len(id)-1], " \t.")
+		return at < 0 || sameOrBelow(asciiDomain(domain), asciiDomain(l.Owner.Domain))
+	})
 	return strings.Join(ids, "\r\n ")
+}
+
+// messageIDs are what stands in angle brackets, outside of comments. Nothing else of a field
+// goes on.
+func messageIDs(value string) (ids []string) {
+	depth, begun, quoted := 0, -1, false
+	for i := 0; i < len(value); i++ {
+		switch c := value[i]; {
+		case c == '\\' && (quoted || depth > 0):
+			i++
+		case c == '"' && depth == 0:
+			quoted = !quoted
+		case quoted:
+		case c == '(' && begun < 0:
+			depth++
+		case c == ')' && begun < 0 && depth > 0:
+			depth--
+		case depth > 0:
+		case c == '<':
+			begun = i
+		case c == '>' && begun >= 0:
+			ids = append(ids, value[begun:i+1])
+			begun = -1
+		}
+	}
+	return ids
+}
+
+// asciiDomain is a domain as an A-label in lower case, as far as it is a name.
+func asciiDomain(domain string) string {
+	if a, err := idna.Lookup.ToASCII(domain); err == nil {
+		domain = a
+	}
+	return strings.ToLower(domain)
 }
 
 func sameOrBelow(name, domain string) bool {

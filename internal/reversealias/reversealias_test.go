@@ -2,6 +2,7 @@ package reversealias
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,9 @@ func TestMakeAndParse(t *testing.T) {
 		}
 		if _, ok := other.Parse(a); ok {
 			t.Error("a foreign secret verifies")
+		}
+		if same, err := c.Make(mail.Reply{Alias: mail.Address{Local: r.Alias.Local, Domain: asciiDomain(r.Alias.Domain)}, Correspondent: mail.Address{Local: r.Correspondent.Local, Domain: asciiDomain(r.Correspondent.Domain)}}); err != nil || same.Local[:13] != a.Local[:13] {
+			t.Errorf("%s and %s differ", a, same)
 		}
 		for i := range a.Local {
 			forged := a
@@ -106,6 +110,33 @@ func TestRewrite(t *testing.T) {
 	b.Reset()
 	if err := codec(t).Rewrite(&b, strings.NewReader("From: owner@home.example\r\n\r\n"), sent); err != nil || !strings.Contains(b.String(), "\r\nDate: Sun, 1 Mar 2026 12:00:00 +0000\r\n\r\n") {
 		t.Errorf("no date: %v, %q", err, b.String())
+	}
+}
+
+// Which message IDs go on: none of the owner's domain, however it is written, and of many the
+// newest.
+func TestForeignIDs(t *testing.T) {
+	l := &letter{sent}
+	for in, want := range map[string]string{
+		"<a@client.test><own1@home.example>":            "<a@client.test>",
+		"<own3@mail.home.example>,<own4@HOME.example>":  "",
+		`<"x@y"@home.example> <z@home.example.>`:        "",
+		"<a@client.test>(c)<own@home.example>":          "<a@client.test>",
+		"(<own@home.example>) <a@b> owner@home.example": "<a@b>",
+		`"<own@home.example>" <a@b`:                     "",
+		"<a@b> <no-domain> <c@nothome.example>":         "<a@b>\r\n <c@nothome.example>",
+	} {
+		if got := l.foreignIDs(in); got != want {
+			t.Errorf("%s: %q, want %q", in, got, want)
+		}
+	}
+	var many strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&many, "<%d@client.test> ", i)
+	}
+	got := l.foreignIDs(many.String())
+	if len(got) > maxIDs || !strings.HasSuffix(got, "<999@client.test>") {
+		t.Errorf("%d bytes, ending in %q", len(got), got[max(len(got)-30, 0):])
 	}
 }
 
@@ -172,7 +203,10 @@ func TestCorrespondent(t *testing.T) {
 		"Subject: x\r\n\r\n":                                               "",
 		"no header":                                                        "",
 	} {
-		a, ok := Correspondent(strings.NewReader(in))
+		a, given, ok := Correspondent(strings.NewReader(in))
+		if given != strings.Contains(in, "Reply-To") {
+			t.Errorf("%q: Reply-To %v", in, given)
+		}
 		if ok != (want != "") || ok && a.String() != want {
 			t.Errorf("%q: %v, %v", in, a, ok)
 		}

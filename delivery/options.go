@@ -83,11 +83,13 @@ type Options struct {
 	// BindAddress: the one IPv4 and the one IPv6 address of inet_interfaces, if it has no
 	// other, and it is not loopback's (postconf(5): smtp_bind_address, note 1).
 	OnlyAddress, OnlyAddress6 netip.Addr
-	// Sources, when not nil, are the addresses to connect from for mail of a class to the
-	// domain of a next hop, in place of all these (ours: smtp_bind_address_maps). HeloNames,
+	// Sources, when not nil, are the addresses to connect from for mail of a class to a next
+	// hop, in place of all these (ours: smtp_bind_address_maps). names are what the next hop
+	// may be called, the first that is known counts: as it is written, without its port, the
+	// bare domain; in lower case. HeloNames,
 	// when not nil, has names in place of HeloName, by the address that is connected from
 	// (ours: smtp_helo_name_maps). An error defers the mail.
-	Sources   func(ctx context.Context, class, domain string) (from Source, found bool, err error)
+	Sources   func(ctx context.Context, class string, names []string) (from Source, found bool, err error)
 	HeloNames func(ctx context.Context, from netip.Addr) (name string, found bool, err error)
 	// AssumeFinal is lmtp_assume_final: what an LMTP server without DSN takes is delivered.
 	AssumeFinal bool

@@ -72,13 +72,26 @@ func (w *worker) chooseSource(ctx context.Context, j *job) *failure {
 	ctx, cancel := context.WithTimeout(ctx, sourceTime)
 	defer cancel()
 	class := classOf(j.a.Env)
-	from, _, err := w.set.Sources(ctx, class, strings.ToLower(hops[0].domain))
+	from, _, err := w.set.Sources(ctx, class, hops[0].names())
 	if err != nil {
 		w.log.Warn(err.Error(), mail.KeyQueueID, j.a.Env.ID.String())
 		return local(mail.Code(4, 3, 0), "cannot tell which address to connect from")
 	}
 	j.from = from
 	return nil
+}
+
+// names are what the tables of sources may know a next hop by, in lower case: as it is
+// written, without the port, and the bare domain or host.
+func (h *nextHop) names() []string {
+	written := strings.ToLower(h.name())
+	portless := written
+	if end := strings.IndexByte(written, ']'); h.path == "" && end >= 0 {
+		portless = written[:end+1]
+	} else if h.path == "" && strings.Count(written, ":") == 1 {
+		portless, _, _ = strings.Cut(written, ":")
+	}
+	return slices.Compact([]string{written, portless, strings.ToLower(h.domain)})
 }
 
 // sourceTime is how long a table may take to say it.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,6 +78,24 @@ func TestParkedBySource(t *testing.T) {
 	}
 }
 
+// A next hop is asked for as it is written first, and by its domain last.
+func TestSourceNames(t *testing.T) {
+	for hop, want := range map[string]string{
+		"Dest.example":              "dest.example",
+		"dest.example:587":          "dest.example:587 dest.example",
+		"[Host.example]":            "[host.example] host.example",
+		"[127.0.0.1]:2612":          "[127.0.0.1]:2612 [127.0.0.1] 127.0.0.1",
+		"192.0.2.1:25":              "192.0.2.1:25 192.0.2.1",
+		"2001:db8::1":               "2001:db8::1",
+		"[ipv6:2001:db8:0::1]:smtp": "[ipv6:2001:db8:0::1]:smtp [ipv6:2001:db8:0::1] 2001:db8::1",
+	} {
+		h, err := parseNextHop(hop, 25)
+		if got := strings.Join(h.names(), " "); got != want || err != nil {
+			t.Errorf("%s: %s, %v; want %s", hop, got, err, want)
+		}
+	}
+}
+
 // One worker with mail of two classes makes a connection for each from its address, and keeps
 // one as long as the next message is of the same class.
 func TestConnectionOfOneClass(t *testing.T) {
@@ -87,7 +106,8 @@ func TestConnectionOfOneClass(t *testing.T) {
 	t.Cleanup(sink.Stop)
 	c := New(Options{
 		MyHostname: "mx.example.com", CacheTime: time.Minute,
-		Sources: func(_ context.Context, class, domain string) (Source, bool, error) {
+		Sources: func(_ context.Context, class string, names []string) (Source, bool, error) {
+			domain := names[len(names)-1]
 			addr := map[string]string{ClassForwarded + "@127.0.0.1": "127.0.0.2", ClassNotice + "@127.0.0.1": "127.0.0.3"}[class+"@"+domain]
 			if addr == "" {
 				return Source{}, false, fmt.Errorf("asked about %s@%s", class, domain)
@@ -128,7 +148,7 @@ func TestSourceNotThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(sink.Stop)
-	c := New(Options{Sources: func(context.Context, string, string) (Source, bool, error) {
+	c := New(Options{Sources: func(context.Context, string, []string) (Source, bool, error) {
 		return Source{IPv4: netip.MustParseAddr("192.0.2.77")}, true, nil
 	}})
 	t.Cleanup(c.Close)

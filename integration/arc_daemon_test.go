@@ -128,13 +128,13 @@ func TestARCConfigurations(t *testing.T) {
 		"no selector":    {"arc_sign_selector", "", "set arc_sign_selector"},
 		"no key":         {"arc_key_file", "", "set arc_key_file"},
 		"missing":        {"arc_key_file", filepath.Join(dir, "nowhere"), "arc_key_file (main.cf, line N): open " + filepath.Join(dir, "nowhere") + ": no such file or directory"},
-		"world readable": {"arc_key_file", file("world", string(pem), 0o604), "has mode 0604: everybody on this machine can use the key; run \"chmod o= "},
+		"world readable": {"arc_key_file", file("world", string(pem), 0o604), ": everybody on this machine may read or change it (mode 0604); chmod g-w,o= "},
 		"no PEM":         {"arc_key_file", file("text", "secret", 0o600), "there is no private key in PEM in it"},
 		"damaged":        {"arc_key_file", file("damaged", "-----BEGIN RSA PRIVATE KEY-----\nc2VjcmV0\n-----END RSA PRIVATE KEY-----\n", 0o600), "the private key is damaged"},
 		"encrypted":      {"arc_key_file", file("encrypted", "-----BEGIN ENCRYPTED PRIVATE KEY-----\nc2VjcmV0\n-----END ENCRYPTED PRIVATE KEY-----\n", 0o600), "the private key is encrypted"},
 		"short":          {"arc_key_file", filepath.Join(dir, "short"), "an RSA key of 1024 bits is too short to sign with; make one of 2048"},
 		"EC":             {"arc_key_file", filepath.Join(dir, "ec"), "keys to sign with are RSA or Ed25519"},
-		"a directory":    {"arc_key_file", dir, "is no file"},
+		"a directory":    {"arc_key_file", dir, "is not a regular file"},
 		"domain":         {"arc_sign_domain", "ours example", "the domain \"ours example\" is no name"},
 	} {
 		cf := map[string]string{}

@@ -19,9 +19,11 @@ func TestSourceAddresses(t *testing.T) {
 	cf["smtp_helo_name_maps"] = "inline:{ 127.0.0.2=forward.alias.example 127.0.0.3=notice.alias.example }"
 	cf["smtp_connection_cache_destinations"] = "127.0.0.1"
 	cf["smtpd_authorized_xclient_hosts"] = "127.0.0.1"
+	_, port, _ := net.SplitHostPort(sink.Addr)
+	hop := "[127.0.0.1]:" + port
 	r := newRelay(t, cf, map[string]string{
 		"virtual": virtualTable + "gone@alias.example gone@dest.example\n",
-		"sources": "forwarded 127.0.0.2\nnotice 127.0.0.3, ::1\nsubmitted@127.0.0.1 127.0.0.4\nsubmitted 127.0.0.44\n",
+		"sources": "forwarded 127.0.0.2\nnotice 127.0.0.3, ::1\nsubmitted@" + hop + " 127.0.0.4\nsubmitted@127.0.0.1 127.0.0.44\nsubmitted 127.0.0.44\n",
 	})
 	r.mustRun("postmap", "-c", r.dir, "hash:"+r.dir+"/sources")
 	r.start()

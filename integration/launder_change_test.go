@@ -80,7 +80,7 @@ func TestNoLaunderingOfChanges(t *testing.T) {
 func TestNoLaunderingByReports(t *testing.T) {
 	w, sink := newLaunderWorld(t), newSink(t)
 	sink.Behave(peers.Script{Rcpt: map[string]string{"target@dest.example": "550 5.1.1 nobody here\r"}})
-	r := w.lending(t, sink, nil)
+	r := w.lending(t, sink, map[string]string{"dkim_keys": "inline:{ " + w.keyTable("alias.example mail.corp.example srs.example") + " }"})
 	r.start()
 	forged := strings.Replace(launderLetter("From: x@evil.example"), "Wire the money.",
 		"--=_boundary\r\nContent-Type: text/plain\r\n\r\nWire the money.\r\n\r\n--03V0/mx.alias.example--", 1)

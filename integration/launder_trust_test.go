@@ -23,11 +23,12 @@ func lentBy(m peers.Message) string {
 	return strings.Join(domains, " ")
 }
 
-// lending is a relay that signs and seals, and has keys also of domains that are not its own.
+// lending is a relay that signs and seals, and has a key also of evil.example, which is hosted
+// elsewhere: its users may speak for it, strangers have to prove it.
 func (w *launderWorld) lending(t *testing.T, sink *peers.Sink, more map[string]string) *launderRelay {
 	t.Helper()
 	cf := w.base(sink, "mail.corp.example")
-	cf["dkim_keys"] = "inline:{ " + w.keyTable("alias.example evil.example included.example mail.corp.example srs.example") + " }"
+	cf["dkim_keys"] = "inline:{ " + w.keyTable("alias.example evil.example mail.corp.example srs.example") + " }"
 	cf["dkim_sign_forwarded"] = "yes"
 	cf["arc_sign_domain"], cf["arc_sign_selector"], cf["arc_key_file"] = "ours.example", "s", w.keys["ours.example"]
 	maps.Copy(cf, more)
@@ -40,11 +41,11 @@ func TestNoLaunderingTrust(t *testing.T) {
 	w, sink := newLaunderWorld(t), newSink(t)
 	r := w.lending(t, sink, map[string]string{
 		"smtpd_authorized_xclient_hosts": xclientIP, "smtpd_authorized_xforward_hosts": xclientIP,
-		"smtpd_sasl_auth_enable": "yes", "smtpd_sasl_path": "inline:{ {joe = x} }", "smtpd_sender_login_maps": "inline:{ {joe@alias.example = joe} }",
+		"smtpd_sasl_auth_enable": "yes", "smtpd_sasl_path": "inline:{ {joe = x} }", "smtpd_sender_login_maps": "inline:{ {joe@alias.example = joe}, {x@evil.example = joe} }",
 		"smtpd_relay_restrictions": "permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination",
 	})
 	r.start()
-	ours, theirs := launderLetter("From: joe@alias.example"), launderLetter("From: ceo@included.example")
+	ours, theirs, keyed := launderLetter("From: joe@alias.example"), launderLetter("From: ceo@included.example"), launderLetter("From: x@evil.example")
 	corp := launderLetter("From: boss@mail.corp.example")
 	login := []string{"XCLIENT LOGIN=joe"}
 	weak := w.signed("alias.example", ours, false)
@@ -68,8 +69,13 @@ func TestNoLaunderingTrust(t *testing.T) {
 		{"forwarded from a stranger", xclientIP, "x@evil.example", "alias.example", ours, []string{"XFORWARD ADDR=" + evilIP + " HELO=evil.example"}, "550 5.7.1", ""},
 		{"told to be ours by SPF", xclientIP, "joe@alias.example", "alias.example", ours, []string{"XCLIENT ADDR=" + goodIP}, "2", "alias.example"},
 		{"ours by SPF", goodIP, "joe@alias.example", "alias.example", ours, nil, "2", "alias.example"},
-		{"stranger without proof", evilIP, "x@nothing.example", "evil.example", launderLetter("From: x@evil.example"), nil, "2", "srs.example"},
-		{"stranger with proof", evilIP, "x@evil.example", "evil.example", launderLetter("From: x@evil.example"), nil, "2", "evil.example"},
+		{"mynetworks, a domain with keys", trustedIP, "joe@alias.example", "evil.example", keyed, nil, "2", "evil.example"},
+		{"login, a domain with keys", xclientIP, "x@evil.example", "evil.example", keyed, login, "2", "evil.example"},
+		{"login, a domain with keys, not his path", xclientIP, "boss@evil.example", "evil.example", keyed, login, "2", "srs.example"},
+		{"login, a domain with keys, his other path", xclientIP, "joe@alias.example", "evil.example", keyed, login, "2", ""},
+		{"stranger, a domain with keys", evilIP, "x@nothing.example", "evil.example", keyed, nil, "550 5.7.1", ""},
+		{"stranger without proof", evilIP, "x@nothing.example", "included.example", theirs, nil, "2", "srs.example"},
+		{"stranger with proof", evilIP, "x@evil.example", "evil.example", keyed, nil, "2", "evil.example"},
 		// What only its own signature speaks for is not signed by us: it left the Subject open.
 		{"replay, another Subject", evilIP, "x@evil.example", "alias.example", strings.Replace(weak, "laundry", "pay at once", 1), nil, "2", "srs.example"},
 		{"replay, our path", evilIP, "joe@alias.example", "alias.example", strings.Replace(weak, "laundry", "pay at once", 1), nil, "2", ""},

@@ -23,7 +23,7 @@ func TestSRSConfigurationThatCannotWork(t *testing.T) {
 		message string
 	}{
 		{"no file named", func(cf map[string]string) { delete(cf, "srs_secrets_file") }, `srs_secrets_file \(default\): srs_domain is set, and there is no file of secrets; write`},
-		{"no file", func(cf map[string]string) { cf["srs_secrets_file"] = "/nonexistent/secrets" }, `srs_secrets_file \(main\.cf, line \d+\): stat /nonexistent/secrets: no such file or directory; write`},
+		{"no file", func(cf map[string]string) { cf["srs_secrets_file"] = "/nonexistent/secrets" }, `srs_secrets_file \(main\.cf, line \d+\): open /nonexistent/secrets: no such file or directory; write`},
 		{"readable by all", func(map[string]string) { os.Chmod(r.secretFile(), 0o644) }, `srs_secrets_file \(main\.cf, line \d+\): .*everybody on this machine may read or change it \(mode 0644\); chmod`},
 		{"empty", func(map[string]string) { r.secrets("", "# nothing") }, `srs_secrets_file \(main\.cf, line \d+\): .*there is no secret in it; write`},
 		{"short", func(map[string]string) { r.secrets("fifteen bytes..", srsSecret) }, `srs_secrets_file \(main\.cf, line \d+\): .*the first secret, which signs, has 15 bytes.*put one of 16 or more on top`},

@@ -6,33 +6,12 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 )
 
 // arcKey reads the private key to seal with. What it may be is decided by arc.NewSealer.
 func arcKey(file string) (crypto.Signer, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no file", file)
-	}
-	const others = 0o007
-	if mode := info.Mode().Perm(); mode&others != 0 {
-		return nil, fmt.Errorf("%s has mode %#o: everybody on this machine can use the key; run \"chmod o= %s\"", file, mode, file)
-	}
-	const most = 64 << 10
-	if info.Size() > most {
-		return nil, fmt.Errorf("%s is too large to be a key", file)
-	}
-	text, err := os.ReadFile(file)
+	text, err := readSecret(file)
 	if err != nil {
 		return nil, err
 	}

@@ -69,7 +69,7 @@ func checkCommand(args []string, env environ) int {
 	if err := checkFiles(cfg); err != nil {
 		return refuse(err)
 	}
-	for _, w := range slices.Concat(operatorWarnings(cfg), v.loginWarnings(), v.stsWarnings(), v.srsWarnings(), v.dkimWarnings()) {
+	for _, w := range slices.Concat(operatorWarnings(cfg), v.loginWarnings(), v.stsWarnings(), v.srsWarnings(), v.dkimWarnings(), v.idleWarnings()) {
 		warn(w)
 	}
 	if flags.JSON {

@@ -2,76 +2,38 @@ package main
 
 import (
 	"context"
-	"crypto"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 
 	"golang.org/x/net/idna"
 
 	"aliasmx/internal/dns"
 	"aliasmx/internal/mail"
 	"aliasmx/internal/mailauth/dkim"
-	"aliasmx/internal/table"
 )
 
 // Who signs mail that leaves (dkim_keys): a table of domains. The value of one names its
 // keys, "SELECTOR FILE", several with commas; ".example.com" stands for all names below it,
 // and they sign as example.com.
 
-// keyFiles keeps private keys that were read, by file. A key that only root can read is
-// read once, before root is given up.
-type keyFiles struct {
-	mu   sync.Mutex // guards keys
-	keys map[string]crypto.Signer
-}
-
-// open reads a key, or takes the one that was read before and cannot be any more.
-func (k *keyFiles) open(file string) (crypto.Signer, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	key, err := dkim.ReadKey(file)
-	if err == nil {
-		if k.keys == nil {
-			k.keys = make(map[string]crypto.Signer)
-		}
-		k.keys[file] = key
-		return key, nil
-	}
-	if old := k.keys[file]; old != nil && errors.Is(err, fs.ErrPermission) {
-		return old, nil
-	}
-	return nil, err
-}
-
-// signingKeys are the keys of one configuration. Each file is read once: those that the
-// tables list at the start, others when a message first needs them.
-type signingKeys struct {
-	tables table.Maps
-	files  *keyFiles
-
-	mu   sync.Mutex // guards read
-	read map[string]crypto.Signer
-}
-
 // signer has the transports sign what leaves, where there are keys.
 func (v *view) signer(names *dns.Resolver, log *slog.Logger) error {
-	keys, err := v.signingKeys()
-	if err != nil || keys == nil {
-		return err
+	cfg, keys := v.cfg, v.dkim
+	if keys == nil {
+		if cfg.Bool("dkim_sign_forwarded") {
+			return fmt.Errorf("dkim_sign_forwarded (%s): there is no key to sign with; name a table of keys in dkim_keys", cfg.Where("dkim_sign_forwarded"))
+		}
+		return nil
 	}
-	cfg := v.cfg
 	o := dkim.Options{
 		Keys:     keys.of,
 		Fields:   dkim.Fields{Sign: cfg.List("dkim_sign_headers"), Oversign: cfg.List("dkim_oversign_headers")},
 		Lifetime: cfg.Duration("dkim_signature_lifetime"),
 		Log:      log.With(mail.KeyDaemon, "smtp"),
 	}
+	keys.log = o.Log
 	for _, parameter := range []string{"dkim_sign_headers", "dkim_oversign_headers"} {
 		for _, name := range cfg.List(parameter) {
 			if err := dkim.CheckFieldName(name); err != nil {
@@ -91,9 +53,24 @@ func (v *view) signer(names *dns.Resolver, log *slog.Logger) error {
 		if err := v.proveForwardedDomain(names, log, o.Forwarding, found); err != nil {
 			return err
 		}
+		if !v.leavesAs(o.Forwarding) {
+			log.Warn(fmt.Sprintf("dkim_forwarded_domain (%s): no sender is rewritten to %s, and nothing is signed by it; set it to $srs_domain",
+				cfg.Where("dkim_forwarded_domain"), o.Forwarding))
+		}
 	}
 	v.delivery.Signer = dkim.NewSigner(o)
 	return nil
+}
+
+// leavesAs tells whether forwarded mail may leave with a reverse-path in a domain: by SRS, or by
+// what else rewrites senders, of which nobody can tell (postsrsd is asked by canonical maps).
+func (v *view) leavesAs(domain string) bool {
+	for _, parameter := range []string{"canonical_maps", "sender_canonical_maps", "smtpd_milters", "smtp_generic_maps"} {
+		if v.cfg.Get(parameter) != "" {
+			return true
+		}
+	}
+	return v.srs != nil && v.srs.codec.Ours(domain)
 }
 
 // proveForwardedDomain refuses a domain that signs forwarded mail if one of ours is aligned with
@@ -112,111 +89,6 @@ func (v *view) proveForwardedDomain(names *dns.Resolver, log *slog.Logger, domai
 	ctx, cancel := context.WithTimeout(context.Background(), srsProofTime)
 	defer cancel()
 	return v.proveApart(ctx, names, log, "dkim_forwarded_domain", domain, "a signature")
-}
-
-// signingKeys opens dkim_keys, and reads the keys that can be listed; nil: nothing is
-// signed.
-func (v *view) signingKeys() (*signingKeys, error) {
-	const parameter = "dkim_keys"
-	t := v.tables
-	found := t.maps(parameter)
-	if t.err != nil || found == nil {
-		return nil, t.err
-	}
-	k := &signingKeys{tables: found, files: &v.keys.dkim, read: make(map[string]crypto.Signer)}
-	err := k.each(func(where, domain, value string) error {
-		if _, err := k.parse(domain, value); err != nil {
-			return fmt.Errorf("%s (%s): %s: %s: %w", parameter, v.cfg.Where(parameter), where, domain, err)
-		}
-		return nil
-	})
-	return k, err
-}
-
-// each goes through what the tables list, until an error.
-func (k *signingKeys) each(yield func(where, domain, value string) error) error {
-	for _, t := range k.tables {
-		lister, ok := t.(table.Lister)
-		if !ok {
-			continue
-		}
-		var failed error
-		err := lister.Each(func(domain, value string) bool {
-			where := t.Name()
-			if l, ok := t.(table.Locator); ok && l.Locate(domain) != "" {
-				where = l.Locate(domain)
-			}
-			failed = yield(where, domain, value)
-			return failed == nil
-		})
-		if failed != nil || err != nil {
-			return errors.Join(failed, err)
-		}
-	}
-	return nil
-}
-
-// of is what a Signer asks: the keys of a domain, or of the nearest one above it that signs
-// for its subdomains.
-func (k *signingKeys) of(ctx context.Context, domain string) ([]dkim.Key, error) {
-	for key, rest := domain, domain; ; key = "." + rest {
-		value, _, found, err := k.tables.Lookup(ctx, key)
-		if u, bad := idna.Lookup.ToUnicode(rest); err == nil && !found && bad == nil && u != rest {
-			value, _, found, err = k.tables.Lookup(ctx, strings.TrimSuffix(key, rest)+u)
-		}
-		switch {
-		case err != nil:
-			return nil, err
-		case found:
-			return k.parse(rest, value)
-		}
-		var more bool
-		if _, rest, more = strings.Cut(rest, "."); !more {
-			return nil, nil
-		}
-	}
-}
-
-// parse reads a table's value: the keys of a domain.
-func (k *signingKeys) parse(domain, value string) ([]dkim.Key, error) {
-	name, err := idna.Lookup.ToASCII(strings.TrimPrefix(strings.ToLower(domain), "."))
-	if err != nil || !mail.ValidHostname(name) {
-		return nil, fmt.Errorf("%q is no domain", domain)
-	}
-	var keys []dkim.Key
-	for spec := range strings.SplitSeq(value, ",") {
-		words := strings.Fields(spec)
-		if len(words) != 2 {
-			return nil, fmt.Errorf("%q: a key is written SELECTOR FILE, several with commas in between", strings.TrimSpace(spec))
-		}
-		selector, file := words[0], words[1]
-		if !mail.ValidHostname(selector + "._domainkey." + name) {
-			return nil, fmt.Errorf("%q is no selector", selector)
-		}
-		if !filepath.IsAbs(file) {
-			return nil, fmt.Errorf("%s: not an absolute file name", file)
-		}
-		private, err := k.open(file)
-		if err != nil {
-			return nil, err
-		}
-		keys = append(keys, dkim.Key{Domain: name, Selector: strings.ToLower(selector), Private: private})
-	}
-	return keys, nil
-}
-
-// open reads a file once.
-func (k *signingKeys) open(file string) (crypto.Signer, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if key := k.read[file]; key != nil {
-		return key, nil
-	}
-	key, err := k.files.open(file)
-	if err == nil {
-		k.read[file] = key
-	}
-	return key, err
 }
 
 // dkimWarnings are settings that change what has been signed.

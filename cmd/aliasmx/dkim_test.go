@@ -42,6 +42,14 @@ func TestSigningKeys(t *testing.T) {
 			t.Errorf("%s: %q, %v; want %q", domain, got, err, want)
 		}
 	}
+	for domain, want := range map[string]bool{
+		"a.example": true, "sub.a.example": true, "wide.example": true, "x.y.wide.example": true, "xn--grn-ioa.example": true, "x.xn--grn-ioa.example": true,
+		"notwide.example": false, "example": false, "": false,
+	} {
+		if got, err := k.signs(t.Context(), domain); got != want || err != nil {
+			t.Errorf("keys of %s: %v, %v", domain, got, err)
+		}
+	}
 	selectors, err := v.dkimSelectors()
 	if err != nil || strings.Join(selectors["a.example"], " ") != "s1 S2" || len(selectors["wide.example"]) != 1 {
 		t.Errorf("%v, %v", selectors, err)
@@ -89,6 +97,46 @@ func TestNoKeysNoSigner(t *testing.T) {
 	v := checkedView(t, "")
 	if err := v.signer(nil, slog.New(slog.DiscardHandler)); err != nil || v.delivery.Signer != nil || v.dkimWarnings() != nil {
 		t.Errorf("%v, %v", v.delivery.Signer, err)
+	}
+}
+
+// Signing of forwarded mail without a key does not start, and is warned of where it would never
+// come to it.
+func TestForwardedByNobody(t *testing.T) {
+	dir := t.TempDir()
+	key := keyIn(t, dir, "fwd.example", "s1")
+	secrets := filepath.Join(dir, "secrets")
+	if err := os.WriteFile(secrets, []byte("a secret of the tests\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	srs := "srs_domain = fwd.example\nsrs_secrets_file = " + secrets + "\ndns_servers = 127.0.0.1:9\n"
+	keys := "dkim_keys = inline:{{fwd.example = s1 " + key + "}, {.fwd.example = s1 " + key + "}, {other.example = s1 " + key + "}}\n"
+	for _, c := range []struct{ set, refused, warned string }{
+		{"", "dkim_sign_forwarded (main.cf, line ", ""},
+		{srs, "dkim_sign_forwarded (main.cf, line ", ""},
+		{srs + keys, "", ""},
+		{srs + keys + "dkim_forwarded_domain = FWD.example\n", "", ""},
+		{srs + keys + "dkim_forwarded_domain = other.example\n", "", "no sender is rewritten to other.example"},
+		{srs + keys + "dkim_forwarded_domain = x.fwd.example\n", "", "no sender is rewritten to x.fwd.example"},
+		{keys + "dkim_forwarded_domain = other.example\n", "", "no sender is rewritten to other.example"},
+		{keys + "dkim_forwarded_domain = other.example\nsender_canonical_maps = inline:{a@b.example=c@other.example}\n", "", ""},
+	} {
+		folder := explainDir(t, "mydestination =\nsmtpd_relay_restrictions = reject_unauth_destination\nmailauth_enable = yes\ndkim_sign_forwarded = yes\n"+c.set)
+		cfg, err := loadConfig(folder, environ{environ: func() []string { return nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var log strings.Builder
+		v, err := newView(cfg, slog.New(slog.NewTextHandler(&log, nil)), new(keyring))
+		if err == nil {
+			v.close()
+		}
+		if c.refused == "" && err != nil || c.refused != "" && (err == nil || !strings.HasPrefix(err.Error(), c.refused)) {
+			t.Errorf("%s: %v, want %q", c.set, err, c.refused)
+		}
+		if got := log.String(); strings.Contains(got, "is rewritten") != (c.warned != "") || !strings.Contains(got, c.warned) {
+			t.Errorf("%s: warned %q, want %q", c.set, got, c.warned)
+		}
 	}
 }
 

@@ -46,7 +46,7 @@ func (v *view) submissions() {
 	if !ok {
 		return
 	}
-	v.pickup.Author = func(ctx context.Context, sender mail.Address, body mail.Body) mail.Authentic {
+	v.pickup.Author = func(ctx context.Context, sender mail.Address, body mail.Body) (mail.Authentic, error) {
 		return local.Submitted(ctx, mail.AuthRequest{Sender: sender, Trusted: true}, body)
 	}
 }
@@ -63,6 +63,9 @@ func (v *view) verifier(t *tables, names *dns.Resolver, now func() time.Time) (*
 	}
 	if o.HeloNames, err = v.heloNames(); err != nil {
 		return nil, err
+	}
+	if v.dkim != nil {
+		o.Signs = v.dkim.signs
 	}
 	o.Keeps, o.Sources = v.keepsSender, v.sources
 	if v.authGate == nil {

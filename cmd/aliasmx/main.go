@@ -20,6 +20,7 @@ const (
 	exitOK          = 0
 	exitFailure     = 1
 	exitUsage       = 64
+	exitDataErr     = 65
 	exitNoUser      = 67
 	exitUnavailable = 69
 	exitSoftware    = 70

@@ -62,6 +62,9 @@ func sealCommand(args []string, env environ) int {
 	if err != nil {
 		return fail(env, "aliasmx", exitFailure, err)
 	}
+	if !hasAuthor(message) {
+		return fail(env, "aliasmx", exitDataErr, fmt.Errorf("%s: no message: there is no header with a From field", flags.File))
+	}
 	return flags.seal(sealer, dns.New(o), message, env)
 }
 
@@ -85,6 +88,21 @@ func readMessage(file string, env environ) ([]byte, error) {
 		return io.ReadAll(env.stdin)
 	}
 	return os.ReadFile(file)
+}
+
+// hasAuthor tells whether a text begins with a header that has a From field.
+func hasAuthor(message []byte) bool {
+	for line := range bytes.Lines(message) {
+		name, _, field := bytes.Cut(line, []byte{':'})
+		switch name = bytes.TrimRight(name, " \t"); {
+		case field && bytes.EqualFold(name, []byte("From")):
+			return true
+		case line[0] == ' ' || line[0] == '\t' || bytes.HasPrefix(line, []byte("From ")): // goes on; an mbox
+		case !field || len(name) == 0 || bytes.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c >= 0x7f }):
+			return false
+		}
+	}
+	return false
 }
 
 func (f *sealFlags) seal(sealer *arc.Sealer, names *dns.Resolver, message []byte, env environ) int {

@@ -70,6 +70,10 @@ func TestSeal(t *testing.T) {
 		{[]string{"--authserv-id", "a;b", "-"}, 78, "who says the results"},
 		{[]string{"--authserv-id", "", "-c", filepath.Join(dir, "nowhere"), "-"}, 78, "give --authserv-id"},
 		{nil, 64, "--help"},
+		{[]string{file("empty", "")}, 65, "empty: no message: there is no header with a From field"},
+		{[]string{file("random", "\x00\xff\nFrom: x@a.example\n\n")}, 65, "no message"},
+		{[]string{file("late", "Subject: x\n\nFrom: x@a.example\n")}, 65, "no message"},
+		{[]string{file("text", "Hello.\nFrom: x@a.example\n\n")}, 65, "no message"},
 	} {
 		out, text, code := seal(letter, c.args...)
 		if code != c.code || out != "" || !strings.Contains(text, c.says) {

@@ -1,29 +1,24 @@
 package main
 
 import (
+	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 
 	"aliasmx/internal/mailauth/srs"
 )
 
 // secretsIn reads a file of secrets, one a line, the first of which signs. Whoever knows one
-// can make what it signs: the file is not for everybody to read, and nothing in it ever
-// appears in a message.
+// can make what it signs: nothing in the file ever appears in a message.
 func secretsIn(file string) ([]string, error) {
-	info, err := os.Stat(file)
+	text, err := readSecret(file)
 	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%w; write 32 random characters to it", err)
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is not a regular file; name a file with one secret a line", file)
-	case info.Mode().Perm()&0o006 != 0:
-		return nil, fmt.Errorf("%s: everybody on this machine may read or change it (mode %04o); chmod o= %s, and make new secrets if others have users here",
-			file, info.Mode().Perm(), file)
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
+	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("%w; the daemon reads it as mail_owner: chown it to that", err)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%w; write 32 random characters to it", err)
+	case err != nil:
+		return nil, err
 	}
 	secrets, err := srs.Secrets(text)
 	if err != nil {

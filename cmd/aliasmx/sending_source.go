@@ -25,8 +25,12 @@ func (s *sender) sources(o *delivery.Options) error {
 		if err := eachEntry(maps, checkSource(byClass), where); err != nil {
 			return err
 		}
-		o.Sources = func(ctx context.Context, class, domain string) (delivery.Source, bool, error) {
-			for _, key := range []string{class + "@" + domain, class} {
+		o.Sources = func(ctx context.Context, class string, names []string) (delivery.Source, bool, error) {
+			keys := make([]string, 0, 4)
+			for _, name := range names {
+				keys = append(keys, class+"@"+name)
+			}
+			for _, key := range append(keys, class) {
 				value, _, found, err := maps.Lookup(ctx, key)
 				if err == nil && !found {
 					continue

@@ -134,12 +134,15 @@ func (v *view) senderRewriting(names *dns.Resolver, log *slog.Logger) (*srsRewri
 	if v.tables.err != nil {
 		return nil, v.tables.err
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), srsProofTime)
+	defer cancel()
+	if err := v.proveSRSDomain(ctx, names, log); err != nil {
+		return nil, err
+	}
 	if !cfg.Bool("mailauth_enable") {
 		log.Warn(fmt.Sprintf("mailauth_enable (%s): no, but srs_domain is set: strangers can have their mail leave from here in the name of our domains; set it to yes", cfg.Where("mailauth_enable")))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), srsProofTime)
-	defer cancel()
-	return w, v.proveSRSDomain(ctx, names, log)
+	return w, nil
 }
 
 // srsWarnings are what is missing around srs_domain.

@@ -58,6 +58,7 @@ type view struct {
 	best       *bestMX                  // nil: none
 	authGate   *mailauth.Gate           // of all listeners; nil: none authenticates
 	srs        *srsRewriter             // nil: srs_domain is empty
+	dkim       *signingKeys             // nil: dkim_keys is empty
 }
 
 // listenerView is one service of master.cf.
@@ -95,6 +96,9 @@ func newView(cfg *postconf.Config, log *slog.Logger, keys *keyring) (_ *view, er
 		return nil, err
 	}
 	if v.srs, err = v.senderRewriting(names, log); err != nil {
+		return nil, err
+	}
+	if v.dkim, err = v.signingKeys(); err != nil {
 		return nil, err
 	}
 	listeners, err := cfg.Listeners()

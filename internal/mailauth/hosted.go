@@ -2,6 +2,7 @@ package mailauth
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -140,7 +141,8 @@ func (j *judge) lends(ctx context.Context, domain, org string) bool {
 	return j.v.isOwn(ctx, asciiDomain(domain), org, names)
 }
 
-// isServed tells whether mail for a domain, or for one above it, comes to us. Where one
+// isServed tells whether mail for a domain, or for one above it, comes to us, or we sign for it:
+// then a copy could seem to be its own. Where one
 // organisation ends and another begins receivers tell in different ways (RFC 9989 by the DNS,
 // RFC 7489 by the list of public suffixes): none of them must find one here that we do not.
 func (v *Verifier) isServed(ctx context.Context, domain string) (bool, error) {
@@ -149,7 +151,10 @@ func (v *Verifier) isServed(ctx context.Context, domain string) (bool, error) {
 			return ours, err
 		}
 	}
-	return false, nil
+	if v.o.Signs == nil {
+		return false, nil
+	}
+	return v.o.Signs(ctx, asciiDomain(domain))
 }
 
 // isOwn tells whether a domain is of the same organisation as one of the names that our servers
@@ -197,22 +202,28 @@ func sharedLabels(a, b string) int {
 }
 
 // Submitted is what is known of a submission. It is not judged: all there is to know is whether
-// the submitter may speak for the author, whose domain must be a hosted one.
-func (v *Verifier) Submitted(ctx context.Context, r mail.AuthRequest, body mail.Body) (known mail.Authentic) {
+// the submitter may speak for the author, whose domain must be a hosted one, or one that we have
+// keys of: who gives us the key of a domain says that those who submit mail here speak for it.
+// If that cannot be found out, and there are keys, the message is to come again: it would leave
+// without a signature.
+func (v *Verifier) Submitted(ctx context.Context, r mail.AuthRequest, body mail.Body) (known mail.Authentic, err error) {
 	header, err := readHeader(body)
 	if err != nil {
-		return known
+		return known, nil
 	}
 	domains, none := authors(header)
 	if none != "" {
-		return known
+		return known, nil
 	}
 	known.Author = domains[0]
 	if r.Owners && (!r.Owner || asciiDomain(r.Sender.Domain) != known.Author) {
-		return known
+		return known, nil
 	}
 	ours, err := v.isServed(ctx, known.Author)
 	ours = ours || known.Author == asciiDomain(v.o.MyHostname)
 	known.Vouched = ours && err == nil
-	return known
+	if err != nil && v.o.Signs != nil {
+		return known, fmt.Errorf("whether %s is signed for cannot be looked up: %w", shown(known.Author), err)
+	}
+	return known, nil
 }

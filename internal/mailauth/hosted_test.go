@@ -2,6 +2,8 @@ package mailauth
 
 import (
 	"context"
+	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -161,10 +163,12 @@ func TestHeaderEnds(t *testing.T) {
 // owners.
 func TestSubmitted(t *testing.T) {
 	w := newWorld(t)
+	w.o.Signs = keysOf("keyed.example")
 	for _, tt := range []struct {
 		name, from, path, login string
 		owners, owner           bool
 		want                    mail.Authentic
+		refused                 bool
 	}{
 		{name: "ours", from: "<x@hosted.example>", want: mail.Authentic{Author: "hosted.example", Vouched: true}},
 		{name: "below ours", from: "<x@Sub.hosted.example>", want: mail.Authentic{Author: "sub.hosted.example", Vouched: true}},
@@ -174,12 +178,25 @@ func TestSubmitted(t *testing.T) {
 		{name: "owner", from: "<x@hosted.example>", path: "x@hosted.example", login: "x", owners: true, owner: true, want: mail.Authentic{Author: "hosted.example", Vouched: true}},
 		{name: "owner of another", from: "<x@hosted.example>", path: "x@sub.hosted.example", login: "x", owners: true, owner: true, want: mail.Authentic{Author: "hosted.example"}},
 		{name: "no owner", from: "<x@hosted.example>", path: "x@hosted.example", login: "y", owners: true, want: mail.Authentic{Author: "hosted.example"}},
-		{name: "cannot be looked up", from: "<x@broken.example>", want: mail.Authentic{Author: "broken.example"}},
+		{name: "has keys", from: "<x@keyed.example>", want: mail.Authentic{Author: "keyed.example", Vouched: true}},
+		{name: "below keys", from: "<x@sub.keyed.example>", want: mail.Authentic{Author: "sub.keyed.example", Vouched: true}},
+		{name: "above keys", from: "<x@example>", want: mail.Authentic{Author: "example"}},
+		{name: "has keys, owner", from: "<x@keyed.example>", path: "x@keyed.example", login: "x", owners: true, owner: true, want: mail.Authentic{Author: "keyed.example", Vouched: true}},
+		{name: "has keys, owner of another", from: "<x@keyed.example>", path: "x@hosted.example", login: "x", owners: true, owner: true, want: mail.Authentic{Author: "keyed.example"}},
+		{name: "has keys, no owner", from: "<x@keyed.example>", path: "x@keyed.example", login: "y", owners: true, want: mail.Authentic{Author: "keyed.example"}},
+		{name: "cannot be looked up", from: "<x@broken.example>", refused: true},
+		{name: "keys cannot be looked up", from: "<x@keyless.example>", refused: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := request("192.0.2.9", "h", tt.path)
 			r.Trusted, r.Login, r.Owners, r.Owner = true, tt.login, tt.owners, tt.owner
 			v := w.verdict(r, letter(tt.from))
+			if tt.refused {
+				if outcome(v) != "451 4.3.0" || v.Reason == "" {
+					t.Errorf("%+v", v)
+				}
+				return
+			}
 			if v.Auth != tt.want || v.Refused != nil || v.Prepend != nil || v.Reason != "" {
 				t.Errorf("%+v, want %+v", v, tt.want)
 			}
@@ -187,6 +204,47 @@ func TestSubmitted(t *testing.T) {
 	}
 	if asked := w.zone.Asked(); len(asked) > 0 {
 		t.Errorf("asked %v", asked)
+	}
+}
+
+// keysOf has keys of some domains, and cannot tell of keyless.example.
+func keysOf(domains ...string) func(context.Context, string) (bool, error) {
+	return func(_ context.Context, domain string) (bool, error) {
+		if domain == "keyless.example" {
+			return false, io.ErrUnexpectedEOF
+		}
+		return slices.ContainsFunc(domains, func(d string) bool { return isBelow(domain, d) }), nil
+	}
+}
+
+// Without keys a submission is taken whose domain cannot be looked up: nothing would be signed.
+func TestSubmittedWithoutKeys(t *testing.T) {
+	w := newWorld(t)
+	r := request("192.0.2.9", "h", "x@broken.example")
+	r.Trusted = true
+	if v := w.verdict(r, letter("<x@broken.example>")); v.Refused != nil || v.Auth != (mail.Authentic{Author: "broken.example"}) {
+		t.Errorf("%+v", v)
+	}
+}
+
+// Strangers have to prove a domain that we have keys of, as one that is hosted.
+func TestStrangersAndKeys(t *testing.T) {
+	w := newWorld(t)
+	w.o.Signs = keysOf("a.example")
+	for _, tt := range []struct {
+		ip, path, from, want string
+		vouched              bool
+	}{
+		{"192.0.2.1", "x@a.example", "<x@a.example>", "accept", true},
+		{"192.0.2.2", "x@b.example", "<x@a.example>", "550 5.7.1", false},
+		{"192.0.2.2", "x@b.example", "<x@sub.a.example>", "550 5.7.1", false},
+		{"192.0.2.9", "x@a.example", "<x@b.example>", "550 5.7.1", false},
+		{"192.0.2.2", "x@b.example", "<x@b.example>", "accept", true},
+		{"192.0.2.2", "x@b.example", "<x@keyless.example>", "451 4.3.0", false},
+	} {
+		if v := w.verdict(request(tt.ip, "h", tt.path), letter(tt.from)); outcome(v) != tt.want || v.Auth.Vouched != tt.vouched {
+			t.Errorf("%+v: %s, vouched %v", tt, outcome(v), v.Auth.Vouched)
+		}
 	}
 }
 

@@ -49,10 +49,14 @@ type Options struct {
 	// Keeps tells whether mail that is forwarded keeps a reverse-path of a domain (srs_enable =
 	// no, srs_exclude), and Sources are the addresses that it may leave from, as far as they are known:
 	// where SPF of the domain names it, forged mail would pass. nil: it does not.
-	Keeps  func(ctx context.Context, domain string) (bool, error)
+	Keeps   func(ctx context.Context, domain string) (bool, error)
 	Sources func() []netip.Addr
 	// Hosted tells whether mail for a domain comes to us. An error is temporary.
 	Hosted func(ctx context.Context, domain string) (bool, error)
+	// Signs tells whether we have a key to sign for a domain, or for one above it (dkim_keys):
+	// whoever submits mail here may speak for it, and strangers have to prove that they may. An
+	// error is temporary. nil: there are no keys.
+	Signs func(ctx context.Context, domain string) (bool, error)
 }
 
 // Overrides is a list of tables: table.Maps, without the table that has answered.
@@ -132,7 +136,11 @@ func (t *Transaction) Message(ctx context.Context, m mail.AuthMessage) mail.Auth
 	defer cancel()
 	switch {
 	case t.request.Trusted:
-		return mail.AuthVerdict{Auth: t.v.Submitted(ctx, t.request, m.Body)}
+		auth, err := t.v.Submitted(ctx, t.request, m.Body)
+		if err != nil {
+			return mail.AuthVerdict{Refused: status(451, mail.Code(4, 3, 0), "Temporary lookup failure"), Reason: err.Error()}
+		}
+		return mail.AuthVerdict{Auth: auth}
 	case t.path == nil:
 		return mail.AuthVerdict{}
 	}

@@ -10,7 +10,7 @@ func (s *session) author(env *mail.Envelope) error {
 	}
 	body, err := s.draft.Body()
 	if err == nil {
-		env.Auth = s.Author(s.ctx, env.Sender, body)
+		env.Auth, err = s.Author(s.ctx, env.Sender, body)
 	}
 	return err
 }

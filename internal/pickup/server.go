@@ -85,7 +85,7 @@ type Options struct {
 
 	// Author tells who a message of a local user is from (dkim_keys, mailauth_enable). Nil:
 	// nobody asks.
-	Author func(ctx context.Context, sender mail.Address, body mail.Body) mail.Authentic
+	Author func(ctx context.Context, sender mail.Address, body mail.Body) (mail.Authentic, error)
 	// Milters are non_smtpd_milters. Nil: none.
 	Milters Milters
 

@@ -9,8 +9,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 )
 
 // Key is a private key of a domain.
@@ -23,38 +21,8 @@ type Key struct {
 // SignBits is the least length of an RSA key to sign with (RFC 8301 section 3.2: SHOULD).
 const SignBits = 2048
 
-const maxKeyFile = 64 << 10
-
-// ReadKey reads a private key: PEM, in PKCS #8 or, RSA, PKCS #1. A file that everybody can
-// read or write holds no private key.
-func ReadKey(file string) (crypto.Signer, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if mode := info.Mode(); !mode.IsRegular() {
-		return nil, fmt.Errorf("%s: not a regular file", file)
-	} else if mode.Perm()&0o006 != 0 {
-		return nil, fmt.Errorf("%s: everybody can read or write it (mode %04o); chmod 0600 it, and make a new key if others have been here", file, mode.Perm())
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
-	if err != nil {
-		return nil, err
-	}
-	key, err := parsePrivate(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	return key, nil
-}
-
-// parsePrivate finds the first private key in a text.
-func parsePrivate(text []byte) (crypto.Signer, error) {
+// ParseKey reads the first private key of a text: PEM, in PKCS #8 or, RSA, PKCS #1.
+func ParseKey(text []byte) (crypto.Signer, error) {
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		var key any
 		var err error

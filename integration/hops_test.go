@@ -3,6 +3,7 @@ package integration
 import (
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -25,20 +26,35 @@ func TestHopsPostfix(t *testing.T) {
 		return
 	}
 	for _, c := range cases {
-		if got[c.name] != want[c.name] && (alsoPostfix[c.name] == "" || got[c.name] != alsoPostfix[c.name]) {
+		if got[c.name] != want[c.name] && !isVariant(c.name, got[c.name]) {
 			t.Errorf("%s\ngot\n%srecorded\n%s", c.name, got[c.name], want[c.name])
 		}
 	}
 }
 
-// alsoPostfix is what Postfix makes of a case at other times: which of several letters meets a
-// reply too many depends on how many connections it happens to use.
-var alsoPostfix = map[string]string{"RSET: the reply twice": `bad1: HOST:PORT 5.1.1 bounced (host HOST said: 550 5.1.1 unknown (in reply to RCPT TO command))
-bad2: HOST:PORT 5.1.1 bounced (host HOST said: 550 5.1.1 unknown (in reply to RCPT TO command))
-good1: HOST:PORT 5.5.0 bounced (Protocol error: host HOST said: 250 2.0.0 Ok (in reply to DATA command))
-good2: HOST:PORT 2.0.0 sent (250 2.0.0 Ok: queued)
-good3: HOST:PORT 5.5.0 bounced (Protocol error: host HOST said: 250 2.0.0 Ok (in reply to DATA command))
-`}
+// postfixVaries is what Postfix makes of each of several letters in a case where chance decides
+// which of them meets a reply too many: how many connections it happens to use.
+var postfixVaries = map[string][]string{"RSET: the reply twice": {
+	"bad: HOST:PORT 5.1.1 bounced (host HOST said: 550 5.1.1 unknown (in reply to RCPT TO command))",
+	"bad: HOST:PORT 5.1.1 bounced (host HOST said: 550 5.1.1 unknown (in reply to DATA command))",
+	"good: HOST:PORT 2.0.0 sent (250 2.0.0 Ok: queued)",
+	"good: HOST:PORT 5.5.0 bounced (Protocol error: host HOST said: 250 2.0.0 Ok (in reply to DATA command))",
+}}
+
+// isVariant tells whether an outcome is one of those that Postfix may have in a case.
+func isVariant(name, outcome string) bool {
+	fates := postfixVaries[name]
+	if fates == nil {
+		return false
+	}
+	for line := range strings.Lines(outcome) {
+		letter, fate, _ := strings.Cut(strings.TrimSpace(line), ":")
+		if !slices.Contains(fates, strings.TrimRight(letter, "0123456789")+":"+fate) {
+			return false
+		}
+	}
+	return strings.Count(outcome, "\n") == 5
+}
 
 // lostReply is a line that we have and Postfix has not: the one way to a duplicate.
 const lostReply = "log: warning: the reply to the end of data was lost: the message may be delivered more than once relay=HOST:PORT\n"

@@ -112,7 +112,8 @@ func (a *Attributes) mayWrite(sender mail.Address) bool {
 	if a.Senders == nil {
 		return true
 	}
-	whole, domain := strings.ToLower(sender.String()), strings.ToLower(sender.Domain)
+	sender.Domain = strings.ToLower(asciiName(sender.Domain))
+	whole, domain := strings.ToLower(sender.String()), sender.Domain
 	for _, p := range a.Senders {
 		switch {
 		case p == "<>":

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/idna"
+
 	"aliasmx/internal/mail"
 )
 
@@ -66,9 +68,23 @@ func senderPatterns(text string) (list []string, err error) {
 		default:
 			return nil, fmt.Errorf("senders=%s: %q is none of user@domain, @domain, .domain, <>", text, p)
 		}
+		switch {
+		case at:
+			p = user + "@" + asciiName(domain)
+		case p[0] == '.':
+			p = "." + asciiName(p[1:])
+		}
 		list = append(list, p)
 	}
 	return list, nil
+}
+
+// asciiName is a domain as A-labels, where it is a name.
+func asciiName(domain string) string {
+	if a, err := idna.Lookup.ToASCII(domain); err == nil {
+		return a
+	}
+	return domain
 }
 
 // suspension reads how to refuse: TEXT, or CODE X.Y.Z TEXT.

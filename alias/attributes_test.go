@@ -23,6 +23,7 @@ func TestAttributes(t *testing.T) {
 		"said@virt.example suspended=\"5.2.0 no more\"",
 		"friends@virt.example senders=Joe@Friend.example,@club.example,.big.example",
 		"machine@virt.example senders=<>",
+		"idn@virt.example senders=.müller.test,@xn--mller-kva.test",
 		"broken@virt.example expires=soon",
 		"rate@virt.example rate=20/d",
 		"@closed.example suspended",
@@ -30,7 +31,7 @@ func TestAttributes(t *testing.T) {
 		"nobody@virt.example suspended",
 	)
 	lines := []string{"@closed.example target@dest.example", "on@virt.example closed@virt.example"}
-	for _, name := range []string{"day", "over", "moment", "zone", "closed", "later", "said", "friends", "machine", "broken", "rate", "plain"} {
+	for _, name := range []string{"day", "over", "moment", "zone", "closed", "later", "said", "friends", "machine", "idn", "broken", "rate", "plain"} {
 		lines = append(lines, name+"@virt.example target@dest.example")
 	}
 	r := newTestResolver(t, lines, func(o *Options) {
@@ -64,6 +65,9 @@ func TestAttributes(t *testing.T) {
 		{"friends@virt.example", "", denied},
 		{"machine@virt.example", "", ""},
 		{"machine@virt.example", "x@y.example", denied},
+		{"idn@virt.example", "a@x.xn--mller-kva.test", ""},
+		{"idn@virt.example", "a@müller.test", ""},
+		{"idn@virt.example", "a@muller.test", denied},
 		{"broken@virt.example", "x@y.example", "451 4.3.0 Temporary lookup failure"},
 		{"anything@closed.example", "x@y.example", closed},
 		{"open@closed.example", "x@y.example", ""},

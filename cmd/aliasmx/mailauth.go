@@ -67,12 +67,29 @@ func (v *view) verifier(t *tables, names *dns.Resolver, now func() time.Time) (*
 	if v.dkim != nil {
 		o.Signs = v.dkim.signs
 	}
+	if o.OtherIDs, err = v.authservIDs(); err != nil {
+		return nil, err
+	}
 	o.Keeps, o.Sources = v.keepsSender, v.sources
 	if v.authGate == nil {
 		v.authGate = mailauth.NewGate(runtime.GOMAXPROCS(0))
 	}
 	o.Gate = v.authGate
 	return mailauth.New(o), nil
+}
+
+// authservIDs are those of all listeners.
+func (v *view) authservIDs() ([]string, error) {
+	listeners, err := v.cfg.Listeners()
+	if err != nil {
+		return nil, err
+	}
+	ids := []string{v.cfg.Get("authserv_id")}
+	for _, l := range listeners {
+		ids = append(ids, l.Config.Get("authserv_id"))
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), nil
 }
 
 // heloNames are what we call ourselves, in all transports.

@@ -39,7 +39,7 @@ func (w *srsRewriter) RewriteSender(ctx context.Context, env *mail.Envelope, rcp
 	if env.Flags&mail.FlagNotice != 0 {
 		return env.Sender, nil
 	}
-	a, err := w.sender(ctx, env.Sender, &env.Rcpts[rcpt], unproven(&env.Auth))
+	a, err := w.sender(ctx, env.Sender, &env.Rcpts[rcpt], proofOf(&env.Auth))
 	if err == nil && a != env.Sender && w.log.Enabled(ctx, slog.LevelDebug) {
 		w.log.LogAttrs(ctx, slog.LevelDebug, "sender rewritten", slog.String(mail.KeyDaemon, "smtp"), slog.String(mail.KeyQueueID, env.ID.String()),
 			slog.String(mail.KeyFrom, env.Sender.String()), slog.String("rewritten", a.String()), slog.String(mail.KeyTo, env.Rcpts[rcpt].Final.String()))
@@ -47,19 +47,32 @@ func (w *srsRewriter) RewriteSender(ctx context.Context, env *mail.Envelope, rcp
 	return a, err
 }
 
-// unproven tells whether a message was looked at, and neither SPF of its sender has passed nor
-// anything that is aligned with its author.
-func unproven(a *mail.Authentic) bool {
-	return a.Judged() && a.SPF != mail.AuthPass && !a.Vouched
+// proof is what is known for a message's sender.
+type proof uint8
+
+const (
+	proven   proof = iota // or nobody has asked
+	unlisted              // nothing proves it, but its domain has no SPF record that could let us
+	unproven              // neither SPF has passed nor anything that is aligned with the author
+)
+
+func proofOf(a *mail.Authentic) proof {
+	switch {
+	case !a.Judged() || a.SPF == mail.AuthPass || a.Vouched:
+		return proven
+	case a.SPF == mail.AuthNone:
+		return unlisted
+	}
+	return unproven
 }
 
 // sender is the reverse-path that mail from one leaves with for a recipient. An error is a
 // *mail.Status.
-func (w *srsRewriter) sender(ctx context.Context, from mail.Address, rcpt *mail.Recipient, unproven bool) (mail.Address, error) {
+func (w *srsRewriter) sender(ctx context.Context, from mail.Address, rcpt *mail.Recipient, of proof) (mail.Address, error) {
 	if !w.enabled || from.IsNull() || from.Domain == "" {
 		return from, nil
 	}
-	if keeps, err := w.keeps(ctx, from, rcpt, unproven); keeps || err != nil {
+	if keeps, err := w.keeps(ctx, from, rcpt, of); keeps || err != nil {
 		if err != nil {
 			from = mail.Address{}
 		}
@@ -73,9 +86,11 @@ func (w *srsRewriter) sender(ctx context.Context, from mail.Address, rcpt *mail.
 }
 
 // keeps tells whether a sender stays as it is for a recipient.
-func (w *srsRewriter) keeps(ctx context.Context, from mail.Address, rcpt *mail.Recipient, unproven bool) (bool, error) {
-	if unproven {
-		return w.ours(ctx, rcpt.Final.Domain)
+func (w *srsRewriter) keeps(ctx context.Context, from mail.Address, rcpt *mail.Recipient, of proof) (bool, error) {
+	if of != proven {
+		// A domain of relay_domains is ours, and its mail server somebody else's.
+		class, err := w.resolver.Class(ctx, mail.Address{Local: "postmaster", Domain: rcpt.Final.Domain})
+		return class != mail.ClassDefault && (class != mail.ClassRelay || of == unlisted), err
 	}
 	if rcpt.Orig == rcpt.Final {
 		return true, nil
@@ -123,7 +138,7 @@ func cannotRewrite(err error) *mail.Status {
 // is there, and bounces are counted.
 func (w *srsRewriter) MayLeave(ctx context.Context, from, to mail.Address, targets []mail.Recipient) *mail.Status {
 	for i := range targets {
-		_, err := w.sender(ctx, from, &targets[i], false) // whether it is proven is not known yet
+		_, err := w.sender(ctx, from, &targets[i], proven) // whether it is proven is not known yet
 		if st, ok := errors.AsType[*mail.Status](err); ok && !st.Temporary() {
 			return &mail.Status{Code: 553, Enhanced: st.Enhanced, Text: "<" + from.String() + ">: Sender address rejected: " + st.Text}
 		}

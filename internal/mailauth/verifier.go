@@ -3,6 +3,7 @@ package mailauth
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"aliasmx/internal/dns"
@@ -15,6 +16,8 @@ type Options struct {
 	Resolver   *dns.Resolver
 	MyHostname string // myhostname
 	AuthservID string // authserv_id
+	// OtherIDs are those of our other servers: fields of their names are forged, too.
+	OtherIDs []string
 
 	SPF, DKIM, ARC, DMARC bool // spf_verify, dkim_verify, arc_verify, dmarc_verify
 
@@ -91,7 +94,10 @@ func New(o Options) *Verifier {
 
 // Forged tells whether a header field of a stranger says that it is ours.
 func (v *Verifier) Forged(field []byte) bool {
-	return !v.o.SubmissionsOnly && authres.Ours(field, v.o.AuthservID)
+	if v.o.SubmissionsOnly {
+		return false
+	}
+	return authres.Ours(field, v.o.AuthservID) || slices.ContainsFunc(v.o.OtherIDs, func(id string) bool { return authres.Ours(field, id) })
 }
 
 // Transaction is what is being found out about one transaction. It is used by one goroutine.

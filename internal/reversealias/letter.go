@@ -106,12 +106,22 @@ func (l *letter) foreignIDs(value string) string {
 			break
 		}
 	}
-	ids = slices.DeleteFunc(ids, func(id string) bool {
-		at := strings.LastIndexByte(id, '@')
-		domain := strings.Trim(id[at+1:len(id)-1], " \t.")
-		return at < 0 || sameOrBelow(asciiDomain(domain), asciiDomain(l.Owner.Domain))
-	})
+	ids = slices.DeleteFunc(ids, l.namesOwner)
 	return strings.Join(ids, "\r\n ")
+}
+
+// namesOwner tells whether a message ID names the owner's domain, or is written so that nobody
+// can tell: with blanks, comments or quotes, as of old.
+func (l *letter) namesOwner(id string) bool {
+	if strings.ContainsAny(id, " \t()\"\\[]") {
+		return true
+	}
+	at := strings.LastIndexByte(id, '@')
+	if at < 0 {
+		return true
+	}
+	owner, domain := asciiDomain(l.Owner.Domain), strings.Trim(id[at+1:len(id)-1], ".")
+	return sameOrBelow(asciiDomain(domain), owner) || strings.Contains(asciiDomain(id[1:at]), owner)
 }
 
 // messageIDs are what stands in angle brackets, outside of comments. Nothing else of a field

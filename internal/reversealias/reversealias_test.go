@@ -118,10 +118,11 @@ func TestRewrite(t *testing.T) {
 func TestForeignIDs(t *testing.T) {
 	l := &letter{sent}
 	for in, want := range map[string]string{
-		"<a@client.test><own1@home.example>":            "<a@client.test>",
-		"<own3@mail.home.example>,<own4@HOME.example>":  "",
-		`<"x@y"@home.example> <z@home.example.>`:        "",
-		"<a@client.test>(c)<own@home.example>":          "<a@client.test>",
+		"<a@client.test><own1@home.example>":           "<a@client.test>",
+		"<own3@mail.home.example>,<own4@HOME.example>": "",
+		`<"x@y"@home.example> <z@home.example.>`:       "",
+		"<a@client.test>(c)<own@home.example>":         "<a@client.test>",
+		"<a@home.example (c)> <a@home\t.example> <a@(x)home.example> <a@[home.example]> <a%home.example@evil.test> <ok@evil.test>": "<ok@evil.test>",
 		"(<own@home.example>) <a@b> owner@home.example": "<a@b>",
 		`"<own@home.example>" <a@b`:                     "",
 		"<a@b> <no-domain> <c@nothome.example>":         "<a@b>\r\n <c@nothome.example>",

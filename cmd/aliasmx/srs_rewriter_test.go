@@ -183,3 +183,35 @@ func writeTemp(t *testing.T, text string) string {
 	}
 	return file
 }
+
+// What nothing proves leaves as it came only for servers of ours, and for those of relay_domains
+// where no SPF record of its sender could let us.
+func TestRewriteUnproven(t *testing.T) {
+	w := newRewriter(t)
+	relayed, err := table.ParseDomainList([]string{"relayed.example"}, table.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.resolver, err = alias.New(alias.Options{MyHostname: "mx.alias.example", RelayDomains: relayed}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		auth      mail.Authentic
+		rewritten bool
+	}{
+		{mail.Authentic{}, false},
+		{mail.Authentic{SPF: mail.AuthPass, DMARC: mail.AuthFail}, false},
+		{mail.Authentic{SPF: mail.AuthFail, DMARC: mail.AuthPass, Vouched: true}, false},
+		{mail.Authentic{SPF: mail.AuthNone, DMARC: mail.AuthNone}, false},
+		{mail.Authentic{SPF: mail.AuthSoftFail, DMARC: mail.AuthNone}, true},
+		{mail.Authentic{SPF: mail.AuthFail, DMARC: mail.AuthFail}, true},
+		{mail.Authentic{SPF: mail.AuthTempError, DMARC: mail.AuthTempError}, true},
+	} {
+		x := mail.SplitAddress("x@relayed.example")
+		env := &mail.Envelope{Sender: mail.SplitAddress("a@client.example"), Auth: c.auth, Rcpts: []mail.Recipient{{Orig: x, Final: x}}}
+		a, err := w.RewriteSender(t.Context(), env, 0)
+		if err != nil || (a != env.Sender) != c.rewritten {
+			t.Errorf("%+v: %s, %v", c.auth, a, err)
+		}
+	}
+}

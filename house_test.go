@@ -84,7 +84,7 @@ var arrows = map[string][]string{
 	"integration/smuggle": {},
 
 	"internal/mailauth/srs":  {"internal/mail"},
-	"internal/mailauth/arc":  {"internal/mail", "internal/dns"},
+	"internal/mailauth/arc":  {"internal/mail", "internal/dns", "internal/mailauth/dkim"},
 	"internal/mailauth/dkim": {"internal/mail", "internal/dns"},
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"aliasmx/internal/dns/dnstest"
 	"aliasmx/internal/mail"
 )
 
@@ -18,9 +19,15 @@ func TestKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	asks := func(text, algorithm string, minBits int) error {
+		z := dnstest.New(t, "")
+		z.AddTXT("sel._domainkey.a.example", text)
+		k := keys{resolver: z.Resolver(), minBits: minBits, known: map[string]key{}}
+		_, err := k.of(t.Context(), &signature{domain: "a.example", selector: "sel", algorithm: algorithm})
+		return err
+	}
 	for _, c := range []struct{ text, problem string }{
 		{rsaRecord, ""},
-		{edRecord, ""},
 		{p, ""},
 		{"p=" + base64.StdEncoding.EncodeToString(x509.MarshalPKCS1PublicKey(&rsaKeyOnce().PublicKey)), ""},
 		{rsaRecord + ";", ""},
@@ -28,29 +35,33 @@ func TestKeys(t *testing.T) {
 		{rsaRecord + "; h=sha1:sha256; s=email", ""},
 		{rsaRecord + "; s=*", ""},
 		{record(t, short), ""},
-		{rsaRecord + "; h=sha1", "it is not for SHA-256"},
-		{rsaRecord + "; s=tlsrpt", "it is not for mail"},
-		{"v=DKIM2; " + p, "v=DKIM2 is not known"},
-		{"v=DKIM1; k=rsa", "p= is missing"},
-		{"v=DKIM1; p=", "it is revoked"},
-		{"p=!", "p= is not base64"},
-		{"p=QUJD", "p= is no RSA key"},
-		{"k=ed25519; p=QUJD", "k=ed25519 with 3 octets is not supported"},
-		{"k=dsa; " + p, "k=dsa with"},
-		{rsaRecord + "; p=QUJD", "p= stands there twice"},
+		{rsaRecord + "; h=sha1", "the key is not for sha256"},
+		{rsaRecord + "; s=tlsrpt", "the key is not for mail"},
+		{"v=DKIM2; " + p, "none of DKIM1"},
+		{"v=DKIM1; k=rsa", "has no key"},
+		{"v=DKIM1; p=", "is revoked"},
+		{"p=!", "is malformed"},
+		{"p=QUJD", "is malformed"},
+		{"k=ed25519; p=QUJD", "an Ed25519 key has 32 bytes, not 3"},
+		{"k=dsa; " + p, "k=dsa is not known"},
+		{rsaRecord + "; p=QUJD", "stands there twice"},
+		{edRecord, "the key is one of ed25519"},
 	} {
-		_, err := parseKey(c.text, 1024)
+		err := asks(c.text, algorithmRSA, 1024)
 		if (err == nil) != (c.problem == "") || err != nil && !strings.Contains(err.Error(), c.problem) {
 			t.Errorf("%s: %v, want %q", shown(c.text), err, c.problem)
 		}
 	}
-	if _, err := parseKey(record(t, short), 2048); err == nil || err.Error() != "it has 1024 bits" {
+	if err := asks(edRecord, algorithmEd25519, 1024); err != nil {
+		t.Errorf("Ed25519: %v", err)
+	}
+	if err := asks(record(t, short), algorithmRSA, 2048); err == nil || err.Error() != "the key has only 1024 bits" {
 		t.Errorf("a key that is too short: %v", err)
 	}
 	w := newWorld(t)
 	m := w.chain(t, 1)
 	w.AddTXT("sel._domainkey.rsa.example", rsaRecord)
-	if c := w.verify(t, m); c.CV != mail.AuthFail || !strings.Contains(c.Reason, "there are 2 records") {
+	if c := w.verify(t, m); c.CV != mail.AuthFail || !strings.Contains(c.Reason, "there are several keys") {
 		t.Errorf("two records: %+v", c)
 	}
 }

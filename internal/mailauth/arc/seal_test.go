@@ -97,7 +97,7 @@ func TestFailedChainIsSealedAlone(t *testing.T) {
 		t.Fatalf("i=%d, %v\n%s", instance, err, seal.Fields)
 	}
 	public := edKey().Public().(ed25519.PublicKey)
-	if err := check(public, algorithmEd25519, sealDigests([]set{own})[0], own.sealing.b); err != nil {
+	if err := check(public, sealDigests([]set{own})[0], own.sealing.b); err != nil {
 		t.Errorf("%v\n%s", err, seal.Fields)
 	}
 }

@@ -169,7 +169,7 @@ func (v *verifier) chain(ctx context.Context) error {
 		s := v.sets[i-1].sealing
 		public, err := v.keys.of(ctx, s)
 		if err == nil {
-			err = check(public, s.algorithm, digests[i-1], s.b)
+			err = check(public, digests[i-1], s.b)
 		}
 		if err != nil {
 			return &chainError{i, "ARC-Seal", err}
@@ -204,7 +204,7 @@ func (v *verifier) inForm(ctx context.Context, at *set, f form) error {
 	}
 	input := appendSigned(nil, v.fields, s.signed, f.relaxedHeader)
 	digest := sha256.Sum256(appendSelf(input, at.ams.raw, f.relaxedHeader))
-	return check(public, s.algorithm, digest[:], s.b)
+	return check(public, digest[:], s.b)
 }
 
 // oldestPass is step 5, after all: only for a chain that passes, and with the keys that

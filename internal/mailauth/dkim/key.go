@@ -41,7 +41,7 @@ func noKey(format string, args ...any) *keyError {
 // findKey asks for the key of a signature. Several records at one name make no key, since
 // which of them counts is anybody's guess (RFC 6376 section 3.6.2.2), but where they are keys
 // of different kinds: then only one can be meant.
-func findKey(ctx context.Context, r *dns.Resolver, domain, selector, kind string) (*key, error) {
+func findKey(ctx context.Context, r *dns.Resolver, domain, selector, kind string) (*key, *keyError) {
 	name := selector + "._domainkey." + domain
 	records, err := r.TXT(ctx, name)
 	switch {
@@ -71,7 +71,7 @@ func findKey(ctx context.Context, r *dns.Resolver, domain, selector, kind string
 }
 
 // parseKey reads a record.
-func parseKey(record string) (*key, error) {
+func parseKey(record string) (*key, *keyError) {
 	tags, err := parseTags(record)
 	if err != nil {
 		return nil, noKey("the key record is malformed: %s", err)

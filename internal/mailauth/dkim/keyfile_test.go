@@ -69,9 +69,9 @@ func TestRecord(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		k, err := parseKey(text)
-		if err != nil {
-			t.Fatalf("%s: %v", text, err)
+		k, wrong := parseKey(text)
+		if wrong != nil {
+			t.Fatalf("%s: %v", text, wrong)
 		}
 		if public, ok := k.public.(interface{ Equal(crypto.PublicKey) bool }); !ok || !public.Equal(key.Public()) || len(k.services) != 2 {
 			t.Errorf("%s: %+v", text, k)

@@ -92,12 +92,9 @@ type verifier struct {
 // fetch gets the key of a signature.
 func (s *signature) fetch(ctx context.Context, r *dns.Resolver) {
 	kind, _, _ := strings.Cut(s.Algorithm, "-")
-	var err error
-	if s.key, err = findKey(ctx, r, s.Domain, s.Selector, kind); err != nil {
-		var e *keyError
-		if errors.As(err, &e) {
-			s.refuse(e.result, "%s", e.reason)
-		}
+	k, err := findKey(ctx, r, s.Domain, s.Selector, kind)
+	if s.key = k; err != nil {
+		s.refuse(err.result, "%s", err.reason)
 	}
 }
 

@@ -26,7 +26,11 @@ func newReverseRelay(t *testing.T, settings ...string) *authRelay {
 	for i := 0; i < len(settings); i += 2 {
 		a.cf[settings[i]] = settings[i+1]
 	}
+	a.cf["dkim_keys"] = "texthash:{dir}/dkim_keys"
 	a.relay = newSRSRelay(t, a.cf)
+	out := a.mustRun("dkim", "genkey", "-d", "alias.example", "-s", "e1", "--ed25519", "-D", a.dir)
+	_, line, _ := strings.Cut(out, "# for the table of dkim_keys\n")
+	a.write("dkim_keys", line)
 	a.start()
 	return a
 }
@@ -55,7 +59,8 @@ func TestReverseAlias(t *testing.T) {
 	if from := strings.Fields(m.From)[0]; from != "<info@alias.example>" || len(m.Rcpts) != 1 || !strings.HasPrefix(m.Rcpts[0], "<joe@two.example>") {
 		t.Errorf("from %s to %s", m.From, m.Rcpts)
 	}
-	mustMatch(t, "the answer", back, `^Received: by mx\.alias\.example \(Postfix\) id [0-9A-Za-z]+;\n\t.*\n`+
+	mustMatch(t, "the answer", back, `^DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/relaxed;\n\td=alias\.example; s=e1;\n(?:[\t ].*\n)+`+
+		`Received: by mx\.alias\.example \(Postfix\) id [0-9A-Za-z]+;\n\t.*\n`+
 		`From: info@alias\.example\nTo: joe@two\.example\nMessage-ID: <[0-9A-Za-z]+@alias\.example>\nSubject: Re: hello\nDate: Mon, 1 Dec 2025 00:00:00 \+0000\n\nthe answer\n\n?$`)
 	if strings.Contains(back, "ok.example") {
 		t.Errorf("the answer names the owner:\n%s", back)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"strings"
 
 	"aliasmx/internal/mail"
 )
@@ -23,6 +22,9 @@ type Replies interface {
 	// Unfit knows is one of the message.
 	Rewrite(dst io.Writer, message io.Reader, l mail.ReplyLetter) error
 	Unfit(err error) bool
+
+	// Author is the author of that message, as mail.Authentic has it.
+	Author(r mail.Reply) string
 }
 
 // mayReply refuses what cannot stand in one transaction with a reverse alias: its message is
@@ -79,8 +81,8 @@ func (s *session) replyInstead(env *mail.Envelope) error {
 	env.Prepend = t.received(nil)
 	env.Sender, env.EnvID = l.Alias, ""
 	env.Client = mail.Client{UID: -1}
-	env.Auth = mail.Authentic{Author: strings.ToLower(l.Alias.Domain), Vouched: true}
-	s.o.cleanupLog.LogAttrs(context.Background(), slog.LevelInfo, "reverse alias: from="+"<"+l.Alias.String()+"> instead of <"+l.Owner.String()+">",
+	env.Auth = mail.Authentic{Author: s.o.Replies.Author(l.Reply), Vouched: true}
+	s.o.cleanupLog.LogAttrs(context.Background(), slog.LevelInfo, "reverse alias: from=<"+l.Alias.String()+"> instead of <"+l.Owner.String()+">",
 		slog.String(mail.KeyQueueID, s.tx.idText))
 	return nil
 }

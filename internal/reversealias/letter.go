@@ -219,3 +219,6 @@ func readLine(r *bufio.Reader, limit int) (line []byte, err error) {
 // Unfit tells whether an error of Rewrite is one of the message, and not of reading or
 // writing it.
 func (c *Codec) Unfit(err error) bool { return errors.Is(err, ErrHeader) || errors.Is(err, ErrAuthor) }
+
+// Author is the author of what Rewrite writes, as mail.Authentic has it.
+func (c *Codec) Author(r mail.Reply) string { return asciiDomain(r.Alias.Domain) }

@@ -107,6 +107,11 @@ func TestRewrite(t *testing.T) {
 	if err := codec(t).Rewrite(&b, strings.NewReader(in+body), sent); err != nil || b.String() != want+body {
 		t.Errorf("%v, got\n%s\nwant\n%s", err, b.String(), want+body)
 	}
+	for domain, want := range map[string]string{"Alias.Example": "alias.example", "älias.example": "xn--lias-koa.example"} {
+		if got := codec(t).Author(mail.Reply{Alias: mail.Address{Local: "info", Domain: domain}}); got != want {
+			t.Errorf("the author at %s is %s", domain, got)
+		}
+	}
 	b.Reset()
 	if err := codec(t).Rewrite(&b, strings.NewReader("From: owner@home.example\r\n\r\n"), sent); err != nil || !strings.Contains(b.String(), "\r\nDate: Sun, 1 Mar 2026 12:00:00 +0000\r\n\r\n") {
 		t.Errorf("no date: %v, %q", err, b.String())

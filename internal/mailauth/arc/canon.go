@@ -89,7 +89,7 @@ func (b *bodyHash) special() string {
 	return "\r\n"
 }
 
-// stray is a CR that is no line end.
+// stray is a CR that is no line end: it leaves as a space (smtp(8) sends none), and is sealed so.
 func (b *bodyHash) stray() {
 	if b.relaxed {
 		b.space = true
